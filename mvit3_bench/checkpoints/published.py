@@ -1,0 +1,152 @@
+"""Names of the published checkpoints (MobileViTv1, v2, v3; CVNets layout) <-> ours.
+
+The correspondence is a table of prefixes, read in both directions; ``#`` stands for a number, and what follows a prefix
+(``weight``, ``norm.running_mean`` ...) stays. Written from the keys of the published state dicts alone.
+"""
+import re
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+StateDict = dict[str, Tensor]
+
+_BLOCK = ('layer_#.#.', 'layer#.#.')
+_LAYER = ('layer_#.#.global_rep.#.', 'layer#.#.transformer.#.')
+
+
+def _within(outer: tuple[str, str], inner: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    return [(outer[0] + published, outer[1] + ours) for published, ours in inner]
+
+
+# (published prefix, our prefix) of the backbone; the first that matches counts
+_BACKBONE = [
+    ('conv_1.block.', 'stem.'),
+    *_within(_BLOCK, [
+        ('block.exp_1x1.block.', 'expand.'),
+        ('block.conv_3x3.block.', 'depthwise.'),
+        ('block.red_1x1.block.', 'project.'),
+        ('conv_proj.block.', 'proj.'),
+        ('fusion.block.', 'fusion.'),
+    ]),
+]
+_V1_TYPE = _BACKBONE + _within(_BLOCK, [
+    ('local_rep.conv_3x3.block.', 'local_conv.'),
+    ('local_rep.conv_1x1.block.conv.', 'local_proj.'),
+]) + _within(_LAYER, [
+    ('pre_norm_mha.0.', 'attn_norm.'),
+    ('pre_norm_mha.1.qkv_proj.', 'attn.qkv.'),
+    ('pre_norm_mha.1.out_proj.', 'attn.proj.'),
+    ('pre_norm_ffn.0.', 'ffn_norm.'),
+    ('pre_norm_ffn.1.', 'fc1.'),
+    ('pre_norm_ffn.4.', 'fc2.'),
+    ('', ''),  # the final norm is the last entry of the same list on both sides
+])
+_V2_TYPE = _BACKBONE + _within(_BLOCK, [
+    ('local_rep.0.block.', 'local_conv.'),
+    ('local_rep.1.block.conv.', 'local_proj.'),
+]) + _within(_LAYER, [
+    ('pre_norm_attn.0.', 'attn_norm.'),
+    ('pre_norm_attn.1.qkv_proj.block.conv.', 'attn.qkv.'),
+    ('pre_norm_attn.1.out_proj.block.conv.', 'attn.proj.'),
+    ('pre_norm_ffn.0.', 'ffn_norm.'),
+    ('pre_norm_ffn.1.block.conv.', 'fc1.'),
+    ('pre_norm_ffn.3.block.conv.', 'fc2.'),
+    ('', ''),
+])
+_V1_EXPANSION = [('conv_1x1_exp.block.', 'expansion.0.')]
+
+# DeepLabv3 as mmseg names it: ConvModule's norm is `bn`
+_DEEPLABV3 = [
+    (f'seg_head.aspp.aspp_layer.{published}.{part}.', f'decode_head.{ours}.{our_part}.')
+    for published, ours in [('convs.4.aspp_pool.conv_1x1.block', 'image_pool.1'), ('convs.#.block', 'aspp_modules.#'),
+                            ('project.block', 'bottleneck')]
+    for part, our_part in [('conv', 'conv'), ('norm', 'bn')]
+] + [
+    ('seg_head.aux_head.0.block.conv.', 'auxiliary_head.convs.0.conv.'),
+    ('seg_head.aux_head.0.block.norm.', 'auxiliary_head.convs.0.bn.'),
+    ('seg_head.aux_head.2.block.conv.', 'auxiliary_head.conv_seg.'),
+]
+
+
+def _rules(task: str, separable: bool) -> list[tuple[str, str]]:
+    backbone = _V2_TYPE if separable else _V1_TYPE
+    if task == 'backbone':
+        return backbone
+    if task == 'classification':
+        return _within(('', 'backbone.'), backbone if separable else backbone + _V1_EXPANSION) + [
+            ('classifier.1.' if separable else 'classifier.fc.', 'head.fc.')]
+    if task == 'segmentation':
+        classifier = 'seg_head.classifier.block.conv.' if separable else 'seg_head.classifier.classifier.block.conv.'
+        return _within(('encoder.', 'backbone.'), backbone) + _DEEPLABV3 + [(classifier, 'decode_head.conv_seg.')]
+    raise ValueError(f"task={task!r} is not possible; allowed: 'backbone', 'classification', 'segmentation'")
+
+
+def _rename(key: str, rules: list[tuple[str, str]]) -> str | None:
+    for source, target in rules:
+        match = re.match(re.escape(source).replace(r'\#', '#').replace('#', r'(\d+)'), key)
+        if match:
+            numbers = iter(match.groups())
+            return re.sub('#', lambda _: next(numbers), target) + key[match.end():]
+    return None
+
+
+def _convert(state_dict: StateDict, rules: list[tuple[str, str]], task: str, drop: Callable[[str], bool]) -> StateDict:
+    converted, left_over = {}, []
+    for key, value in state_dict.items():
+        if drop(key):
+            continue
+        renamed = _rename(key, rules)
+        if renamed is None or renamed in converted:
+            left_over.append(key)
+        else:
+            converted[renamed] = value
+    if left_over:
+        shown = ', '.join(left_over[:5]) + (', ...' if len(left_over) > 5 else '')
+        raise ValueError(f'{len(left_over)} of {len(state_dict)} tensors have no place in a MobileViT for '
+                         f'task={task!r}: {shown}')
+    return converted
+
+
+def _roll_bottleneck(state_dict: StateDict, shift: int) -> StateDict:
+    """Move the ASPP concatenation on by ``shift`` branches, the last one to the front.
+
+    Published order: 1x1, rates ascending, image pooling. mmseg's: image pooling, 1x1, rates ascending.
+    """
+    key = 'decode_head.bottleneck.conv.weight'
+    if key in state_dict:
+        weight = state_dict[key]
+        state_dict[key] = torch.roll(weight, shift * weight.shape[0], dims=1)  # a branch is as wide as the output
+    return state_dict
+
+
+def from_published(state_dict: StateDict, task: str) -> StateDict:
+    """Rename a published state dict so that it loads with ``strict=True``.
+
+    Args:
+        state_dict: Tensors under their published names, of a whole model.
+        task: ``'backbone'``: the five layers of a checkpoint of any task, for the backbone classes (the 1x1 expansion,
+            the classifier and any head are left out); ``'classification'``: for an ``ImageClassifier`` of mmpretrain;
+            ``'segmentation'``: for the ``EncoderDecoder`` of our DeepLabv3 configs.
+
+    Returns:
+        The same tensors under our names.
+
+    Raises:
+        ValueError: A tensor has no place in such a model, or the task is not known.
+    """
+    separable = any('.pre_norm_attn.' in key for key in state_dict)
+    rules = _rules(task, separable)
+    if task != 'backbone':
+        return _roll_bottleneck(_convert(state_dict, rules, task, lambda key: False), 1)
+    if any(key.startswith('encoder.') for key in state_dict):
+        state_dict = {key.removeprefix('encoder.'): value for key, value in state_dict.items()
+                      if key.startswith('encoder.')}
+    return _convert(state_dict, rules, task, lambda key: key.startswith(('conv_1x1_exp.', 'classifier.')))
+
+
+def to_published(state_dict: StateDict, task: str) -> StateDict:
+    """The inverse of :func:`from_published`; arguments and errors as there."""
+    separable = any(key.endswith('.attn.qkv.weight') and value.ndim == 4 for key, value in state_dict.items())
+    rules = [(ours, published) for published, ours in _rules(task, separable)]
+    return _convert(_roll_bottleneck(dict(state_dict), -1), rules, task, lambda key: False)

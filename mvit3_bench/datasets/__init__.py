@@ -1,0 +1,1 @@
+"""What the recipes need of data and the frameworks lack; `mini` draws miniature data sets."""

@@ -1,0 +1,15 @@
+"""Miniature data sets: drawn scenes in the formats of the real ones, ready in seconds.
+
+They need numpy and OpenCV only. `things` draws, `scenes` composes, and one module for each format
+writes; a new format is a new module and one more entry in `MAKERS`.
+"""
+
+from .ade20k import make_mini_ade20k
+
+# Each maker is called as make(root, train=..., val=..., seed=...) and returns the folder.
+MAKERS = {'ade20k': make_mini_ade20k}
+
+# Where each set lies below the data root: as the real one does below `data/`.
+FOLDERS = {'ade20k': 'ade/ADEChallengeData2016'}
+
+__all__ = ['FOLDERS', 'MAKERS', 'make_mini_ade20k']

@@ -1,0 +1,98 @@
+"""The transformer layer of the v1 type and the separable self-attention layer of the v2 type.
+
+Both attend within each of the four pixel positions of the 2x2 patches: pixels whose rows are both even or both odd, and
+whose columns are both even or both odd, see each other and nobody else.
+"""
+import torch.nn as nn
+import torch.nn.functional as F
+from mmcv.cnn import build_activation_layer
+from torch import Tensor
+
+NUM_HEADS = 4  # of every v1-type model
+
+
+class MultiHeadAttention(nn.Module):
+    """Multi-head self-attention over tokens, (B, N, d) -> (B, N, d)."""
+
+    def __init__(self, dim: int, attn_drop_rate: float = 0.0):
+        super().__init__()
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.proj = nn.Linear(dim, dim)
+        self.attn_drop_rate = attn_drop_rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, tokens, dim = x.shape
+        qkv = self.qkv(x).view(batch, tokens, 3, NUM_HEADS, dim // NUM_HEADS)
+        query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (B, heads, N, d / heads)
+        dropout = self.attn_drop_rate if self.training else 0.0
+        out = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
+        return self.proj(out.transpose(1, 2).reshape(batch, tokens, dim))
+
+
+class TransformerLayer(nn.Module):
+    """Pre-norm transformer layer of the v1 type over tokens, (B, N, d) -> (B, N, d).
+
+    Source: v1, Section 3.1; v3 keeps it as it is.
+    """
+
+    def __init__(self, dim: int, ffn_dim: int, *, act_cfg: dict, drop_rate: float, attn_drop_rate: float):
+        super().__init__()
+        self.attn_norm = nn.LayerNorm(dim)
+        self.attn = MultiHeadAttention(dim, attn_drop_rate)
+        self.ffn_norm = nn.LayerNorm(dim)
+        self.fc1 = nn.Linear(dim, ffn_dim)
+        self.act = build_activation_layer(act_cfg)
+        self.fc2 = nn.Linear(ffn_dim, dim)
+        self.dropout = nn.Dropout(drop_rate)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.dropout(self.attn(self.attn_norm(x)))
+        return x + self.dropout(self.fc2(self.act(self.fc1(self.ffn_norm(x)))))
+
+
+class SeparableSelfAttention(nn.Module):
+    """Separable self-attention on a map of even height and width, (B, d, H, W) -> (B, d, H, W).
+
+    The published code unfolds the map into four sub-grids of N = HW/4 pixels. Nothing needs it: every step is pointwise,
+    or reduces over one sub-grid, and a sub-grid is a stride of a reshaped view. Source: v2, Section 3.2.
+    """
+
+    def __init__(self, dim: int, attn_drop_rate: float = 0.0):
+        super().__init__()
+        self.qkv = nn.Conv2d(dim, 1 + 2 * dim, 1)
+        self.proj = nn.Conv2d(dim, dim, 1)
+        self.attn_dropout = nn.Dropout(attn_drop_rate)
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, dim, height, width = x.shape
+        # rows and columns each split in (sub-grid's index, parity); channels stay behind the column's parity, so
+        # that the widest view has rank 5
+        grid = (batch, height // 2, 2, width // 2, -1)
+        query, key, value = self.qkv(x).permute(0, 2, 3, 1).split([1, dim, dim], dim=-1)  # (B, H, W, 1 or d)
+        query = query.reshape(grid)
+        scores = (query - query.logsumexp((1, 3), keepdim=True)).exp()  # a softmax over each sub-grid
+        scores = self.attn_dropout(scores).view(batch, height, width, 1)
+        context = (scores * key).reshape(grid).sum((1, 3), keepdim=True)  # (B, 1, 2, 1, 2d)
+        out = F.relu(value).reshape(grid) * context
+        return self.proj(out.view(batch, height, width, dim).permute(0, 3, 1, 2))
+
+
+class SeparableLayer(nn.Module):
+    """Pre-norm layer of the v2 type on a map of even height and width, (B, d, H, W) -> (B, d, H, W).
+
+    Source: v2, Section 3.2; v3 keeps it as it is.
+    """
+
+    def __init__(self, dim: int, ffn_dim: int, *, act_cfg: dict, drop_rate: float, attn_drop_rate: float):
+        super().__init__()
+        self.attn_norm = nn.GroupNorm(1, dim)
+        self.attn = SeparableSelfAttention(dim, attn_drop_rate)
+        self.ffn_norm = nn.GroupNorm(1, dim)
+        self.fc1 = nn.Conv2d(dim, ffn_dim, 1)
+        self.act = build_activation_layer(act_cfg)
+        self.fc2 = nn.Conv2d(ffn_dim, dim, 1)
+        self.dropout = nn.Dropout(drop_rate)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.dropout(self.attn(self.attn_norm(x)))
+        return x + self.dropout(self.fc2(self.act(self.fc1(self.ffn_norm(x)))))

@@ -1,0 +1,182 @@
+"""MobileViTv1, v2 and v3 as backbones: one implementation, three tables of architectures."""
+import torch
+import torch.nn as nn
+from mmengine.model import BaseModule
+from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.checkpoint import checkpoint
+
+from ..registry import MODELS
+from .archs import Arch, get_arch
+from .blocks import MobileViTBlock, SeparableMobileViTBlock
+from .layers import ConvNormAct, InvertedResidual
+
+# Dilation and stride of layer3, layer4, layer5 for each output stride: the stride that goes becomes dilation.
+# The inverted residual of a stage still has the dilation from before, the block behind it the new one.
+_STRIDES = {32: (2, 2, 2), 16: (2, 2, 1), 8: (2, 1, 1)}
+
+
+def _check(name: str, value, allowed) -> None:
+    if value not in allowed:
+        raise ValueError(f'{name}={value!r} is not possible; allowed: {", ".join(map(repr, allowed))}')
+
+
+class MobileViT(BaseModule):
+    """Common part of the three families, see :class:`MobileViTv3` for the arguments."""
+
+    family: str
+
+    def __init__(self,
+                 arch: str | float | dict | Arch,
+                 in_channels: int = 3,
+                 out_indices: tuple[int, ...] = (1, 2, 3, 4),
+                 output_stride: int = 32,
+                 frozen_stages: int = -1,
+                 norm_cfg: dict = dict(type='BN'),
+                 act_cfg: dict = dict(type='SiLU'),
+                 drop_rate: float | None = None,
+                 attn_drop_rate: float = 0.0,
+                 norm_eval: bool = False,
+                 with_cp: bool = False,
+                 odd_size: str = 'keep',
+                 init_cfg: dict | list | None = (
+                     dict(type='Kaiming', layer='Conv2d'),
+                     dict(type='TruncNormal', layer='Linear', std=0.02),
+                     dict(type='Constant', layer=['_BatchNorm', 'GroupNorm', 'LayerNorm'], val=1))):
+        super().__init__(list(init_cfg) if isinstance(init_cfg, tuple) else init_cfg)
+        self.arch = arch = get_arch(self.family, arch)
+        _check('output_stride', output_stride, _STRIDES)
+        _check('odd_size', odd_size, ('keep', 'published'))
+        widths = arch.widths if arch.expansion is None else (*arch.widths, arch.expansion)
+        _check('frozen_stages', frozen_stages, range(-1, len(widths) + 1))
+        for index in out_indices:
+            _check('out_indices', index, range(-len(widths), len(widths)))
+        self.out_indices = tuple(index % len(widths) for index in out_indices)
+        if not out_indices or list(self.out_indices) != sorted(set(self.out_indices)):
+            raise ValueError(f'out_indices={out_indices!r} must name at least one output, each once, in ascending order')
+        self.out_channels = tuple(widths[index] for index in self.out_indices)
+        self.frozen_stages = frozen_stages
+        self.norm_eval = norm_eval
+        self.with_cp = with_cp
+
+        conv = dict(norm_cfg=norm_cfg, act_cfg=act_cfg)
+        block = dict(drop_rate=arch.drop_rate if drop_rate is None else drop_rate, attn_drop_rate=attn_drop_rate,
+                     fuse_local=arch.fuse_local, input_residual=arch.input_residual, **conv)
+        if arch.separable:
+            block_type = SeparableMobileViTBlock
+            block.update(odd_size=odd_size)
+        else:
+            block_type = MobileViTBlock
+            block.update(depthwise_local=arch.depthwise_local, pointwise_fusion=arch.pointwise_fusion)
+
+        self.stem = ConvNormAct(in_channels, arch.stem, 3, stride=2, **conv)
+        self.layer_names = []
+        conv.update(expand_ratio=arch.expand_ratio)
+        channels, dilation = arch.stem, 1
+        for index, width in enumerate(widths[:max(self.out_indices) + 1]):
+            if index == 0:
+                layer = [InvertedResidual(channels, width, **conv)]
+            elif index == 1:
+                layer = [InvertedResidual(channels, width, stride=2, **conv)]
+                layer += [InvertedResidual(width, width, **conv) for _ in range(arch.layer2_blocks - 1)]
+            elif index < 5:
+                stage = index - 2
+                stride = _STRIDES[output_stride][stage]
+                layer = [InvertedResidual(channels, width, stride=stride, dilation=dilation, **conv)]
+                dilation *= 2 // stride
+                if arch.separable:
+                    block.update(dilation=dilation)
+                layer += [block_type(width, arch.dims[stage], arch.ffn_dims[stage], arch.depths[stage], **block)]
+            else:
+                layer = [ConvNormAct(channels, width, 1, norm_cfg=norm_cfg, act_cfg=act_cfg)]
+            self.layer_names.append(f'layer{index + 1}' if index < 5 else 'expansion')
+            self.add_module(self.layer_names[-1], nn.Sequential(*layer))
+            channels = width
+        self._freeze()
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """(B, in_channels, H, W) -> for each of ``out_indices`` (B, C, ceil(H / stride), ceil(W / stride)).
+
+        Inside, everything runs in channels-last. The maps come back in the memory format of the input, since compiled
+        operators of the frameworks read their inputs as plain (B, C, H, W) memory.
+        """
+        memory_format = (torch.contiguous_format if x.is_contiguous() else torch.channels_last)
+        x = self.stem(x.contiguous(memory_format=torch.channels_last))
+        outs = []
+        for index, name in enumerate(self.layer_names):
+            layer = getattr(self, name)
+            if self.with_cp and x.requires_grad:
+                x = checkpoint(layer, x, use_reentrant=False)
+            else:
+                x = layer(x)
+            if index in self.out_indices:
+                outs.append(x.contiguous(memory_format=memory_format))
+        return tuple(outs)
+
+    def train(self, mode: bool = True) -> 'MobileViT':
+        """Switch to training or evaluation; frozen stages, and with ``norm_eval`` all batch norms, stay in evaluation."""
+        super().train(mode)
+        self._freeze()
+        if mode and self.norm_eval:
+            for module in self.modules():
+                if isinstance(module, _BatchNorm):
+                    module.eval()
+        return self
+
+    def _freeze(self) -> None:
+        frozen = ['stem', *self.layer_names][:self.frozen_stages + 1]
+        for name in frozen:
+            getattr(self, name).eval().requires_grad_(False)
+
+
+@MODELS.register_module()
+class MobileViTv1(MobileViT):
+    """MobileViT (arXiv 2110.02178): ``xxs xs s``. Arguments as in :class:`MobileViTv3`."""
+
+    family = 'v1'
+
+
+@MODELS.register_module()
+class MobileViTv2(MobileViT):
+    """MobileViTv2 (arXiv 2206.02680): ``0.5 0.75 1.0 1.25 1.5 1.75 2.0``. Arguments as in :class:`MobileViTv3`."""
+
+    family = 'v2'
+
+
+@MODELS.register_module()
+class MobileViTv3(MobileViT):
+    """MobileViTv3 (arXiv 2209.15159, Table 1).
+
+    The input is pixels / 255 without mean or std, in BGR for ``xxs xs s`` and in RGB for the numbered widths.
+
+    Args:
+        arch: ``xxs xs s``, ``xxs_l2 xs_l2 s_l2`` (two transformer layers less in layer4: lower latency), ``0.5 0.75 1.0``
+            or another width up to 2.0; see :func:`mvit3_bench.models.archs.get_arch` for more.
+        in_channels: Channels of the input image.
+        out_indices: Which maps to return: 0 .. 4 are layer1 .. layer5 (strides 2 4 8 16 32), 5 the 1x1 expansion of the
+            v1 type; negative ones count from the end. Layers beyond the last are not built.
+        output_stride: 32, 16 (layer5 dilated instead of strided) or 8 (layer4 and layer5).
+        frozen_stages: -1: none; 0: the stem; i: the stem and layer1 .. layer_i, statistics of batch norms included.
+        norm_cfg: Normalisation of all convolutions; the transformers keep the norms of the paper.
+        act_cfg: Activation everywhere.
+        drop_rate: Dropout after attention and feed-forward network; None: as published (v1 type 0.1, v2 type 0).
+        attn_drop_rate: Dropout on the attention weights.
+        norm_eval: Keep all batch norms in evaluation mode while training.
+        with_cp: Recompute the layers' activations in the backward pass, to save memory.
+        odd_size: ``'keep'``: maps are ceil(H / stride) high whatever H; ``'published'``: as the published code, whose
+            v2-type blocks return even sizes.
+        init_cfg: Initialisation of MMEngine, for instance ``dict(type='Pretrained', checkpoint=..., prefix='backbone.')``.
+
+    Attributes:
+        out_channels: Width of each output.
+
+    Raises:
+        ValueError: An argument has an impossible value; the message names it and the allowed ones.
+
+    Example:
+        >>> backbone = MobileViTv3('s')
+        >>> [tuple(out.shape) for out in backbone(torch.rand(1, 3, 256, 256))]
+        [(1, 64, 64, 64), (1, 128, 32, 32), (1, 256, 16, 16), (1, 320, 8, 8)]
+    """
+
+    family = 'v3'

@@ -1,0 +1,139 @@
+"""The MobileViT block: local features by convolution, global ones by attention, and how the two meet.
+
+v3 differs from v1 by four changes, and from v2 by the two of them that v2 does not have already. Each is a named option:
+
+===================  =============================  ==================================
+option               off (v1)                       on (v3)
+===================  =============================  ==================================
+depthwise_local      the local 3x3 is full          the local 3x3 is depthwise
+fuse_local           input and global are fused     local and global are fused
+pointwise_fusion     the fusing convolution is 3x3  it is 1x1
+input_residual       -                              the input is added to the output
+===================  =============================  ==================================
+
+Source: arXiv 2209.15159, Section 3.1 and Table 6.
+"""
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from torch import Tensor
+
+from .attention import SeparableLayer, TransformerLayer
+from .layers import ConvNormAct
+
+
+def _resize(x: Tensor, size: tuple[int, int], align_corners: bool = False) -> Tensor:
+    return F.interpolate(x, size, mode='bilinear', align_corners=align_corners)
+
+
+def _even(size: torch.Size) -> tuple[int, int]:
+    """The size that 2x2 patches cover: rounded up to even numbers."""
+    height, width = size
+    return height + height % 2, width + width % 2
+
+
+class MobileViTBlock(nn.Module):
+    """The block of the v1 type: multi-head attention over tokens, (B, C, H, W) -> (B, C, H, W).
+
+    An odd height or width is resized up (bilinear) for the attention alone and back behind it, as published.
+
+    Args:
+        channels: C, of the input and of the output.
+        dim: Width of the tokens.
+        ffn_dim: Hidden width of the feed-forward networks.
+        depth: Number of transformer layers.
+        depthwise_local, fuse_local, pointwise_fusion, input_residual: The four changes, see above.
+        norm_cfg, act_cfg: Normalisation of the convolutions and activation, as configs.
+        drop_rate: Dropout after attention and after the feed-forward network.
+        attn_drop_rate: Dropout on the attention weights.
+    """
+
+    def __init__(self, channels: int, dim: int, ffn_dim: int, depth: int, *, depthwise_local: bool, fuse_local: bool,
+                 pointwise_fusion: bool, input_residual: bool, norm_cfg: dict, act_cfg: dict, drop_rate: float,
+                 attn_drop_rate: float):
+        super().__init__()
+        conv = dict(norm_cfg=norm_cfg, act_cfg=act_cfg)
+        self.fuse_local = fuse_local
+        self.input_residual = input_residual
+        self.local_conv = ConvNormAct(channels, channels, 3, groups=channels if depthwise_local else 1, **conv)
+        self.local_proj = nn.Conv2d(channels, dim, 1, bias=False)
+        self.transformer = nn.Sequential(
+            *(TransformerLayer(dim, ffn_dim, act_cfg=act_cfg, drop_rate=drop_rate, attn_drop_rate=attn_drop_rate)
+              for _ in range(depth)),
+            nn.LayerNorm(dim))
+        self.proj = ConvNormAct(dim, channels, 1, **conv)
+        self.fusion = ConvNormAct((dim if fuse_local else channels) + channels, channels, 1 if pointwise_fusion else 3,
+                                  **conv)
+
+    def attend(self, x: Tensor) -> Tensor:
+        """The transformer on a map of even height and width, (B, d, H, W) -> (B, d, H, W).
+
+        One copy brings the map into tokens, one brings it back. The pixel position stands before the batch, so that
+        batch and row stay one axis throughout and no view has more than rank 5.
+        """
+        batch, dim, height, width = x.shape
+        rows, cols = height // 2, width // 2
+        x = x.permute(0, 2, 3, 1).reshape(batch * rows, 2, cols, 2, dim)  # a view in channels-last
+        x = x.permute(1, 3, 0, 2, 4).reshape(4 * batch, rows * cols, dim)  # (4B, N, d)
+        x = self.transformer(x)
+        x = x.view(2, 2, batch * rows, cols, dim).permute(2, 0, 3, 1, 4)
+        return x.reshape(batch, height, width, dim).permute(0, 3, 1, 2)  # (4B, N, d) -> (B, d, H, W)
+
+    def forward(self, x: Tensor) -> Tensor:
+        size = x.shape[-2:]
+        even = _even(size)
+        local = self.local_proj(self.local_conv(x))
+        if size == even:
+            features = self.attend(local)
+        else:
+            features = _resize(self.attend(_resize(local, even)), size)
+        out = self.fusion(torch.cat([local if self.fuse_local else x, self.proj(features)], dim=1))
+        return x + out if self.input_residual else out
+
+
+class SeparableMobileViTBlock(nn.Module):
+    """The block of the v2 type: separable self-attention, (B, C, H, W) -> (B, C, H, W).
+
+    Args:
+        channels: C, of the input and of the output.
+        dim: Width of the attention.
+        ffn_dim: Hidden width of the feed-forward networks.
+        depth: Number of layers.
+        dilation: Of the local 3x3.
+        fuse_local, input_residual: The two changes of v3 that v2 does not have, see above.
+        norm_cfg, act_cfg: Normalisation of the convolutions and activation, as configs.
+        drop_rate: Dropout after attention and after the feed-forward network.
+        attn_drop_rate: Dropout on the attention weights.
+        odd_size: What happens to an odd height or width. ``'keep'``: the attention alone works on a map resized up,
+            and the output has the size of the input. ``'published'``: the block's input is resized up and the output
+            keeps that size (7x7 becomes 8x8), which is what the published weights have seen.
+    """
+
+    def __init__(self, channels: int, dim: int, ffn_dim: int, depth: int, *, dilation: int, fuse_local: bool,
+                 input_residual: bool, norm_cfg: dict, act_cfg: dict, drop_rate: float, attn_drop_rate: float,
+                 odd_size: str):
+        super().__init__()
+        self.fuse_local = fuse_local
+        self.input_residual = input_residual
+        self.odd_size = odd_size
+        self.local_conv = ConvNormAct(channels, channels, 3, groups=channels, dilation=dilation, norm_cfg=norm_cfg,
+                                      act_cfg=act_cfg)
+        self.local_proj = nn.Conv2d(channels, dim, 1, bias=False)
+        self.transformer = nn.Sequential(
+            *(SeparableLayer(dim, ffn_dim, act_cfg=act_cfg, drop_rate=drop_rate, attn_drop_rate=attn_drop_rate)
+              for _ in range(depth)),
+            nn.GroupNorm(1, dim))
+        self.proj = ConvNormAct(2 * dim if fuse_local else dim, channels, 1, norm_cfg=norm_cfg, act_cfg=None)
+
+    def forward(self, x: Tensor) -> Tensor:
+        even = _even(x.shape[-2:])
+        if self.odd_size == 'published' and x.shape[-2:] != even:
+            x = _resize(x, even, align_corners=True)
+        size = x.shape[-2:]
+        local = self.local_proj(self.local_conv(x))
+        if size == even:
+            features = self.transformer(local)
+        else:
+            features = _resize(self.transformer(_resize(local, even)), size)
+        out = self.proj(torch.cat([features, local], dim=1) if self.fuse_local else features)
+        return x + out if self.input_residual else out
