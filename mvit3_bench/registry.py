@@ -1,4 +1,18 @@
-"""placeholder"""
-from mmengine.registry import MODELS as _M
+"""Our branch of MMEngine's registries: where `type='mvit3_bench.MobileViTv3'` in a config is looked up.
+
+On the prefix `mvit3_bench.` MMEngine imports this file by its name, from any folder and in any of the frameworks, and asks
+the registry of that scope below. That one imports its `locations`, where the classes register themselves, at the first
+question and not before: building a backbone loads no data set.
+"""
+# First of all, because any class looked up here may go on to need mmcv's operators or to read a checkpoint.
+import mvit3_bench.compat  # noqa: F401, I001
+
+from mmengine.registry import MODELS as ROOT_MODELS
+from mmengine.registry import TRANSFORMS as ROOT_TRANSFORMS
+from mmengine.registry import VISUALIZERS as ROOT_VISUALIZERS
 from mmengine.registry import Registry
-MODELS = Registry('model', parent=_M, scope='mvit3_bench', locations=['mvit3_bench.models'])
+
+MODELS = Registry('model', parent=ROOT_MODELS, scope='mvit3_bench', locations=['mvit3_bench.models'])
+TRANSFORMS = Registry('transform', parent=ROOT_TRANSFORMS, scope='mvit3_bench', locations=['mvit3_bench.datasets'])
+VISUALIZERS = Registry('visualizer', parent=ROOT_VISUALIZERS, scope='mvit3_bench',
+                       locations=['mvit3_bench.engine.visualizer'])

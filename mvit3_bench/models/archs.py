@@ -6,7 +6,6 @@ import dataclasses
 from dataclasses import dataclass
 
 
-
 @dataclass(frozen=True)
 class Arch:
     """Everything that distinguishes one MobileViT from another.

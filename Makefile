@@ -1,0 +1,43 @@
+# Each target sets itself up: `make quickstart` and `make test` are all a fresh machine needs.
+PYTHON ?= python3
+VENV ?= .venv
+PY = $(VENV)/bin/python
+READY = $(VENV)/.ready
+CONFIG = configs/seg/deeplabv3_mvit3_1.0_ade20k.py
+WORK = work_dirs/quickstart
+
+.PHONY: help quickstart test test-all lint clean
+
+help:
+	@echo 'make quickstart   train, test and draw MobileViTv3 on miniature data (minutes on two CPU cores)'
+	@echo 'make test         the tests, without those that need minutes'
+	@echo 'make test-all     all tests'
+	@echo 'make lint         ruff'
+	@echo 'make clean        remove the miniature data and the quickstart run'
+
+$(READY): setup.cfg pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' || \
+	  { echo "Python 3.10 to 3.12 is needed, $(PYTHON) is $$($(PYTHON) --version 2>&1): make PYTHON=python3.11 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --progress-bar off -e '.[openmmlab,test]'
+	@$(PY) -c 'import cv2' || { echo 'OpenCV lacks system libraries. Debian, Ubuntu: apt-get install libgl1 libglib2.0-0;' \
+	  'Fedora: dnf install mesa-libGL glib2'; exit 1; }
+	@touch $@
+
+quickstart: $(READY)
+	$(PY) tools/train.py $(CONFIG) --mini --work-dir $(WORK)
+	$(PY) tools/test.py $(CONFIG) none --mini --work-dir $(WORK)/untrained
+	$(PY) tools/test.py $(CONFIG) $(WORK) --mini --work-dir $(WORK)/test --out $(WORK)/predictions --show-dir $(WORK)/pictures
+
+test: $(READY)
+	$(PY) -m pytest -m 'not slow'
+
+test-all: $(READY)
+	$(PY) -m pytest
+
+lint: $(READY)
+	$(PY) -m pip install -q ruff
+	$(PY) -m ruff check .
+
+clean:
+	rm -rf data/mini $(WORK)

@@ -1,0 +1,64 @@
+"""Reading checkpoints: untrusted input, so tensors and plain values only, and nothing about a mismatch stays unsaid."""
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+
+class CheckpointError(RuntimeError):
+    """A file is no checkpoint, or not one of this model; the message names it."""
+
+
+def read_checkpoint(path: str | Path) -> dict:
+    """Read a checkpoint without running anything in it (``weights_only=True``).
+
+    Returns:
+        The dictionary it holds, on the CPU; tensors are under ``'state_dict'``, or at the top.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        CheckpointError: It is not a checkpoint, or holds more than tensors and plain values.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'checkpoint not found: {path}')
+    try:
+        checkpoint = torch.load(path, map_location='cpu', weights_only=True)
+    except Exception as error:  # torch raises many types, depending on where a file breaks off
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise CheckpointError(f'{path} is not a checkpoint that can be read safely: {reason}') from error
+    if not isinstance(checkpoint, dict) or not any(isinstance(v, Tensor) for v in _state_dict(checkpoint).values()):
+        raise CheckpointError(f'{path} holds no state dict: found {type(checkpoint).__name__} without tensors')
+    return checkpoint
+
+
+def _state_dict(checkpoint: dict) -> dict:
+    state_dict = checkpoint.get('state_dict', checkpoint)
+    return state_dict if isinstance(state_dict, dict) else {}
+
+
+def _grouped(keys: Iterable[str]) -> str:
+    """``a.b.c, a.b.d`` -> ``a.b (2)``: the first two parts of each key, counted."""
+    groups = Counter('.'.join(key.split('.')[:2]) for key in keys)
+    shown = [f'{group} ({count})' for group, count in list(groups.items())[:12]]
+    return ', '.join(shown) + (', ...' if len(groups) > 12 else '')
+
+
+def check_fits(model: nn.Module, path: str | Path) -> None:
+    """Check that a checkpoint is one of this very model.
+
+    Raises:
+        FileNotFoundError, CheckpointError: As :func:`read_checkpoint`; or the tensors are not those of the model: the
+            message lists missing, unexpected and misshapen ones by group.
+    """
+    found = _state_dict(read_checkpoint(path))
+    wanted = model.state_dict()
+    problems = {
+        'missing': [key for key in wanted if key not in found],
+        'unexpected': [key for key in found if key not in wanted],
+        'of another shape': [key for key in wanted if key in found and found[key].shape != wanted[key].shape]}
+    if any(problems.values()):
+        lines = [f'  {len(keys)} {name}: {_grouped(keys)}' for name, keys in problems.items() if keys]
+        raise CheckpointError(f'{path} is a checkpoint of another model ({len(found)} tensors, {len(wanted)} wanted)\n'
+                              + '\n'.join(lines))

@@ -1,0 +1,100 @@
+"""What the tools share: OpenMMLab's flags, loading a config, errors that speak to the user."""
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+
+from mmengine.config import Config, DictAction
+from mmengine.runner import Runner
+
+from ..checkpoints.io import CheckpointError
+from ..datasets.loading import UnreadableSample
+from .mini import to_mini
+
+
+class UsageError(Exception):
+    """An argument, a config or a file is wrong; the message is all a user needs."""
+
+
+_EXPECTED = (UsageError, CheckpointError, UnreadableSample)
+
+
+def parser(description: str, example: str) -> argparse.ArgumentParser:
+    """An argument parser with the flags that all tools have."""
+    result = argparse.ArgumentParser(description=description, epilog=f'example: {example}')
+    result.add_argument('config', help='config file, for instance of configs/seg/')
+    result.add_argument('--work-dir', help='folder of logs, checkpoints and results (default: work_dirs/NAME_OF_CONFIG)')
+    result.add_argument('--mini', action='store_true',
+                        help='run on the miniature data set, drawn if it is not there: small images, a short schedule, '
+                             'the same model and recipe')
+    result.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+                        help='override parts of the config: a.b=1, a.b="[1,2]", a.b="[(1,2),(3,4)]" (no white space)')
+    result.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
+    # torchrun sets LOCAL_RANK, torch.distributed.launch passes the flag
+    result.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+    return result
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """The config of a run: file, then ``--mini``, then ``--cfg-options``, and its work dir.
+
+    Raises:
+        UsageError: The file does not exist or is no config, or ``--mini`` is not possible.
+    """
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    if not Path(args.config).is_file():
+        known = sorted(str(path) for path in Path(args.config).parent.glob('*.py'))
+        raise UsageError(f'config not found: {args.config}' + (f'\n  there are: {", ".join(known[:8])}' if known else ''))
+    try:
+        cfg = Config.fromfile(args.config)
+    except Exception as error:
+        raise UsageError(f'{args.config} is not a config: {type(error).__name__}: {error}') from error
+    name = Path(args.config).stem
+    if args.mini:
+        with user_errors(ValueError, FileExistsError):
+            to_mini(cfg)
+        name += '_mini'
+    if args.cfg_options:
+        cfg.merge_from_dict(args.cfg_options)
+    cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs') / name)
+    cfg.launcher = args.launcher
+    return cfg
+
+
+def build_runner(cfg: Config) -> Runner:
+    """Build the runner.
+
+    Raises:
+        UsageError: An argument in the config is impossible.
+    """
+    with user_errors(ValueError, KeyError, TypeError, FileNotFoundError):
+        return Runner.from_cfg(cfg)
+
+
+@contextmanager
+def user_errors(*types: type[Exception]):
+    """Within it, errors of these types are the user's to mend: their message is enough, a traceback is not needed."""
+    try:
+        yield
+    except types as error:
+        raise UsageError(error.args[0] if isinstance(error, KeyError) and error.args else str(error)) from error
+
+
+def run(main: Callable[[], None]) -> None:
+    """Call a tool's main function; an expected error becomes its message and exit code 1."""
+    try:
+        main()
+    except _EXPECTED as error:
+        # an error of a data loader's worker comes wrapped in that process's traceback; its own message stands last
+        message = str(error)
+        if 'Original Traceback' in message:
+            message = message.rstrip().splitlines()[-1].partition(': ')[2]
+        sys.exit(f'error: {message}')
+
+
+def world_size(launcher: str) -> int:
+    """Number of processes that a launcher has started, before they have met."""
+    variable = dict(pytorch='WORLD_SIZE', slurm='SLURM_NTASKS', mpi='OMPI_COMM_WORLD_SIZE').get(launcher)
+    return int(os.environ.get(variable, 1)) if variable else 1

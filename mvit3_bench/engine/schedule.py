@@ -1,0 +1,55 @@
+"""Keeping the recipe's effective batch, or its learning rate in proportion, on whatever machine there is."""
+from mmengine.config import Config
+
+
+def _base_batch(cfg: Config) -> int:
+    base = cfg.get('auto_scale_lr', {}).get('base_batch_size')
+    if base is None:
+        raise ValueError('the config has no auto_scale_lr.base_batch_size, the batch its learning rate is meant for')
+    return base
+
+
+def accumulate(cfg: Config, count: str, processes: int) -> None:
+    """Accumulate gradients over several iterations before each step of the optimiser.
+
+    Args:
+        cfg: The config; changed in place.
+        count: Number of iterations, or ``'auto'`` for as many as make the recipe's batch.
+        processes: Number of processes.
+
+    Raises:
+        ValueError: ``count`` is neither, or no whole number of iterations makes the recipe's batch.
+    """
+    batch = cfg.train_dataloader.batch_size * processes
+    if count == 'auto':
+        steps, rest = divmod(_base_batch(cfg), batch)
+        if rest or not steps:
+            raise ValueError(f'--accumulate auto: no multiple of {batch} ({cfg.train_dataloader.batch_size} images x '
+                             f'{processes} processes) is the recipe\'s batch of {_base_batch(cfg)}; '
+                             'change train_dataloader.batch_size, or use --auto-scale-lr')
+    elif count.isdigit() and int(count):
+        steps = int(count)
+    else:
+        raise ValueError(f"--accumulate {count} is not possible; allowed: 'auto' and whole numbers from 1")
+    cfg.optim_wrapper.accumulative_counts = steps
+    for hook in cfg.get('custom_hooks', []):
+        if hook.type == 'EMAHook':
+            hook.interval = steps  # one update of the average for each step of the optimiser
+
+
+def scale_lr(cfg: Config) -> None:
+    """Let MMEngine scale the learning rate by the effective batch over the recipe's; ``cfg`` is changed in place."""
+    base = _base_batch(cfg)
+    # MMEngine does not count accumulated iterations
+    cfg.auto_scale_lr.update(enable=True, base_batch_size=base / cfg.optim_wrapper.get('accumulative_counts', 1))
+
+
+def check_batch(cfg: Config, processes: int) -> str | None:
+    """A warning if the effective batch is not the recipe's and nothing makes up for it, None otherwise."""
+    auto = cfg.get('auto_scale_lr', {})
+    images, steps = cfg.train_dataloader.batch_size, cfg.optim_wrapper.get('accumulative_counts', 1)
+    batch = images * processes * steps
+    if auto.get('enable') or auto.get('base_batch_size', batch) == batch:
+        return None
+    return (f'effective batch {batch} ({images} images x {processes} processes x {steps} accumulated), but the '
+            f'learning rate is meant for {auto.base_batch_size}: consider --accumulate auto or --auto-scale-lr')

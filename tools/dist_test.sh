@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Test on several GPUs (or CPU processes) of this machine, or of several with NNODES, NODE_RANK and MASTER_ADDR.
+# usage: bash tools/dist_test.sh CONFIG CHECKPOINT GPUS [flags of tools/test.py]
+set -euo pipefail
+if [ $# -lt 3 ]; then sed -n '2,3p' "$0"; exit 1; fi
+
+here=$(dirname "$0")
+PYTHONPATH="$here/..:${PYTHONPATH:-}" python -m torch.distributed.run \
+  --nnodes="${NNODES:-1}" --node_rank="${NODE_RANK:-0}" --nproc_per_node="$3" \
+  --master_addr="${MASTER_ADDR:-127.0.0.1}" --master_port="${PORT:-29500}" \
+  "$here/test.py" "$1" "$2" --launcher pytorch "${@:4}"

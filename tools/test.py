@@ -1,0 +1,70 @@
+"""Test a checkpoint with any config of the suite: classification, detection, segmentation."""
+import json
+from pathlib import Path
+
+from mmengine.logging import print_log
+
+from mvit3_bench.checkpoints.io import check_fits
+from mvit3_bench.engine import cli
+from mvit3_bench.engine.checks import check_data
+
+
+def parse_args():
+    parser = cli.parser(__doc__, 'python tools/test.py configs/seg/deeplabv3_mvit3_1.0_ade20k.py '
+                                 'work_dirs/deeplabv3_mvit3_1.0_ade20k_mini --mini --show-dir pictures')
+    parser.add_argument('checkpoint', help='checkpoint file; a work dir, for its best checkpoint; or "none", for the '
+                                           'untrained model')
+    parser.add_argument('--out', metavar='DIR', help='write metrics.json there, and predictions as png')
+    parser.add_argument('--show', action='store_true', help='show image, truth and prediction in a window')
+    parser.add_argument('--show-dir', metavar='DIR', help='draw image, truth and prediction side by side into this folder')
+    parser.add_argument('--wait-time', type=float, default=2, help='seconds that --show shows a picture')
+    return parser.parse_args()
+
+
+def find_checkpoint(path):
+    """The file that a command line means: itself, or the best checkpoint of a work dir (its latest, if none is best)."""
+    if not Path(path).is_dir():
+        return path
+    candidates = sorted(Path(path).glob('best_*.pth'), key=lambda file: file.stat().st_mtime)
+    candidates = candidates or sorted(Path(path).glob('*.pth'), key=lambda file: file.stat().st_mtime)
+    if not candidates:
+        raise cli.UsageError(f'no checkpoint (*.pth) in {path}')
+    return str(candidates[-1])
+
+
+def draw(cfg, args):
+    """Let the visualisation hook draw every image."""
+    hook = cfg.default_hooks.visualization
+    hook.update(draw=True, interval=1)
+    if args.show:
+        hook.update(show=True, wait_time=args.wait_time)
+    if args.show_dir:
+        # MMEngine draws into a folder `vis_data` within the run's; a backend of its own draws where the user says
+        cfg.visualizer.vis_backends = [dict(type='LocalVisBackend', save_dir=args.show_dir, img_save_dir='.')]
+
+
+def main():
+    args = parse_args()
+    cfg = cli.load_config(args)
+    with cli.user_errors(FileNotFoundError):
+        check_data(cfg, ('test_dataloader',))
+    if args.show or args.show_dir:
+        draw(cfg, args)
+    if args.out:
+        cfg.test_evaluator.output_dir = args.out
+    runner = cli.build_runner(cfg)
+    if args.checkpoint != 'none':
+        checkpoint = find_checkpoint(args.checkpoint)
+        with cli.user_errors(FileNotFoundError):
+            check_fits(runner.model, checkpoint)
+        runner.load_checkpoint(checkpoint)
+    metrics = {name: float(value) for name, value in runner.test().items()}
+    if args.out:
+        file = Path(args.out) / 'metrics.json'
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(metrics, indent=1))
+    print_log('  '.join(f'{name} {value:.2f}' for name, value in metrics.items()), logger='current')
+
+
+if __name__ == '__main__':
+    cli.run(main)
