@@ -1,0 +1,80 @@
+"""DeepLabv3 computes what the published implementation computes, on every golden segmentation model."""
+from pathlib import Path
+
+import golden
+import pytest
+import torch
+from mmengine.config import Config
+
+from mvit3_bench.checkpoints import from_published, to_published
+from mvit3_bench.models.archs import get_arch
+from mvit3_bench.registry import MODELS
+
+pytest.importorskip('mmseg', reason='mmsegmentation is not installed')
+
+BASE = Path(__file__).parents[1] / 'configs' / '_base_' / 'models'
+SEGMENTORS = golden.names('seg_deeplabv3_*')
+
+
+def build(name: str) -> torch.nn.Module:
+    """The model of ``seg_deeplabv3_v3_1.0_ade20k``: published settings of its family and data set on our base config."""
+    _, _, family, arch_name, dataset = name.split('_')
+    arch = get_arch(family, arch_name)
+    cfg = Config.fromfile(BASE / ('deeplabv3_v2type_os8.py' if arch.separable else 'deeplabv3_v1type_os16.py')).model
+    cfg.backbone.update(type=f'mvit3_bench.MobileViT{family}', arch=arch_name, odd_size='published',
+                        output_stride=8 if dataset == 'ade20k' else 16)
+    cfg.decode_head.update(in_channels=arch.widths[4], num_classes=150 if dataset == 'ade20k' else 21)
+    if dataset == 'voc':
+        cfg.decode_head.dilations = (1, 6, 12, 18)
+    if arch.separable:
+        cfg.auxiliary_head.update(in_channels=arch.widths[3], num_classes=cfg.decode_head.num_classes)
+    return MODELS.build(cfg | dict(_scope_='mmseg'))
+
+
+@pytest.mark.parametrize('name', SEGMENTORS)
+def test_logits_and_parameter_count(name):
+    """Strict loading, exact count, and logits and end points within 1e-4 of their std."""
+    model = build(name).eval()
+    model.load_state_dict(from_published(golden.state_dict(name), 'segmentation'), strict=True)
+    every, without_auxiliary = golden.parameter_counts()[name]
+    assert sum(p.numel() for p in model.parameters()) == every
+    assert sum(p.numel() for key, p in model.named_parameters() if not key.startswith('auxiliary')) == without_auxiliary
+
+    image = golden.image(512, 512)
+    meta = dict(img_shape=(512, 512), pad_shape=(512, 512))
+    with torch.no_grad():
+        features = model.extract_feat(image)
+        logits = model.decode_head.predict(features, [meta, meta], {})
+    assert golden.deviation(name, 'seg', logits) < 1e-4
+    for level, feature in enumerate(features, start=2):  # the backbone's default outputs start at layer2
+        assert golden.deviation(name, f'feat_out_l{level}', feature) < 1e-4, f'layer{level}'
+
+
+@pytest.mark.parametrize('name', SEGMENTORS)
+def test_round_trip(name):
+    """published -> ours -> published is the identity."""
+    published = golden.state_dict(name)
+    back = to_published(from_published(published, 'segmentation'), 'segmentation')
+    assert list(back) == list(published)
+    assert all(torch.equal(back[key], published[key]) for key in published)
+
+
+def test_backbone_of_a_segmentor():
+    """Task 'backbone' takes the encoder out of a published segmentor."""
+    published = golden.state_dict(SEGMENTORS[0])
+    ours = from_published(published, 'backbone')
+    assert len(ours) == sum(key.startswith('encoder.') for key in published)
+
+
+@pytest.mark.parametrize('key', ['encoder.layer_9.block.weight', 'seg_head.unknown.weight', 'optimizer'])
+def test_left_over_tensors_are_refused(key):
+    """A tensor without a place is named, not dropped."""
+    published = golden.state_dict(SEGMENTORS[0]) | {key: torch.zeros(1)}
+    with pytest.raises(ValueError, match=key):
+        from_published(published, 'segmentation')
+
+
+def test_unknown_task():
+    """An unknown task lists the known ones."""
+    with pytest.raises(ValueError, match='segmentation'):
+        from_published({}, 'pose')
