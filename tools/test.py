@@ -2,8 +2,6 @@
 import json
 from pathlib import Path
 
-from mmengine.logging import print_log
-
 from mvit3_bench.checkpoints.io import check_fits
 from mvit3_bench.engine import cli
 from mvit3_bench.engine.checks import check_data
@@ -52,18 +50,20 @@ def main():
         draw(cfg, args)
     if args.out:
         cfg.test_evaluator.output_dir = args.out
+    cfg.load_from = None if args.checkpoint == 'none' else find_checkpoint(args.checkpoint)
     runner = cli.build_runner(cfg)
-    if args.checkpoint != 'none':
-        checkpoint = find_checkpoint(args.checkpoint)
+    if cfg.load_from:
         with cli.user_errors(FileNotFoundError):
-            check_fits(runner.model, checkpoint)
-        runner.load_checkpoint(checkpoint)
+            check_fits(runner.model, cfg.load_from)
     metrics = {name: float(value) for name, value in runner.test().items()}
     if args.out:
         file = Path(args.out) / 'metrics.json'
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(metrics, indent=1))
-    print_log('  '.join(f'{name} {value:.2f}' for name, value in metrics.items()), logger='current')
+    print('  '.join(f'{name} {value:.2f}' for name, value in metrics.items()))
+    if args.show_dir:
+        pictures = sorted(Path(args.show_dir).glob('*.png'))
+        print(f'{len(pictures)} pictures (image, truth, prediction), for instance {pictures[0]}')
 
 
 if __name__ == '__main__':

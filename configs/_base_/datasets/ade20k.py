@@ -7,7 +7,7 @@ train_pipeline = [
         type='mvit3_bench.Load',
         transforms=[
             dict(type='LoadImageFromFile', imdecode_backend='pillow'),
-            dict(type='LoadAnnotations', reduce_zero_label=True)]),
+            dict(type='LoadAnnotations')]),
     # short side uniform in 256 .. 768, long side at most 1024
     dict(type='RandomResize', scale=(768, 768), ratio_range=(1 / 3, 1.0), resize_type='ResizeShortestEdge', max_size=1024),
     dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
@@ -20,7 +20,7 @@ test_pipeline = [
     dict(type='LoadImageFromFile', imdecode_backend='pillow'),
     dict(type='Resize', scale=(2048, 512), keep_ratio=True),  # short side 512
     # after Resize: the prediction is resized to the mask, not the mask to the prediction
-    dict(type='LoadAnnotations', reduce_zero_label=True),
+    dict(type='LoadAnnotations'),
     dict(type='PackSegInputs')]
 
 train_dataloader = dict(

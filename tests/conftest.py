@@ -1,0 +1,61 @@
+"""Fixtures: a folder to run in, with the miniature data already drawn, and the tools as functions."""
+import os
+import runpy
+import subprocess
+import sys
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+Outcome = namedtuple('Outcome', 'code output')
+
+
+@pytest.fixture(scope='session')
+def mini_data(tmp_path_factory):
+    """A miniature ADE20K, drawn once."""
+    from mvit3_bench.datasets.mini import FOLDERS, make_mini_ade20k
+    root = tmp_path_factory.mktemp('mini')
+    make_mini_ade20k(root / FOLDERS['ade20k'])
+    return root
+
+
+@pytest.fixture
+def workplace(tmp_path, mini_data, monkeypatch):
+    """An empty folder as the current one, where ``--mini`` finds its data drawn."""
+    (tmp_path / 'data').mkdir()
+    (tmp_path / 'data' / 'mini').symlink_to(mini_data)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def tool(monkeypatch, capfd):
+    """Run a tool in this process: ``tool('train', config, '--mini')`` -> exit code and what it printed."""
+    from mmengine.logging import MessageHub, MMLogger
+
+    from mvit3_bench.engine.visualizer import SideBySideVisualizer
+
+    def call(name: str, *args) -> Outcome:
+        monkeypatch.setattr(sys, 'argv', [name, *map(str, args)])
+        code = 0
+        for manager in (MMLogger, MessageHub, SideBySideVisualizer):
+            manager._instance_dict.clear()  # each run stands for a process of its own
+        try:
+            runpy.run_path(str(ROOT / 'tools' / f'{name}.py'), run_name='__main__')
+        except SystemExit as error:  # sys.exit(message) means: print it to stderr and exit with 1
+            code = error.code if isinstance(error.code, int) or error.code is None else 1
+            if isinstance(error.code, str):
+                print(error.code, file=sys.stderr)
+        captured = capfd.readouterr()
+        return Outcome(code, captured.out + captured.err)
+    return call
+
+
+def start(*args, **kwargs) -> subprocess.Popen:
+    """Start a tool as a process of its own."""
+    name, *rest = map(str, args)
+    env = dict(os.environ, PYTHONPATH=str(ROOT))
+    return subprocess.Popen([sys.executable, str(ROOT / 'tools' / f'{name}.py'), *rest], env=env, text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **kwargs)

@@ -1,0 +1,174 @@
+"""The tools end to end on miniature data: train, stop, resume, test, draw; and what they say to bad input."""
+import json
+import signal
+import time
+
+import conftest
+import pytest
+import torch
+
+pytest.importorskip('mmseg', reason='mmsegmentation is not installed')
+
+CONFIG = conftest.ROOT / 'configs' / 'seg' / 'deeplabv3_mvit3_0.5_ade20k.py'
+CAMVID = conftest.ROOT / 'configs' / 'seg' / 'deeplabv3_mvit3_xxs_camvid.py'
+# four iterations an epoch, on little images
+SHORT = ['train_dataloader.dataset.indices=8', 'train_dataloader.batch_size=2', 'val_dataloader.dataset.indices=2',
+         'test_dataloader.dataset.indices=2', 'train_cfg.val_interval=1', 'randomness.seed=0']
+
+
+def train(tool, epochs, *flags):
+    """Train a few iterations in work_dirs/run."""
+    return tool('train', CONFIG, '--mini', '--work-dir', 'work_dirs/run', *flags,
+                '--cfg-options', *SHORT, f'train_cfg.max_epochs={epochs}')
+
+
+def test_train_and_test(workplace, tool):
+    """A work dir keeps config, log, checkpoints, the best one and EMA weights; testing it draws, and writes json and png."""
+    assert train(tool, 1).code == 0
+    run = workplace / 'work_dirs' / 'run'
+    names = {path.name for path in run.iterdir()}
+    assert {CONFIG.name, 'epoch_1.pth', 'best_mIoU_epoch_1.pth', 'last_checkpoint'} <= names
+    assert list(run.glob('*/*.log'))
+    assert 'ema_state_dict' in torch.load(run / 'epoch_1.pth', weights_only=True)
+
+    outcome = tool('test', CONFIG, run, '--mini', '--out', 'out', '--show-dir', 'pictures', '--work-dir', 'work_dirs/t',
+                   '--cfg-options', *SHORT)
+    assert outcome.code == 0, outcome.output
+    metrics = json.loads((workplace / 'out' / 'metrics.json').read_text())
+    assert 0 <= metrics['mIoU'] <= 100
+    assert f'mIoU {metrics["mIoU"]:.2f}' in outcome.output and 'pictures' in outcome.output
+    assert len(list((workplace / 'out').glob('*.png'))) == len(list((workplace / 'pictures').glob('*.png'))) == 2
+    assert not list(workplace.glob('out/*.pkl'))
+
+
+def test_killed_training_resumes(workplace, tool):
+    """Killed in its third epoch, a training goes on behind the second: iteration, optimiser, EMA, schedule, history."""
+    run = workplace / 'work_dirs' / 'run'
+    process = conftest.start('train', CONFIG, '--mini', '--work-dir', run, '--cfg-options', *SHORT,
+                             'train_cfg.max_epochs=40', 'default_hooks.logger.interval=1')
+    deadline = time.monotonic() + 240
+    while not (run / 'epoch_2.pth').exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.5)  # well into the writing of nothing
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    last = int((run / 'last_checkpoint').read_text().rpartition('_')[2].split('.')[0])
+    before = torch.load(run / f'epoch_{last}.pth', weights_only=True)
+
+    outcome = train(tool, last + 1, '--resume')
+    assert outcome.code == 0, outcome.output
+    assert f'resumed epoch: {last}, iter: {4 * last}' in outcome.output
+    after = torch.load(run / f'epoch_{last + 1}.pth', weights_only=True)
+    assert after['meta']['iter'] == 4 * (last + 1)
+    assert after['ema_state_dict']['steps'] == 4 * (last + 1)
+    lr = [checkpoint['optimizer']['param_groups'][0]['lr'] for checkpoint in (before, after)]
+    assert lr[1] < lr[0]
+    momentum = [len(checkpoint['optimizer']['state']) for checkpoint in (before, after)]
+    assert momentum[0] == momentum[1] > 100
+    history = [len(checkpoint['message_hub']['log_scalars']['train/loss'].data[0]) for checkpoint in (before, after)]
+    assert history[1] == history[0] + 4
+
+
+@pytest.mark.parametrize('name, flags, expected', [
+    ('unknown arch', ['model.backbone.arch=huge'], ['huge', 'xxs', '1.0']),
+    ('out_indices', ['model.backbone.out_indices=(1,2,9)'], ['out_indices=9', '-5', '4']),
+    ('output stride', ['model.backbone.output_stride=4'], ['output_stride=4', '32', '16', '8']),
+    ('unknown argument', ['model.backbone.depth=3'], ['depth']),
+])
+def test_impossible_model(workplace, tool, name, flags, expected):
+    """An impossible argument ends in exit code 1 and a message with the possible values, without a traceback."""
+    outcome = tool('train', CONFIG, '--mini', '--cfg-options', *flags)
+    assert outcome.code == 1
+    message = outcome.output[outcome.output.rindex('error: '):]
+    assert all(part in message for part in expected), message
+    assert 'Traceback' not in outcome.output
+
+
+def test_missing_data(workplace, tool):
+    """Without the data set, the message names its place and layout and --mini."""
+    outcome = tool('train', CONFIG)
+    assert outcome.code == 1
+    for part in ('data/ade/ADEChallengeData2016', 'images/training', 'annotations/training', '--mini'):
+        assert part in outcome.output
+
+
+def test_missing_config(workplace, tool):
+    """A config that does not exist is named, and so are its neighbours."""
+    outcome = tool('train', CONFIG.with_name('deeplabv3_mvit3_9.0_ade20k.py'))
+    assert outcome.code == 1
+    assert 'deeplabv3_mvit3_9.0_ade20k.py' in outcome.output and CONFIG.name in outcome.output
+
+
+def test_no_miniature(workplace, tool):
+    """--mini on a data set without a miniature says which there are."""
+    outcome = tool('train', CAMVID, '--mini')
+    assert outcome.code == 1 and 'ADE20KDataset' in outcome.output
+
+
+@pytest.mark.parametrize('count, expected', [('3.5', 'whole numbers'), ('auto', 'batch')])
+def test_impossible_accumulation(workplace, tool, count, expected):
+    """An accumulation that is no number, or cannot make the recipe's batch, is refused."""
+    outcome = tool('train', CONFIG, '--mini', '--accumulate', count, '--cfg-options', 'train_dataloader.batch_size=5')
+    assert outcome.code == 1 and expected in outcome.output
+
+
+def truncate(workplace, name='ADE_train_00000003.jpg'):
+    """A copy of the miniature data with one image cut in half."""
+    import shutil
+    (workplace / 'broken').mkdir()
+    source = workplace / 'data' / 'mini' / 'ade' / 'ADEChallengeData2016'
+    root = shutil.copytree(source, workplace / 'broken' / 'ade')
+    image = root / 'images' / 'training' / name
+    image.write_bytes(image.read_bytes()[:image.stat().st_size // 2])
+    return root, name
+
+
+@pytest.mark.parametrize('workers', [0, 1])
+def test_truncated_image_stops(workplace, tool, workers):
+    """A truncated image stops the training and is named, also from a worker process."""
+    root, name = truncate(workplace)
+    outcome = tool('train', CONFIG, '--mini', '--cfg-options', *SHORT, f'train_dataloader.dataset.data_root={root}',
+                   'train_cfg.max_epochs=1', f'train_dataloader.num_workers={workers}')
+    assert outcome.code == 1
+    message = outcome.output[outcome.output.rindex('error: '):]
+    assert name in message and 'skip' in message
+
+
+def test_truncated_image_is_skipped_and_counted(workplace, tool):
+    """With on_error='skip' the training goes on, and the log counts and names what was skipped."""
+    root, name = truncate(workplace)
+    outcome = tool('train', CONFIG, '--mini', '--cfg-options', *SHORT, f'train_dataloader.dataset.data_root={root}',
+                   'train_cfg.max_epochs=1', 'train_dataloader.dataset.pipeline.0.on_error=skip')
+    assert outcome.code == 0, outcome.output
+    line = next(line for line in outcome.output.splitlines() if 'skipped sample no. 1' in line)
+    assert name in line
+
+
+def test_checkpoint_of_another_model(workplace, tool):
+    """The message lists missing and unexpected tensors by group."""
+    torch.save({'state_dict': {'backbone.conv1.weight': torch.zeros(1), 'backbone.conv1.bias': torch.zeros(1)}}, 'x.pth')
+    outcome = tool('test', CONFIG, 'x.pth', '--mini')
+    assert outcome.code == 1
+    assert 'unexpected: backbone.conv1 (2)' in outcome.output and 'missing: backbone.stem' in outcome.output
+
+
+@pytest.mark.parametrize('content', [b'', b'no checkpoint', b'PK\x03\x04 broken'])
+def test_not_a_checkpoint(workplace, tool, content):
+    """A file that is no checkpoint is named."""
+    (workplace / 'x.pth').write_bytes(content)
+    outcome = tool('test', CONFIG, 'x.pth', '--mini')
+    assert outcome.code == 1
+    assert 'error: x.pth is not a checkpoint' in outcome.output and 'Traceback' not in outcome.output
+
+
+def test_missing_checkpoint(workplace, tool):
+    """A file that is not there is named."""
+    outcome = tool('test', CONFIG, 'absent.pth', '--mini')
+    assert outcome.code == 1 and 'checkpoint not found: absent.pth' in outcome.output
+
+
+@pytest.mark.parametrize('name', ['train', 'test', 'make_mini_data'])
+def test_help(tool, name):
+    """--help explains, with an example."""
+    outcome = tool(name, '--help')
+    assert outcome.code == 0 and 'example' in outcome.output
