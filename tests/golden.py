@@ -1,7 +1,7 @@
 """Golden files: what the published implementation computes on weights and an input rebuilt from names alone.
 
-``data/golden/NAME.json`` has the keys and shapes of the published state dict, ``NAME.npz`` for each output its shape, sampled
-values, mean and std.
+``data/golden/NAME.json`` has the keys and shapes of the published state dict, ``NAME.npz`` for each output its shape,
+sampled values, mean and std.
 """
 import csv
 import json

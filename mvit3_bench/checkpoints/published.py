@@ -86,8 +86,9 @@ def _rename(key: str, rules: list[tuple[str, str]]) -> str | None:
     for source, target in rules:
         match = re.match(re.escape(source).replace(r'\#', '#').replace('#', r'(\d+)'), key)
         if match:
-            numbers = iter(match.groups())
-            return re.sub('#', lambda _: next(numbers), target) + key[match.end():]
+            for number in match.groups():
+                target = target.replace('#', number, 1)
+            return target + key[match.end():]
     return None
 
 

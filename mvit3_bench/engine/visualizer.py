@@ -36,3 +36,9 @@ class SideBySideVisualizer(SegLocalVisualizer):
             self.add_image(name, drawn, step)
         else:
             mmcv.imwrite(mmcv.rgb2bgr(drawn), out_file)
+
+    def _get_center_loc(self, mask):
+        # (x, y) of a class's name: the middle of its fullest row, as in mmseg, which needs a second an image for it
+        row = mask.sum(axis=1).argmax()
+        columns = np.flatnonzero(mask[row])
+        return np.array([columns[len(columns) // 2], row])

@@ -1,4 +1,4 @@
-"""Heads of the paper, where the frameworks' own differ. Each module needs its framework and is imported if that is there."""
+"""Heads of the paper, where the frameworks' own differ. Each needs its framework and is imported if that is there."""
 from importlib.util import find_spec
 
 if find_spec('mmseg'):

@@ -1,0 +1,58 @@
+"""Real images through the pipelines. They are not part of the project: MVIT3_REAL_DATA names a folder with samples.tar."""
+import os
+import tarfile
+from pathlib import Path
+
+import conftest
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+
+from mvit3_bench import compat  # noqa: F401  before mmseg
+
+pytest.importorskip('mmseg', reason='mmsegmentation is not installed')
+
+REAL = os.environ.get('MVIT3_REAL_DATA')
+pytestmark = pytest.mark.skipif(not REAL, reason='MVIT3_REAL_DATA is not set')
+
+
+@pytest.fixture(scope='module')
+def ade20k(tmp_path_factory):
+    """The first three validation pairs of ADE20K, in mmseg's layout."""
+    folder = tmp_path_factory.mktemp('real')
+    with tarfile.open(Path(REAL) / 'samples.tar') as tar:
+        tar.extractall(folder, filter='data')
+    return folder / 'samples' / 'ade20k'
+
+
+@pytest.mark.parametrize('split', ['train', 'val'])
+def test_ade20k_pipeline(ade20k, split):
+    """Three real ADE20K pairs pass the training and the testing pipeline of the ADE20K config."""
+    from mmengine.registry import init_default_scope
+    from mmseg.registry import DATASETS, MODELS
+
+    cfg = Config.fromfile(conftest.ROOT / 'configs' / 'seg' / 'deeplabv3_mvit3_1.0_ade20k.py')
+    init_default_scope('mmseg')
+    loader = cfg[f'{split}_dataloader'].dataset
+    loader.update(data_root=str(ade20k),
+                  data_prefix=dict(img_path='images/validation', seg_map_path='annotations/validation'))
+    samples = list(DATASETS.build(loader))
+    assert len(samples) == 3
+    for sample in samples:
+        labels = np.unique(sample['data_samples'].gt_sem_seg.data.numpy())
+        assert set(labels) <= set(range(150)) | {255} and len(labels) > 1
+        height, width = sample['inputs'].shape[1:]
+        if split == 'train':
+            assert height <= 512 and width <= 512
+        else:
+            assert min(height, width) == 512
+            assert sample['data_samples'].gt_sem_seg.shape == sample['data_samples'].ori_shape
+    if split == 'train':
+        batch = dict(inputs=[s['inputs'] for s in samples], data_samples=[s['data_samples'] for s in samples])
+        inputs = MODELS.build(cfg.model.data_preprocessor)(batch, training=True)['inputs']
+        assert inputs.shape == (3, 3, 512, 512)
+        assert 0 <= inputs.min() < inputs.max() <= 1
+        # the pipeline gives BGR, the network of the v2 type wants RGB
+        first = samples[0]['inputs']
+        assert torch.allclose(inputs[0, 0, :first.shape[1], :first.shape[2]], first[2] / 255, atol=1e-6)
