@@ -13,6 +13,7 @@ from mmengine.registry import VISUALIZERS as ROOT_VISUALIZERS
 from mmengine.registry import Registry
 
 MODELS = Registry('model', parent=ROOT_MODELS, scope='mvit3_bench', locations=['mvit3_bench.models'])
-TRANSFORMS = Registry('transform', parent=ROOT_TRANSFORMS, scope='mvit3_bench', locations=['mvit3_bench.datasets'])
+TRANSFORMS = Registry('transform', parent=ROOT_TRANSFORMS, scope='mvit3_bench',
+                      locations=['mvit3_bench.datasets.loading'])
 VISUALIZERS = Registry('visualizer', parent=ROOT_VISUALIZERS, scope='mvit3_bench',
                        locations=['mvit3_bench.engine.visualizer'])
