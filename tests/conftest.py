@@ -33,6 +33,7 @@ def workplace(tmp_path, mini_data, monkeypatch):
 @pytest.fixture
 def tool(monkeypatch, capfd):
     """Run a tool in this process: ``tool('train', config, '--mini')`` -> exit code and what it printed."""
+    import mvit3_bench.compat  # noqa: F401, I001  before mmseg
     from mmengine.logging import MessageHub, MMLogger
 
     from mvit3_bench.engine.visualizer import SideBySideVisualizer
