@@ -167,6 +167,13 @@ def test_missing_checkpoint(workplace, tool):
     assert outcome.code == 1 and 'checkpoint not found: absent.pth' in outcome.output
 
 
+def test_resume_from_missing_checkpoint(workplace, tool):
+    """A checkpoint to resume from that is not there is named, without a traceback."""
+    outcome = tool('train', CONFIG, '--mini', '--resume', 'absent.pth')
+    assert outcome.code == 1 and 'error: checkpoint not found: absent.pth' in outcome.output
+    assert 'Traceback' not in outcome.output
+
+
 @pytest.mark.parametrize('name', ['train', 'test', 'make_mini_data'])
 def test_help(tool, name):
     """--help explains, with an example."""

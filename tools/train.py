@@ -41,7 +41,8 @@ def main():
     if warning := schedule.check_batch(cfg, processes):
         print_log(warning, logger='current', level=logging.WARNING)
     if args.resume and (checkpoint := cfg.load_from or find_latest_checkpoint(cfg.work_dir)):
-        check_fits(runner.model, checkpoint)
+        with cli.user_errors(FileNotFoundError):
+            check_fits(runner.model, checkpoint)
     runner.train()
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import torch
+from mmengine.model import is_model_wrapper
 from torch import Tensor, nn
 
 
@@ -53,7 +54,7 @@ def check_fits(model: nn.Module, path: str | Path) -> None:
             message lists missing, unexpected and misshapen ones by group.
     """
     found = _state_dict(read_checkpoint(path))
-    wanted = model.state_dict()
+    wanted = (model.module if is_model_wrapper(model) else model).state_dict()  # DDP prefixes every key
     problems = {
         'missing': [key for key in wanted if key not in found],
         'unexpected': [key for key in found if key not in wanted],
