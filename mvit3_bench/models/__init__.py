@@ -1,6 +1,8 @@
 """Backbones and heads. Read ``archs.py`` for the models, ``blocks.py`` for the idea, ``backbone.py`` for the whole."""
 try:
-    from .. import registry  # noqa: F401  first, because the heads import frameworks that may need its compat
+    # first, because the heads import frameworks that may need its compat
+    from .. import registry  # noqa: F401, I001
+    import mmcv.cnn  # noqa: F401
 except ImportError as error:
     raise ImportError(
         "mvit3_bench.models needs MMEngine and mmcv: pip install 'mvit3-bench[openmmlab]'") from error
