@@ -1,7 +1,11 @@
 """The tools end to end on miniature data: train, stop, resume, test, draw; and what they say to bad input."""
 import json
+import os
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import conftest
 import pytest
@@ -67,6 +71,24 @@ def test_killed_training_resumes(workplace, tool):
     assert momentum[0] == momentum[1] > 100
     history = [len(checkpoint['message_hub']['log_scalars']['train/loss'].data[0]) for checkpoint in (before, after)]
     assert history[1] == history[0] + 4
+
+
+def test_two_processes(workplace):
+    """Two processes train, and test to the same metrics as one."""
+    def run(script, *args, port):
+        env = dict(os.environ, PORT=str(port), PATH=f'{Path(sys.executable).parent}:{os.environ["PATH"]}')
+        result = subprocess.run(['bash', str(conftest.ROOT / 'tools' / script), *map(str, args), '--cfg-options', *SHORT,
+                                 'test_dataloader.dataset.indices=5', 'train_cfg.max_epochs=1'],
+                                env=env, text=True, capture_output=True)
+        assert result.returncode == 0, result.stdout + result.stderr
+        return next((line for line in result.stdout.splitlines() if line.startswith('aAcc')), None)
+
+    run('dist_train.sh', CONFIG, 2, '--mini', '--work-dir', 'run', port=29541)
+    checkpoint = workplace / 'run' / 'epoch_1.pth'
+    assert torch.load(checkpoint, weights_only=True)['meta']['iter'] == 2
+    two = run('dist_test.sh', CONFIG, checkpoint, 2, '--mini', port=29542)
+    one = run('dist_test.sh', CONFIG, checkpoint, 1, '--mini', port=29543)
+    assert one == two is not None
 
 
 @pytest.mark.parametrize('name, flags, expected', [

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Train on several GPUs of this machine, or of several with NNODES, NODE_RANK and MASTER_ADDR.
+# Train on several GPUs (without one: processes on the CPU) of this machine, or of several with NNODES, NODE_RANK and MASTER_ADDR.
 # usage: bash tools/dist_train.sh CONFIG GPUS [flags of tools/train.py]
 set -euo pipefail
 if [ $# -lt 2 ]; then sed -n '2,3p' "$0"; exit 1; fi

@@ -2,6 +2,8 @@
 import json
 from pathlib import Path
 
+from mmengine.dist import is_main_process
+
 from mvit3_bench.checkpoints.io import check_fits
 from mvit3_bench.engine import cli
 from mvit3_bench.engine.checks import check_data
@@ -56,6 +58,8 @@ def main():
         with cli.user_errors(FileNotFoundError):
             check_fits(runner.model, cfg.load_from)
     metrics = {name: float(value) for name, value in runner.test().items()}
+    if not is_main_process():
+        return
     if args.out:
         file = Path(args.out) / 'metrics.json'
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
 
+import torch
 from mmengine.config import Config, DictAction
+from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from ..checkpoints.io import CheckpointError
@@ -60,7 +62,17 @@ def load_config(args: argparse.Namespace) -> Config:
         cfg.merge_from_dict(args.cfg_options)
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs') / name)
     cfg.launcher = args.launcher
+    if args.launcher == 'pytorch' and not torch.cuda.is_available():
+        _distribute_on_cpu(cfg)
     return cfg
+
+
+def _distribute_on_cpu(cfg: Config) -> None:
+    """Let processes without a GPU train together, which MMEngine's own start-up and defaults do not foresee."""
+    torch.distributed.init_process_group('gloo')  # MMEngine would first choose a GPU, whatever the backend
+    cfg.model_wrapper_cfg = dict(type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False)
+    if cfg.pop('sync_bn', None):
+        print_log("no GPU: batch norms are not synchronised, since torch's SyncBatchNorm needs one", logger='current')
 
 
 def build_runner(cfg: Config) -> Runner:
