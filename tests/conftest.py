@@ -22,7 +22,7 @@ def mini_data(tmp_path_factory):
 
 
 @pytest.fixture
-def workplace(tmp_path, mini_data, monkeypatch):
+def run_dir(tmp_path, mini_data, monkeypatch):
     """An empty folder as the current one, where ``--mini`` finds its data drawn."""
     (tmp_path / 'data').mkdir()
     (tmp_path / 'data' / 'mini').symlink_to(mini_data)

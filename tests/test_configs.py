@@ -55,7 +55,7 @@ def test_recipe_of_ade20k():
     assert cfg.model.auxiliary_head.loss_decode.loss_weight == 0.4
 
 
-def test_mini_keeps_the_recipe(workplace):
+def test_mini_keeps_the_recipe(run_dir):
     """--mini leaves model and recipe alone, and shrinks lengths in pixels, batch, schedule and the horizon of EMA."""
     from mvit3_bench.engine.mini import to_mini
     path = conftest.ROOT / 'configs' / 'seg' / 'deeplabv3_mvit3_1.0_ade20k.py'

@@ -26,10 +26,10 @@ def train(tool, epochs, *flags):
                 '--cfg-options', *SHORT, f'train_cfg.max_epochs={epochs}')
 
 
-def test_train_and_test(workplace, tool):
+def test_train_and_test(run_dir, tool):
     """A work dir keeps config, log, checkpoints, the best one and EMA weights; testing it draws, and writes json and png."""
     assert train(tool, 1).code == 0
-    run = workplace / 'work_dirs' / 'run'
+    run = run_dir / 'work_dirs' / 'run'
     names = {path.name for path in run.iterdir()}
     assert {CONFIG.name, 'epoch_1.pth', 'best_mIoU_epoch_1.pth', 'last_checkpoint'} <= names
     assert list(run.glob('*/*.log'))
@@ -38,16 +38,16 @@ def test_train_and_test(workplace, tool):
     outcome = tool('test', CONFIG, run, '--mini', '--out', 'out', '--show-dir', 'pictures', '--work-dir', 'work_dirs/t',
                    '--cfg-options', *SHORT)
     assert outcome.code == 0, outcome.output
-    metrics = json.loads((workplace / 'out' / 'metrics.json').read_text())
+    metrics = json.loads((run_dir / 'out' / 'metrics.json').read_text())
     assert 0 <= metrics['mIoU'] <= 100
     assert f'mIoU {metrics["mIoU"]:.2f}' in outcome.output and 'pictures' in outcome.output
-    assert len(list((workplace / 'out').glob('*.png'))) == len(list((workplace / 'pictures').glob('*.png'))) == 2
-    assert not list(workplace.glob('out/*.pkl'))
+    assert len(list((run_dir / 'out').glob('*.png'))) == len(list((run_dir / 'pictures').glob('*.png'))) == 2
+    assert not list(run_dir.glob('out/*.pkl'))
 
 
-def test_killed_training_resumes(workplace, tool):
+def test_killed_training_resumes(run_dir, tool):
     """Killed in its third epoch, a training goes on behind the second: iteration, optimiser, EMA, schedule, history."""
-    run = workplace / 'work_dirs' / 'run'
+    run = run_dir / 'work_dirs' / 'run'
     process = conftest.start('train', CONFIG, '--mini', '--work-dir', run, '--cfg-options', *SHORT,
                              'train_cfg.max_epochs=40', 'default_hooks.logger.interval=1')
     deadline = time.monotonic() + 240
@@ -73,7 +73,7 @@ def test_killed_training_resumes(workplace, tool):
     assert history[1] == history[0] + 4
 
 
-def test_two_processes(workplace):
+def test_two_processes(run_dir):
     """Two processes train, and test to the same metrics as one."""
     def run(script, *args, port):
         env = dict(os.environ, PORT=str(port), PATH=f'{Path(sys.executable).parent}:{os.environ["PATH"]}')
@@ -84,7 +84,7 @@ def test_two_processes(workplace):
         return next((line for line in result.stdout.splitlines() if line.startswith('aAcc')), None)
 
     run('dist_train.sh', CONFIG, 2, '--mini', '--work-dir', 'run', port=29541)
-    checkpoint = workplace / 'run' / 'epoch_1.pth'
+    checkpoint = run_dir / 'run' / 'epoch_1.pth'
     assert torch.load(checkpoint, weights_only=True)['meta']['iter'] == 2
     two = run('dist_test.sh', CONFIG, checkpoint, 2, '--mini', port=29542)
     one = run('dist_test.sh', CONFIG, checkpoint, 1, '--mini', port=29543)
@@ -97,7 +97,7 @@ def test_two_processes(workplace):
     ('output stride', ['model.backbone.output_stride=4'], ['output_stride=4', '32', '16', '8']),
     ('unknown argument', ['model.backbone.depth=3'], ['depth']),
 ])
-def test_impossible_model(workplace, tool, name, flags, expected):
+def test_impossible_model(run_dir, tool, name, flags, expected):
     """An impossible argument ends in exit code 1 and a message with the possible values, without a traceback."""
     outcome = tool('train', CONFIG, '--mini', '--cfg-options', *flags)
     assert outcome.code == 1
@@ -106,7 +106,7 @@ def test_impossible_model(workplace, tool, name, flags, expected):
     assert 'Traceback' not in outcome.output
 
 
-def test_missing_data(workplace, tool):
+def test_missing_data(run_dir, tool):
     """Without the data set, the message names its place and layout and --mini."""
     outcome = tool('train', CONFIG)
     assert outcome.code == 1
@@ -114,41 +114,41 @@ def test_missing_data(workplace, tool):
         assert part in outcome.output
 
 
-def test_missing_config(workplace, tool):
+def test_missing_config(run_dir, tool):
     """A config that does not exist is named, and so are its neighbours."""
     outcome = tool('train', CONFIG.with_name('deeplabv3_mvit3_9.0_ade20k.py'))
     assert outcome.code == 1
     assert 'deeplabv3_mvit3_9.0_ade20k.py' in outcome.output and CONFIG.name in outcome.output
 
 
-def test_no_miniature(workplace, tool):
+def test_no_miniature(run_dir, tool):
     """--mini on a data set without a miniature says which there are."""
     outcome = tool('train', CAMVID, '--mini')
     assert outcome.code == 1 and 'ADE20KDataset' in outcome.output
 
 
 @pytest.mark.parametrize('count, expected', [('3.5', 'whole numbers'), ('auto', 'batch')])
-def test_impossible_accumulation(workplace, tool, count, expected):
+def test_impossible_accumulation(run_dir, tool, count, expected):
     """An accumulation that is no number, or cannot make the recipe's batch, is refused."""
     outcome = tool('train', CONFIG, '--mini', '--accumulate', count, '--cfg-options', 'train_dataloader.batch_size=5')
     assert outcome.code == 1 and expected in outcome.output
 
 
-def truncate(workplace, name='ADE_train_00000003.jpg'):
+def truncate(run_dir, name='ADE_train_00000003.jpg'):
     """A copy of the miniature data with one image cut in half."""
     import shutil
-    (workplace / 'broken').mkdir()
-    source = workplace / 'data' / 'mini' / 'ade' / 'ADEChallengeData2016'
-    root = shutil.copytree(source, workplace / 'broken' / 'ade')
+    (run_dir / 'broken').mkdir()
+    source = run_dir / 'data' / 'mini' / 'ade' / 'ADEChallengeData2016'
+    root = shutil.copytree(source, run_dir / 'broken' / 'ade')
     image = root / 'images' / 'training' / name
     image.write_bytes(image.read_bytes()[:image.stat().st_size // 2])
     return root, name
 
 
 @pytest.mark.parametrize('workers', [0, 1])
-def test_truncated_image_stops(workplace, tool, workers):
+def test_truncated_image_stops(run_dir, tool, workers):
     """A truncated image stops the training and is named, also from a worker process."""
-    root, name = truncate(workplace)
+    root, name = truncate(run_dir)
     outcome = tool('train', CONFIG, '--mini', '--cfg-options', *SHORT, f'train_dataloader.dataset.data_root={root}',
                    'train_cfg.max_epochs=1', f'train_dataloader.num_workers={workers}')
     assert outcome.code == 1
@@ -156,9 +156,9 @@ def test_truncated_image_stops(workplace, tool, workers):
     assert name in message and 'skip' in message
 
 
-def test_truncated_image_is_skipped_and_counted(workplace, tool):
+def test_truncated_image_is_skipped_and_counted(run_dir, tool):
     """With on_error='skip' the training goes on, and the log counts and names what was skipped."""
-    root, name = truncate(workplace)
+    root, name = truncate(run_dir)
     outcome = tool('train', CONFIG, '--mini', '--cfg-options', *SHORT, f'train_dataloader.dataset.data_root={root}',
                    'train_cfg.max_epochs=1', 'train_dataloader.dataset.pipeline.0.on_error=skip')
     assert outcome.code == 0, outcome.output
@@ -166,7 +166,7 @@ def test_truncated_image_is_skipped_and_counted(workplace, tool):
     assert name in line
 
 
-def test_checkpoint_of_another_model(workplace, tool):
+def test_checkpoint_of_another_model(run_dir, tool):
     """The message lists missing and unexpected tensors by group."""
     torch.save({'state_dict': {'backbone.conv1.weight': torch.zeros(1), 'backbone.conv1.bias': torch.zeros(1)}}, 'x.pth')
     outcome = tool('test', CONFIG, 'x.pth', '--mini')
@@ -175,21 +175,21 @@ def test_checkpoint_of_another_model(workplace, tool):
 
 
 @pytest.mark.parametrize('content', [b'', b'no checkpoint', b'PK\x03\x04 broken'])
-def test_not_a_checkpoint(workplace, tool, content):
+def test_not_a_checkpoint(run_dir, tool, content):
     """A file that is no checkpoint is named."""
-    (workplace / 'x.pth').write_bytes(content)
+    (run_dir / 'x.pth').write_bytes(content)
     outcome = tool('test', CONFIG, 'x.pth', '--mini')
     assert outcome.code == 1
     assert 'error: x.pth is not a checkpoint' in outcome.output and 'Traceback' not in outcome.output
 
 
-def test_missing_checkpoint(workplace, tool):
+def test_missing_checkpoint(run_dir, tool):
     """A file that is not there is named."""
     outcome = tool('test', CONFIG, 'absent.pth', '--mini')
     assert outcome.code == 1 and 'checkpoint not found: absent.pth' in outcome.output
 
 
-def test_resume_from_missing_checkpoint(workplace, tool):
+def test_resume_from_missing_checkpoint(run_dir, tool):
     """A checkpoint to resume from that is not there is named, without a traceback."""
     outcome = tool('train', CONFIG, '--mini', '--resume', 'absent.pth')
     assert outcome.code == 1 and 'error: checkpoint not found: absent.pth' in outcome.output
