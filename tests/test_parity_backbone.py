@@ -33,11 +33,12 @@ def test_end_points(name):
         assert golden.deviation(name, f'feat_out_l{level}', out) < 1e-4, f'layer{level}'
 
 
-@pytest.mark.parametrize('name', CLASSIFIERS)
+@pytest.mark.parametrize('name', CLASSIFIERS + golden.names('seg_deeplabv3_*'))
 def test_round_trip(name):
     """published -> ours -> published is the identity."""
+    task = dict(cls='classification', seg='segmentation')[name.partition('_')[0]]
     published = golden.state_dict(name)
-    back = to_published(from_published(published, 'classification'), 'classification')
+    back = to_published(from_published(published, task), task)
     assert list(back) == list(published)
     assert all(torch.equal(back[key], published[key]) for key in published)
 

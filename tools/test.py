@@ -46,8 +46,7 @@ def draw(cfg, args):
 def main():
     args = parse_args()
     cfg = cli.load_config(args)
-    with cli.user_errors(FileNotFoundError):
-        check_data(cfg, ('test_dataloader',))
+    check_data(cfg, ('test_dataloader',))
     if args.show or args.show_dir:
         draw(cfg, args)
     if args.out:
@@ -55,8 +54,7 @@ def main():
     cfg.load_from = None if args.checkpoint == 'none' else find_checkpoint(args.checkpoint)
     runner = cli.build_runner(cfg)
     if cfg.load_from:
-        with cli.user_errors(FileNotFoundError):
-            check_fits(runner.model, cfg.load_from)
+        check_fits(runner.model, cfg.load_from)
     metrics = {name: float(value) for name, value in runner.test().items()}
     if not is_main_process():
         return

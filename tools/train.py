@@ -24,8 +24,7 @@ def parse_args():
 def main():
     args = parse_args()
     cfg = cli.load_config(args)
-    with cli.user_errors(FileNotFoundError):
-        check_data(cfg, ('train_dataloader', 'val_dataloader'))
+    check_data(cfg, ('train_dataloader', 'val_dataloader'))
     if args.amp:
         cfg.optim_wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
     processes = cli.world_size(args.launcher)
@@ -41,8 +40,7 @@ def main():
     if warning := schedule.check_batch(cfg, processes):
         print_log(warning, logger='current', level=logging.WARNING)
     if args.resume and (checkpoint := cfg.load_from or find_latest_checkpoint(cfg.work_dir)):
-        with cli.user_errors(FileNotFoundError):
-            check_fits(runner.model, checkpoint)
+        check_fits(runner.model, checkpoint)
     runner.train()
 
 

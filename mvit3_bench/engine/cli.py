@@ -20,7 +20,7 @@ class UsageError(Exception):
     """An argument, a config or a file is wrong; the message is all a user needs."""
 
 
-_EXPECTED = (UsageError, CheckpointError, UnreadableSample)
+_EXPECTED = (UsageError, CheckpointError, UnreadableSample, FileNotFoundError)
 
 
 def parser(description: str, example: str) -> argparse.ArgumentParser:
@@ -81,7 +81,7 @@ def build_runner(cfg: Config) -> Runner:
     Raises:
         UsageError: An argument in the config is impossible.
     """
-    with user_errors(ValueError, KeyError, TypeError, FileNotFoundError):
+    with user_errors(ValueError, KeyError, TypeError):
         return Runner.from_cfg(cfg)
 
 
