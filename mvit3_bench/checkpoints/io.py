@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import torch
+from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from torch import Tensor, nn
 
@@ -63,3 +64,22 @@ def check_fits(model: nn.Module, path: str | Path) -> None:
         lines = [f'  {len(keys)} {name}: {_grouped(keys)}' for name, keys in problems.items() if keys]
         raise CheckpointError(f'{path} is a checkpoint of another model ({len(found)} tensors, {len(wanted)} wanted)\n'
                               + '\n'.join(lines))
+
+
+def report_filled(module: nn.Module, state_dict: dict, prefix: str, *_) -> None:
+    """Log how many of a module's tensors a state dict fills, and which not: a pre-hook of ``load_state_dict``.
+
+    Raises:
+        CheckpointError: It fills none; MMEngine would go on with random weights.
+    """
+    # a checkpoint from before PyTorch 0.4.1 has no counters, and nothing depends on them
+    wanted = {key: value for key, value in module.state_dict().items() if not key.endswith('num_batches_tracked')}
+    left = [key for key, value in wanted.items() if getattr(state_dict.get(prefix + key), 'shape', None) != value.shape]
+    name = type(module).__name__
+    if len(left) == len(wanted):
+        raise CheckpointError(
+            f'the pretrained checkpoint fills none of the {len(wanted)} tensors of {name}: it has {_grouped(state_dict)}; '
+            f"wanted: {_grouped(wanted)}. For the checkpoint of a whole model, set prefix='backbone.' in init_cfg; for a "
+            'published one, convert it first (mvit3_bench.checkpoints.from_published)')
+    print_log(f'{name}: the pretrained checkpoint filled {len(wanted) - len(left)} of {len(wanted)} tensors'
+              + (f'; not filled: {", ".join(left)}' if left else ''), logger='current')

@@ -5,6 +5,8 @@ Sources: v1 arXiv 2110.02178 (Table 5), v2 arXiv 2206.02680 (Section 3.3), v3 ar
 import dataclasses
 from dataclasses import dataclass
 
+NUM_HEADS = 4  # of the attention, in every model of the v1 type
+
 
 @dataclass(frozen=True)
 class Arch:
@@ -22,11 +24,14 @@ class Arch:
         layer2_blocks: Inverted residuals in layer2.
         expansion: Width of the 1x1 expansion after layer5, None where there is none.
         drop_rate: Published dropout after attention and after the feed-forward network.
-        depthwise_local: The local 3x3 is depthwise. The first of the four changes of v3; also in v2.
+        depthwise_local: The local 3x3 is depthwise. The first of the four changes of v3; always on in the v2 type.
         fuse_local: The local features, not the block's input, meet the global ones. The second change.
-        pointwise_fusion: The fusing convolution is 1x1 instead of 3x3. The third; v1 type only.
+        pointwise_fusion: The fusing convolution is 1x1 instead of 3x3. The third; always on in the v2 type.
         input_residual: The block's input is added to its output. The fourth.
         channel_order: The order of colour channels the published weights were trained on.
+
+    Raises:
+        ValueError: The fields do not make a network; the message names one, its value and what is allowed.
     """
     separable: bool
     stem: int
@@ -43,6 +48,18 @@ class Arch:
     pointwise_fusion: bool
     input_residual: bool
     channel_order: str
+
+    def __post_init__(self):
+        for name, length in (('widths', 5), ('dims', 3), ('ffn_dims', 3), ('depths', 3)):
+            value = getattr(self, name)
+            if len(value) != length or min(value) < 1:
+                raise ValueError(f'arch: {name}={value!r} is not possible; allowed: {length} positive numbers')
+        if self.separable:
+            for name in ('depthwise_local', 'pointwise_fusion'):
+                if not getattr(self, name):
+                    raise ValueError(f'arch: {name}=False is not possible in the v2 type; allowed: True')
+        elif any(dim % NUM_HEADS for dim in self.dims):
+            raise ValueError(f'arch: dims={self.dims!r} is not possible; allowed: multiples of the {NUM_HEADS} heads')
 
 
 def make_divisible(value: float, divisor: int) -> int:

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from mmcv.cnn import build_activation_layer
 from torch import Tensor
 
-NUM_HEADS = 4  # of every v1-type model
+from .archs import NUM_HEADS
 
 
 class MultiHeadAttention(nn.Module):

@@ -1,4 +1,6 @@
 """MobileViTv1, v2 and v3 as backbones: one implementation, three tables of architectures."""
+import math
+
 import torch
 import torch.nn as nn
 from mmengine.model import BaseModule
@@ -6,6 +8,7 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
+from ..checkpoints.io import report_filled
 from ..registry import MODELS
 from .archs import Arch, get_arch
 from .blocks import MobileViTBlock, SeparableMobileViTBlock
@@ -51,17 +54,26 @@ class MobileViT(BaseModule):
         _check('frozen_stages', frozen_stages, range(-1, len(widths) + 1))
         for index in out_indices:
             _check('out_indices', index, range(-len(widths), len(widths)))
+        drop_rate = arch.drop_rate if drop_rate is None else drop_rate
+        for name, rate in (('drop_rate', drop_rate), ('attn_drop_rate', attn_drop_rate)):
+            if not 0 <= rate < 1:
+                raise ValueError(f'{name}={rate!r} is not possible; allowed: 0 <= {name} < 1')
+        if in_channels < 1:
+            raise ValueError(f'in_channels={in_channels!r} is not possible; allowed: 1 or more')
+        if act_cfg is None:
+            raise ValueError("act_cfg=None is not possible; allowed: an activation, for instance dict(type='ReLU')")
         self.out_indices = tuple(index % len(widths) for index in out_indices)
         if not out_indices or list(self.out_indices) != sorted(set(self.out_indices)):
             raise ValueError(f'out_indices={out_indices!r} must name at least one output, each once, in ascending order')
         self.out_channels = tuple(widths[index] for index in self.out_indices)
+        self.in_channels = in_channels
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
         self.with_cp = with_cp
 
         conv = dict(norm_cfg=norm_cfg, act_cfg=act_cfg)
-        block = dict(drop_rate=arch.drop_rate if drop_rate is None else drop_rate, attn_drop_rate=attn_drop_rate,
-                     fuse_local=arch.fuse_local, input_residual=arch.input_residual, **conv)
+        block = dict(drop_rate=drop_rate, attn_drop_rate=attn_drop_rate, fuse_local=arch.fuse_local,
+                     input_residual=arch.input_residual, **conv)
         if arch.separable:
             block_type = SeparableMobileViTBlock
             block.update(odd_size=odd_size)
@@ -72,18 +84,19 @@ class MobileViT(BaseModule):
         self.stem = ConvNormAct(in_channels, arch.stem, 3, stride=2, **conv)
         self.layer_names = []
         conv.update(expand_ratio=arch.expand_ratio)
+        strides = (1, 2, *_STRIDES[output_stride], 1)
+        self.strides = tuple(2 * math.prod(strides[:index + 1]) for index in self.out_indices)
         channels, dilation = arch.stem, 1
         for index, width in enumerate(widths[:max(self.out_indices) + 1]):
             if index == 0:
                 layer = [InvertedResidual(channels, width, **conv)]
             elif index == 1:
-                layer = [InvertedResidual(channels, width, stride=2, **conv)]
+                layer = [InvertedResidual(channels, width, stride=strides[index], **conv)]
                 layer += [InvertedResidual(width, width, **conv) for _ in range(arch.layer2_blocks - 1)]
             elif index < 5:
                 stage = index - 2
-                stride = _STRIDES[output_stride][stage]
-                layer = [InvertedResidual(channels, width, stride=stride, dilation=dilation, **conv)]
-                dilation *= 2 // stride
+                layer = [InvertedResidual(channels, width, stride=strides[index], dilation=dilation, **conv)]
+                dilation *= 2 // strides[index]
                 if arch.separable:
                     block.update(dilation=dilation)
                 layer += [block_type(width, arch.dims[stage], arch.ffn_dims[stage], arch.depths[stage], **block)]
@@ -92,14 +105,19 @@ class MobileViT(BaseModule):
             self.layer_names.append(f'layer{index + 1}' if index < 5 else 'expansion')
             self.add_module(self.layer_names[-1], nn.Sequential(*layer))
             channels = width
-        self._freeze()
+        self.train()
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """(B, in_channels, H, W) -> for each of ``out_indices`` (B, C, ceil(H / stride), ceil(W / stride)).
 
         Inside, everything runs in channels-last. The maps come back in the memory format of the input, since compiled
         operators of the frameworks read their inputs as plain (B, C, H, W) memory.
+
+        Raises:
+            ValueError: The image has another number of channels than the backbone; or, in training, it leaves batch norms
+                with a single value a channel.
         """
+        self._check_input(x)
         memory_format = (torch.contiguous_format if x.is_contiguous() else torch.channels_last)
         x = self.stem(x.contiguous(memory_format=torch.channels_last))
         outs = []
@@ -112,6 +130,22 @@ class MobileViT(BaseModule):
             if index in self.out_indices:
                 outs.append(x.contiguous(memory_format=memory_format))
         return tuple(outs)
+
+    def _check_input(self, x: Tensor) -> None:
+        batch, channels, height, width = x.shape
+        if channels != self.in_channels:
+            raise ValueError(f'the image has {channels} channels, but the backbone in_channels={self.in_channels}')
+        stride = self.strides[-1]
+        if self.training and batch == 1 and max(height, width) <= stride and any(
+                isinstance(module, nn.BatchNorm2d) and module.training for module in self.modules()):
+            raise ValueError(f'one image of {height}x{width} leaves batch norms one value a channel at stride {stride}; '
+                             f'train with a batch of 2, images larger than {stride}, norm_eval=True, or another norm_cfg')
+
+    def init_weights(self) -> None:
+        """Initialise as ``init_cfg`` says, and log how many tensors a pretrained checkpoint filled, and which not."""
+        hook = self.register_load_state_dict_pre_hook(report_filled)
+        super().init_weights()
+        hook.remove()
 
     def train(self, mode: bool = True) -> 'MobileViT':
         """Switch to training or evaluation; frozen stages, and with ``norm_eval`` all batch norms, stay in evaluation."""
@@ -169,6 +203,7 @@ class MobileViTv3(MobileViT):
 
     Attributes:
         out_channels: Width of each output.
+        strides: Stride of each output.
 
     Raises:
         ValueError: An argument has an impossible value; the message names it and the allowed ones.

@@ -1,9 +1,21 @@
 """The convolutional layers: convolution-norm-activation and the inverted residual of MobileNetV2."""
+from collections.abc import Callable
+
 import torch.nn as nn
 from mmcv.cnn import build_activation_layer, build_norm_layer
 from torch import Tensor
 
 from .archs import make_divisible
+
+
+def _build(argument: str, builder: Callable[..., nn.Module], cfg: dict, channels: int | None = None) -> nn.Module:
+    """A layer from a config of the user's; what mmcv and torch say of an impossible one does not name the argument."""
+    try:
+        return builder(cfg) if channels is None else builder(cfg, channels)[1]
+    except (AssertionError, KeyError, TypeError, ValueError) as error:
+        layer = '' if channels is None else f' for a layer of {channels} channels'
+        raise ValueError(f'{argument}={cfg!r} is not possible{layer}: {error}; allowed: what mmcv.cnn.{builder.__name__} '
+                         'can build') from error
 
 
 class ConvNormAct(nn.Sequential):
@@ -20,9 +32,9 @@ class ConvNormAct(nn.Sequential):
         super().__init__()
         self.conv = nn.Conv2d(in_channels, out_channels, kernel, stride, dilation * (kernel // 2), dilation,
                               groups, bias=False)
-        self.norm = build_norm_layer(norm_cfg, out_channels)[1]
+        self.norm = _build('norm_cfg', build_norm_layer, norm_cfg, out_channels)
         if act_cfg is not None:
-            self.act = build_activation_layer(act_cfg)
+            self.act = _build('act_cfg', build_activation_layer, act_cfg)
 
 
 class InvertedResidual(nn.Module):

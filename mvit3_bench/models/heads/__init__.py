@@ -3,3 +3,7 @@ from importlib.util import find_spec
 
 if find_spec('mmseg'):
     from . import seg  # noqa: F401
+if find_spec('mmpretrain'):
+    from . import cls  # noqa: F401
+if find_spec('mmdet'):
+    from . import ssdlite  # noqa: F401
