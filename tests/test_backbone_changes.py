@@ -53,18 +53,18 @@ def test_unscaled_v3():
 
 @sixteen
 def test_train(on):
-    """Each combination learns to tell two images apart, with a gradient in every parameter."""
+    """Each combination learns to tell four images apart, with a gradient in every parameter."""
     model = build('v1', dict(name='xxs', **options(on)), out_indices=(-1,), drop_rate=0.0)
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     losses = []
-    for _ in range(6):
-        loss = torch.nn.functional.cross_entropy(model(image())[0].mean((2, 3)), torch.tensor([0, 1]))
+    for _ in range(8):
+        loss = torch.nn.functional.cross_entropy(model(image(batch=4))[0].mean((2, 3)), torch.arange(4))
         losses.append(loss.item())
         optimizer.zero_grad()
         loss.backward()
         assert all(parameter.grad is not None for parameter in model.parameters())
         optimizer.step()
-    assert losses[-1] < 0.9 * losses[0]
+    assert losses[-1] < 0.85 * losses[0]
 
 
 @pytest.mark.parametrize('arch', ARCHS['v1'])
