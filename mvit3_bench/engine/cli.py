@@ -31,12 +31,32 @@ def parser(description: str, example: str) -> argparse.ArgumentParser:
     result.add_argument('--mini', action='store_true',
                         help='run on the miniature data set, drawn if it is not there: small images, a short schedule, '
                              'the same model and recipe')
-    result.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='override parts of the config: a.b=1, a.b="[1,2]", a.b="[(1,2),(3,4)]" (no white space)')
+    add_cfg_options(result)
     result.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
     # torchrun sets LOCAL_RANK, torch.distributed.launch passes the flag
     result.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
     return result
+
+
+def add_cfg_options(parser: argparse.ArgumentParser) -> None:
+    """Add OpenMMLab's flag to override parts of a config."""
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+                        help='override parts of the config: a.b=1, a.b="[1,2]", a.b="[(1,2),(3,4)]" (no white space)')
+
+
+def read_config(path: str) -> Config:
+    """A config file as it is.
+
+    Raises:
+        UsageError: The file does not exist or is no config.
+    """
+    if not Path(path).is_file():
+        known = sorted(str(path) for path in Path(path).parent.glob('*.py'))
+        raise UsageError(f'config not found: {path}' + (f'\n  there are: {", ".join(known[:8])}' if known else ''))
+    try:
+        return Config.fromfile(path)
+    except Exception as error:
+        raise UsageError(f'{path} is not a config: {type(error).__name__}: {error}') from error
 
 
 def load_config(args: argparse.Namespace) -> Config:
@@ -46,13 +66,7 @@ def load_config(args: argparse.Namespace) -> Config:
         UsageError: The file does not exist or is no config, or ``--mini`` is not possible.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    if not Path(args.config).is_file():
-        known = sorted(str(path) for path in Path(args.config).parent.glob('*.py'))
-        raise UsageError(f'config not found: {args.config}' + (f'\n  there are: {", ".join(known[:8])}' if known else ''))
-    try:
-        cfg = Config.fromfile(args.config)
-    except Exception as error:
-        raise UsageError(f'{args.config} is not a config: {type(error).__name__}: {error}') from error
+    cfg = read_config(args.config)
     name = Path(args.config).stem
     if args.mini:
         with user_errors(ValueError, FileExistsError):

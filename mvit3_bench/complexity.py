@@ -1,0 +1,98 @@
+"""Parameters and multiply-adds of a model, layer by layer: as they are, and as the papers count them.
+
+PyTorch's own counter sees every convolution, linear layer and matrix product that runs. Only the papers' convention is ours.
+Element-wise work is in neither count: norms, activations, and the products of the separable attention, which are no matrix
+products (2d for each pixel and layer).
+"""
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from .models.attention import MultiHeadAttention
+
+
+@dataclass(frozen=True)
+class Complexity:
+    """Size and cost of a module.
+
+    Args:
+        parameters: Number of its parameters.
+        multiply_adds: Multiply-adds of its convolutions, linear layers and matrix products, for one image.
+        published: The same in the papers' convention: every bias of a convolution or linear layer counts as one
+            multiply-add for each output, and each of the two products of multi-head attention counts as N d^2 for N tokens
+            of width d where it takes N^2 d.
+    """
+    parameters: int
+    multiply_adds: int
+    published: int
+
+
+class _Meter:
+    """Notes what runs inside each module, by reading the counter before and after it."""
+
+    def __init__(self, model: nn.Module, counter: FlopCounterMode):
+        self.counter = counter
+        self.extra = 0  # what the papers' convention adds, so far
+        self.started = []  # readings at the start of the modules that are running
+        self.counts = {}  # name -> multiply-adds, and in the papers' convention
+        self.handles = []
+        for name, module in model.named_modules():
+            self.handles += [module.register_forward_pre_hook(self._start), module.register_forward_hook(self._stop(name))]
+
+    def _read(self) -> tuple[int, int]:
+        true = self.counter.get_total_flops() // 2  # for PyTorch a multiply-add is two operations
+        return true, true + self.extra
+
+    def _start(self, *_) -> None:
+        self.started.append(self._read())
+
+    def _stop(self, name: str):
+        def note(module: nn.Module, inputs: tuple, output: Tensor) -> None:
+            if isinstance(module, MultiHeadAttention):
+                batch, tokens, dim = output.shape
+                self.extra += 2 * batch * tokens * dim * (dim - tokens)
+            elif isinstance(module, (nn.Conv2d, nn.Linear)) and module.bias is not None:
+                self.extra += output.numel()
+            before = self.started.pop(), self.counts.get(name, (0, 0))
+            self.counts[name] = tuple(now - start + past for now, start, past in zip(self._read(), *before, strict=True))
+        return note
+
+    def stop(self) -> None:
+        for handle in self.handles:
+            handle.remove()
+
+
+@torch.no_grad()
+def count(model: nn.Module, size: tuple[int, int], channels: int = 3) -> dict[str, Complexity]:
+    """Count a model and every module in it.
+
+    Args:
+        model: A backbone, or a classifier, detector or segmentor of OpenMMLab's; it is run once in evaluation mode on a
+            blank image. A backbone alone gives its maps, anything else its raw outputs.
+        size: Height and width of the image, in pixels.
+        channels: Channels of the image.
+
+    Returns:
+        Name of the module -> its counts, in the order of ``model.named_modules()``; ``''`` is the model. A module that did
+        not run, such as an auxiliary head, has parameters and no multiply-adds.
+    """
+    training = model.training
+    image = next(model.parameters()).new_zeros(1, channels, *size)
+    # the counter knows attention by its matrix products, not by the fused kernel of a CPU
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        meter = _Meter(model.eval(), counter)
+        try:
+            model(image)
+        finally:
+            meter.stop()
+            model.train(training)
+    modules = dict(model.named_modules())
+    for name in reversed(modules):
+        if name not in meter.counts:  # OpenMMLab calls the forward() of a head, past its hooks: take what is inside it
+            inside = [meter.counts.get(f'{name}.{child}', (0, 0)) for child, _ in modules[name].named_children()]
+            meter.counts[name] = tuple(map(sum, zip((0, 0), *inside, strict=True)))
+    return {name: Complexity(sum(parameter.numel() for parameter in module.parameters()), *meter.counts[name])
+            for name, module in modules.items()}
