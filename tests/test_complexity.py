@@ -105,7 +105,7 @@ def test_segmentor(tool):
     (['nothing.py'], 'config not found: nothing.py'),
     ([SEG / 'deeplabv3_mvit3_0.5_ade20k.py', '--shape', 0], '--shape .* is not possible; allowed'),
     ([SEG / 'deeplabv3_mvit3_0.5_ade20k.py', '--shape', 1, 2, 3], '--shape .* is not possible; allowed'),
-    ([SEG / 'deeplabv3_mvit3_0.5_ade20k.py', '--cfg-options', 'model.data_preprocessor.size=None'], 'give one with --shape'),
+    ([SEG / 'deeplabv3_mvit3_0.5_ade20k.py', '--cfg-options', 'model.data_preprocessor.size=None'], 'give one .--shape'),
     ([SEG / 'deeplabv3_mvit3_0.5_ade20k.py', '--cfg-options', 'model.backbone.arch=xl'], "unknown arch 'xl'")], ids=str)
 def test_wrong_arguments(tool, arguments, message):
     """A message and exit code 1, no traceback."""

@@ -1,11 +1,10 @@
 """Parameters and multiply-adds of the model of a config, layer by layer, as they are and as the papers count them."""
 import argparse
 
-from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
 
-from mvit3_bench.complexity import Complexity, count
+from mvit3_bench.complexity import Complexity, count, input_size
 from mvit3_bench.engine import cli
 from mvit3_bench.registry import MODELS
 
@@ -21,19 +20,6 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def input_size(cfg: Config) -> tuple[int, int]:
-    """Height and width of the images that the network sees in a test, or in training where tests have no fixed size."""
-    for step in reversed(cfg.get('test_pipeline', [])):
-        if step.type == 'CenterCrop':
-            return (step.crop_size,) * 2 if isinstance(step.crop_size, int) else tuple(step.crop_size)
-        if step.type == 'Resize' and not step.get('keep_ratio'):
-            return tuple(reversed(step.scale))
-    size = cfg.model.get('data_preprocessor', {}).get('size')
-    if size is None:
-        raise cli.UsageError('the config has no fixed size of images: give one with --shape HEIGHT WIDTH')
-    return tuple(size)
-
-
 def row(name: str, counts: Complexity, note: str = '') -> str:
     millions = (counts.parameters, counts.multiply_adds, counts.published)
     return f'{name:34}' + ''.join(f'{number / 1e6:14.3f}' for number in millions) + note
@@ -45,9 +31,9 @@ def main():
     cfg.merge_from_dict(args.cfg_options or {})
     if args.shape and (len(args.shape) > 2 or min(args.shape) < 1):
         raise cli.UsageError(f'--shape {args.shape} is not possible; allowed: one or two positive numbers')
-    size = (*args.shape, *args.shape)[:2] if args.shape else input_size(cfg)
     init_default_scope(cfg.get('default_scope', 'mmengine'))
     with cli.user_errors(ValueError, KeyError, TypeError):
+        size = (*args.shape, *args.shape)[:2] if args.shape else input_size(cfg)
         model = MODELS.build(cfg.model)
     counts = count(revert_sync_batchnorm(model), size, cfg.model.backbone.get('in_channels', 3))
 

@@ -7,8 +7,14 @@ except ImportError as error:
     raise ImportError(
         "mvit3_bench.models needs MMEngine and mmcv: pip install 'mvit3-bench[openmmlab]'") from error
 
+import sys
+
+from .. import hub
 from . import heads  # noqa: F401
 from .archs import ARCHS
 from .backbone import MobileViTv1, MobileViTv2, MobileViTv3
+
+if 'mmpretrain' in sys.modules:  # installed and whole: our heads have imported it
+    hub.register()
 
 __all__ = ['ARCHS', 'MobileViTv1', 'MobileViTv2', 'MobileViTv3']

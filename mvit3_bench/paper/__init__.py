@@ -1,0 +1,1 @@
+"""What the papers published, and what is rendered from it."""

@@ -1,0 +1,55 @@
+"""The published figures, as data. Every document that shows one takes it from here.
+
+Sources, named in the column ``source``: the release tables of MobileViTv3 (github.com/micronDLA/MobileViTv3) and, for v1
+and v2, the model zoo of CVNets (github.com/apple/ml-cvnets). ``weights`` says where the authors keep the weights.
+"""
+import csv
+import functools
+from dataclasses import dataclass
+from importlib.resources import files
+
+
+@dataclass(frozen=True)
+class Published:
+    """One row of a published table.
+
+    Args:
+        task: ``'classification'``, ``'detection'`` or ``'segmentation'``.
+        dataset: ``'imagenet1k'``, ``'coco2017'``, ``'voc2012'`` or ``'ade20k'``.
+        head: ``'ssdlite'``, ``'deeplabv3'``, ``'pspnet'``, or empty for a classifier.
+        family: ``'mvit1'``, ``'mvit2'`` or ``'mvit3'``.
+        model: Name of the arch.
+        metric: ``'top1'``, ``'bbox_mAP'`` or ``'mIoU'``, in percent.
+        value: The metric's published value.
+        params_M: Published parameters, in millions.
+        flops_M: Published multiply-adds, in millions; None where there is no figure.
+        source: Where the figures stand.
+        weights: Where the authors' weights are: a folder of the release of MobileViTv3, or an address in the zoo.
+    """
+    task: str
+    dataset: str
+    head: str
+    family: str
+    model: str
+    metric: str
+    value: float
+    params_M: float
+    flops_M: float | None
+    source: str
+    weights: str
+
+    @property
+    def config(self) -> str:
+        """Path of the row's config below ``configs/``."""
+        folders = dict(imagenet1k=('cls', 'in1k'), coco2017=('det', 'coco'))
+        folder, dataset = folders.get(self.dataset, ('seg', self.dataset))
+        return f'{folder}/' + '_'.join(filter(None, [self.head, self.family, self.model, dataset])) + '.py'
+
+
+@functools.cache
+def published() -> tuple[Published, ...]:
+    """All rows."""
+    numbers = ('value', 'params_M', 'flops_M')
+    with (files(__package__) / 'published_numbers.csv').open(encoding='utf-8') as file:
+        return tuple(Published(**{key: value if key not in numbers else float(value) if value else None
+                                  for key, value in row.items()}) for row in csv.DictReader(file))
