@@ -15,10 +15,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('format', choices=[*MAKERS, 'all'], help='which data set')
     parser.add_argument('--root', type=Path, default=Path('data/mini'),
                         help='stands in for data/ (default: %(default)s)')
-    parser.add_argument('--train', type=int, default=48,
-                        help='number of training images (default: %(default)s)')
-    parser.add_argument('--val', type=int, default=16,
-                        help='number of validation images (default: %(default)s)')
+    for name, images in (('--train', 'training'), ('--val', 'validation')):
+        parser.add_argument(name, type=int, default=argparse.SUPPRESS,
+                            help=f'number of {images} images (default: what --mini of tools/train.py uses)')
     parser.add_argument('--seed', type=int, default=0,
                         help='other seeds draw other pictures (default: %(default)s)')
     return parser.parse_args()
@@ -26,10 +25,10 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    counts = {key: value for key, value in vars(args).items() if key in ('train', 'val')}
     for name in MAKERS if args.format == 'all' else [args.format]:
         try:
-            folder = MAKERS[name](args.root / FOLDERS[name], train=args.train, val=args.val,
-                                  seed=args.seed)
+            folder = MAKERS[name](args.root / FOLDERS[name], **counts, seed=args.seed)
         except (FileExistsError, ValueError) as error:
             sys.exit(f'make_mini_data: {error}')
         print(folder, (folder / 'README.txt').read_text(encoding='utf-8'), sep='\n\n')

@@ -4,12 +4,16 @@ from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
+from torch.utils.data import SequentialSampler
 
 from ..datasets.mini import FOLDERS, MAKERS
+from ..registry import DATA_SAMPLERS
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+EVALUATORS = ('val_evaluator', 'test_evaluator')
 _SHARE = 0.05  # of the iterations, the most that warm-up and the horizon of EMA may take: 0.9995^500 is still 78 %
-_PIXEL_KEYS = ('scale', 'scales', 'max_size', 'crop_size', 'size')  # of transforms and of the data preprocessor
+# of transforms, of the data preprocessor, of the multi-scale sampler
+_PIXEL_KEYS = ('scale', 'scales', 'max_size', 'crop_size', 'size', 'sizes', 'base_size')
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,9 @@ class Mini:
 
 
 MINIS = dict(
-    ADE20KDataset=Mini('ade20k', shrink=96 / 512, train_images=48, batch_size=8, epochs=20))
+    ADE20KDataset=Mini('ade20k', shrink=96 / 512, train_images=48, batch_size=8, epochs=20),
+    CocoDataset=Mini('coco', shrink=192 / 320, train_images=120, batch_size=4, epochs=30),
+    ImageNet=Mini('imagenet', shrink=64 / 256, train_images=240, batch_size=16, epochs=30))
 
 
 def _shrink_pixels(node, factor: float) -> None:
@@ -41,8 +47,26 @@ def _shrink_pixels(node, factor: float) -> None:
                 _shrink_pixels(value, factor)
 
 
+def _batches(loader: ConfigDict, images: int) -> int:
+    """How many batches a training loader makes of so many images."""
+    if 'batch_sampler' not in loader:
+        return -(-images // loader.batch_size)
+    return len(DATA_SAMPLERS.build(loader.batch_sampler, default_args=dict(
+        sampler=SequentialSampler(range(images)), batch_size=loader.batch_size)))
+
+
+def _move_paths(node, old: str, new: str) -> None:
+    """Let, in place, every path below the folder ``old`` in an evaluator lie below ``new`` instead."""
+    for key, value in node.items() if isinstance(node, dict) else enumerate(node):
+        if isinstance(value, (dict, list)):
+            _move_paths(value, old, new)
+        elif isinstance(value, str) and Path(value).is_relative_to(old):
+            node[key] = str(Path(new) / Path(value).relative_to(old))
+
+
 def _shrink_schedule(cfg: Config, mini: Mini) -> None:
-    iters = mini.epochs * (mini.train_images // mini.batch_size)
+    batches = _batches(cfg.train_dataloader, mini.train_images)
+    iters = mini.epochs * batches
     epochs_before = cfg.train_cfg.max_epochs
     cfg.train_cfg.max_epochs = mini.epochs
     cfg.train_cfg.val_interval = max(1, mini.epochs // 5)
@@ -55,7 +79,7 @@ def _shrink_schedule(cfg: Config, mini: Mini) -> None:
     for hook in cfg.get('custom_hooks', []):
         if hook.type == 'EMAHook':
             hook.momentum = max(hook.momentum, 1 / (_SHARE * iters))
-    cfg.default_hooks.logger.interval = min(cfg.default_hooks.logger.interval, mini.train_images // mini.batch_size)
+    cfg.default_hooks.logger.interval = min(cfg.default_hooks.logger.interval, batches)
 
 
 def to_mini(cfg: Config, root: str | Path = 'data/mini') -> Config:
@@ -76,12 +100,14 @@ def to_mini(cfg: Config, root: str | Path = 'data/mini') -> Config:
     mini = MINIS[dataset_type]
     folder = MAKERS[mini.maker](Path(root) / FOLDERS[mini.maker], train=mini.train_images)
     print_log(f'miniature data set: {folder}', logger='current')
+    for name in EVALUATORS:
+        _move_paths(cfg[name], cfg[name.replace('evaluator', 'dataloader')].dataset.data_root, str(folder))
     for name in LOADERS:
         loader = cfg[name]
         loader.dataset.data_root = str(folder)
         loader.num_workers = 0  # the images are small: a worker costs more than it saves
         loader.persistent_workers = False
-        _shrink_pixels(loader.dataset.pipeline, mini.shrink)
+        _shrink_pixels([loader.dataset.pipeline, loader.get('batch_sampler')], mini.shrink)
     cfg.train_dataloader.batch_size = mini.batch_size
     cfg.auto_scale_lr = ConfigDict(enable=False, base_batch_size=mini.batch_size)
     _shrink_pixels(cfg.model.data_preprocessor, mini.shrink)

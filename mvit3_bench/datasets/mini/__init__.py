@@ -5,11 +5,13 @@ writes; a new format is a new module and one more entry in `MAKERS`.
 """
 
 from .ade20k import make_mini_ade20k
+from .coco import make_mini_coco
+from .imagenet import make_mini_imagenet
 
 # Each maker is called as make(root, train=..., val=..., seed=...) and returns the folder.
-MAKERS = {'ade20k': make_mini_ade20k}
+MAKERS = {'ade20k': make_mini_ade20k, 'coco': make_mini_coco, 'imagenet': make_mini_imagenet}
 
 # Where each set lies below the data root: as the real one does below `data/`.
-FOLDERS = {'ade20k': 'ade/ADEChallengeData2016'}
+FOLDERS = {'ade20k': 'ade/ADEChallengeData2016', 'coco': 'coco', 'imagenet': 'imagenet'}
 
-__all__ = ['FOLDERS', 'MAKERS', 'make_mini_ade20k']
+__all__ = ['FOLDERS', 'MAKERS', 'make_mini_ade20k', 'make_mini_coco', 'make_mini_imagenet']

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 
+from .common import check_arguments, readme_head, write_jpeg, write_png
 from .folder import make_folder_once
 from .scenes import Scene, draw_scene
 
@@ -44,9 +44,7 @@ def make_mini_ade20k(root: str | Path, *, train: int = 48, val: int = 16, seed: 
             Nothing is deleted or changed.
         ValueError: a number is too small.
     """
-    for name, value, least in (('train', train, 1), ('val', val, 1), ('seed', seed, 0)):
-        if value < least:
-            raise ValueError(f'{name} must be {least} or more, not {value}')
+    check_arguments(train, val, seed)
     counts = {'training': train, 'validation': val}
     recipe = dict(format='ade20k', version=_VERSION, seed=seed, train=train, val=val)
     files = ['README.txt', *(path for split, count in counts.items() for index in range(count)
@@ -83,29 +81,15 @@ def _write_scene(folder: Path, split: str, index: int, scene: Scene) -> np.ndarr
     """Writes the image and the label map of one scene; returns the label map."""
     image_path, label_path = _paths(split, index)
     labels = scene.label_map(LABELS)
-    bgr = cv2.cvtColor(np.ascontiguousarray(scene.image), cv2.COLOR_RGB2BGR)
-    _encode(folder / image_path, bgr, cv2.IMWRITE_JPEG_QUALITY, 95)
-    _encode(folder / label_path, labels, cv2.IMWRITE_PNG_COMPRESSION, 9)
+    write_jpeg(folder / image_path, scene.image)
+    write_png(folder / label_path, labels)
     return labels
-
-
-def _encode(path: Path, pixels: np.ndarray, *options: int) -> None:
-    """Writes a picture; unlike `cv2.imwrite`, a full disk raises instead of returning False."""
-    done, data = cv2.imencode(path.suffix, pixels, options)
-    if not done:
-        raise OSError(f'OpenCV could not encode {path}')
-    path.write_bytes(data.tobytes())
 
 
 def _readme(shares: dict[str, np.ndarray], train: int, val: int, seed: int) -> str:
     """What the set is, the command that makes it, and how often each class occurs."""
     lines = [
-        f'A miniature ADE20K: {train} training and {val} validation images.',
-        'A program drew them; no photograph and no file of ADE20K is among them. It is for trying',
-        'code out, and a score on it says nothing about ADE20K.',
-        '',
-        'Made by:',
-        f'    python tools/make_mini_data.py ade20k --train {train} --val {val} --seed {seed}',
+        *readme_head('ADE20K', 'ade20k', train, val, seed),
         '',
         'Images that show a class, and its share of the pixels:',
         f'{"label":>5}  {"class":8}' + ''.join(f'  {split:>14}' for split in shares),

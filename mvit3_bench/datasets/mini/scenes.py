@@ -4,7 +4,7 @@ A scene knows its picture and who owns each pixel. A format writer asks it for a
 its instances; nothing here knows of files or of the numbers that a data set gives its classes.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,22 +37,6 @@ class Scene:
             visible = self.owner == number
             if visible.any():
                 yield name, visible
-
-
-def draw_scene(rng: np.random.Generator, index: int) -> Scene:
-    """Draws one scene of about 160 x 128 pixels, every third one upright.
-
-    The settings take turns by `index` so that classes are balanced even in a small set: three
-    scenes in a row show every thing there is, and each thing is in at least two of them.
-    """
-    width, height = int(rng.integers(152, 177)), int(rng.integers(120, 137))
-    if rng.random() < 1 / 3:
-        width, height = height, width
-    canvas = Canvas(width, height, rng)
-    settings = (_street, _lakeside, _village)
-    settings[index % len(settings)](canvas)
-    flip = slice(None, None, -1 if rng.random() < 0.5 else 1)
-    return Scene(_exposed(canvas)[:, flip], canvas.owner[:, flip], tuple(canvas.names))
 
 
 def _street(canvas: Canvas) -> None:
@@ -126,6 +110,87 @@ def _village(canvas: Canvas) -> None:
                       between(0.36, 0.46) * h)
     things.car(canvas, near + between(-0.05, 0.2) * w, between(0.82, 0.95) * h,
                between(0.42, 0.52) * w)
+
+
+def _crossing(canvas: Canvas) -> None:
+    """A busy street: cars on the road, stop signs at the kerb, people and a dog on the pavement."""
+    w, h, between, many = canvas.width, canvas.height, canvas.between, canvas.rng.integers
+    ground, kerb = between(0.42, 0.48) * h, between(0.56, 0.6) * h
+    things.sky(canvas)
+    for x in _spread(canvas, 2, 0, w):
+        things.building(canvas, x, ground + between(2, 6), between(0.35, 0.45) * w, between(0.26, 0.36) * h)
+    things.grass(canvas, canvas.below(ground + 1.5 * canvas.grain(6, 6)[0]))
+    things.road(canvas, canvas.below(kerb), [])
+    for x in _spread(canvas, many(1, 3), 0, w):
+        things.stop_sign(canvas, x, between(0.58, 0.66) * h, between(0.36, 0.48) * h)
+    for x in _spread(canvas, many(1, 3), 0, w):
+        things.car(canvas, x, between(0.7, 0.82) * h, between(0.3, 0.44) * w)
+    _people(canvas, many(0, 4), 0.86, 0.98)
+    things.dog(canvas, between(0.15, 0.85) * w, between(0.9, 0.98) * h, between(0.2, 0.32) * h)
+
+
+def _regatta(canvas: Canvas) -> None:
+    """Sailing boats on a lake, a kite above, onlookers on the shore."""
+    w, h, between, many = canvas.width, canvas.height, canvas.between, canvas.rng.integers
+    horizon, shore = between(0.36, 0.42) * h, between(0.72, 0.78) * h
+    things.sky(canvas)
+    things.mountain(canvas, horizon, between(0.12, 0.22) * h)
+    things.water(canvas, canvas.below(horizon))
+    for x in _spread(canvas, many(2, 4), 0, w):
+        things.boat(canvas, x, between(0.54, 0.7) * h, between(0.24, 0.4) * h)
+    things.grass(canvas, canvas.below(shore + 5 * canvas.grain(40, 40)[0]))
+    things.kite(canvas, between(0.15, 0.85) * w, between(0.15, 0.2) * h, between(0.18, 0.24) * h)
+    _people(canvas, many(0, 4), 0.86, 0.98)
+    if canvas.rng.random() < 0.5:
+        things.dog(canvas, between(0.15, 0.85) * w, between(0.9, 0.98) * h, between(0.2, 0.32) * h)
+
+
+def _meadow(canvas: Canvas) -> None:
+    """Kites over a meadow, with people from near to far, dogs, a tree, a parked car, perhaps a distant group."""
+    w, h, between, many = canvas.width, canvas.height, canvas.between, canvas.rng.integers
+    horizon = between(0.4, 0.46) * h
+    things.sky(canvas)
+    _balloon_aloft(canvas)
+    for x in _spread(canvas, many(1, 4), 0, w):
+        things.kite(canvas, x, between(0.14, 0.24) * h, between(0.18, 0.28) * h)
+    things.grass(canvas, canvas.below(horizon + 2 * canvas.grain(20, 20)[0]))
+    if canvas.rng.random() < 0.5:
+        for x in between(0.2, 0.8) * w + 0.06 * w * np.arange(many(2, 5)):
+            things.person(canvas, x, horizon + between(0.04, 0.07) * h, between(0.12, 0.14) * h)
+    things.tree(canvas, between(0.1, 0.9) * w, between(0.55, 0.62) * h, between(0.36, 0.48) * h)
+    things.car(canvas, between(0.2, 0.8) * w, between(0.6, 0.72) * h, between(0.3, 0.42) * w)
+    _people(canvas, many(2, 7), 0.7, 0.98)
+    for x in _spread(canvas, many(1, 3), 0, w):
+        things.dog(canvas, x, between(0.85, 0.98) * h, between(0.2, 0.32) * h)
+
+
+# What a scene may show: landscapes cover each pixel with stuff, outings are full of things to count.
+LANDSCAPES = (_street, _lakeside, _village)
+OUTINGS = (_crossing, _regatta, _meadow)
+
+
+def draw_scene(rng: np.random.Generator, index: int,
+               settings: Sequence[Callable[[Canvas], None]] = LANDSCAPES) -> Scene:
+    """Draws one scene of about 160 x 128 pixels, every third one upright.
+
+    The settings take turns by `index` so that classes are balanced even in a small set: three
+    scenes in a row show every thing there is.
+    """
+    width, height = int(rng.integers(152, 177)), int(rng.integers(120, 137))
+    if rng.random() < 1 / 3:
+        width, height = height, width
+    canvas = Canvas(width, height, rng)
+    settings[index % len(settings)](canvas)
+    flip = slice(None, None, -1 if rng.random() < 0.5 else 1)
+    return Scene(_exposed(canvas)[:, flip], canvas.owner[:, flip], tuple(canvas.names))
+
+
+def _people(canvas: Canvas, count: int, far: float, near: float) -> None:
+    """People side by side, each of whom stands between two heights of the picture; far ones are smaller."""
+    stands = np.sort(canvas.rng.uniform(far, near, count))  # who is nearer is painted later
+    places = canvas.rng.permutation(_spread(canvas, count, 0, canvas.width))
+    for x, stand in zip(places, stands, strict=True):
+        things.person(canvas, x, stand * canvas.height, canvas.between(0.38, 0.48) * stand * canvas.height)
 
 
 def _spread(canvas: Canvas, count: int, start: float, end: float) -> np.ndarray:

@@ -173,3 +173,119 @@ def balloon(canvas: Canvas, x: float, y: float, radius: float) -> None:
     canvas.fill(np.maximum(canvas.ellipse(x, y, radius, radius), canvas.polygon(neck)), silk)
     canvas.fill(canvas.box(x - 0.25 * radius, y + 1.55 * radius, x + 0.25 * radius,
                            y + 1.95 * radius), hsv(0.08, 0.6, 0.4))
+
+
+def boat(canvas: Canvas, x: float, base: float, length: float) -> None:
+    """A sailing boat from the side, its hull in the water down to `base`."""
+    canvas.begin('boat')
+    unit = length / 10 * canvas.rng.choice([-1, 1])  # the outlines are ten units long, bow right or left
+
+    def outline(*points):
+        return canvas.polygon([(x + px * unit, base - py * abs(unit)) for px, py in points])
+
+    canvas.shade(canvas.ellipse(x, base + 0.3 * abs(unit), 5 * abs(unit), 0.8 * abs(unit)), 0.35)
+    hull = hsv(canvas.rng.choice([0.0, 0.08, 0.65]), canvas.between(0.5, 0.8), canvas.between(0.35, 0.6))
+    planks = 0.2 * np.sign(np.sin(canvas.y * 2))
+    canvas.fill(outline((-4.4, 1.9), (-3.6, 0), (3.2, 0), (5, 2.3)), canvas.textured(hull, planks))
+    canvas.fill(outline((-4.4, 1.9), (-4.25, 1.4), (4.6, 1.75), (5, 2.3)), hsv(0, 0, 0.95))
+    canvas.fill(outline((-0.3, 1.9), (-0.3, 9.6), (0.1, 9.6), (0.1, 1.9)), hsv(0.08, 0.5, 0.3))
+    seam = 0.12 * np.sign(np.sin((canvas.y + canvas.x) * 0.8))
+    sail = canvas.textured(hsv(0.12, canvas.rng.choice([0.05, 0.6]), 0.95), seam)
+    canvas.fill(outline((0.1, 9.3), (0.1, 2.7), (4.2, 3)), sail)
+    canvas.fill(outline((-0.3, 8.6), (-0.3, 2.7), (-3.9, 2.7)), sail)
+
+
+def dog(canvas: Canvas, x: float, base: float, length: float) -> None:
+    """A spotted dog from the side, its paws on `base`."""
+    canvas.begin('dog')
+    unit = length / 10 * canvas.rng.choice([-1, 1])  # ten units from tail to nose, to the right or left
+    size = abs(unit)
+
+    def outline(*points):
+        return canvas.polygon([(x + px * unit, base - py * size) for px, py in points])
+
+    canvas.shade(canvas.ellipse(x, base, 4.4 * size, 0.5 * size), 0.4)
+    coat = hsv(canvas.between(0.06, 0.1), canvas.between(0.1, 0.55), canvas.between(0.75, 0.95))
+    spots = hsv(0.06, canvas.between(0.3, 0.7), canvas.between(0.12, 0.3))
+    speckled = np.where((canvas.grain(5, 5) > 0.25)[..., None], spots, coat)
+    for leg in (-3, -1.9, 1.2, 2.2):
+        canvas.fill(outline((leg - 0.5, 3), (leg - 0.4, 0), (leg + 0.5, 0), (leg + 0.5, 3)), coat)
+    canvas.fill(outline((-2.8, 4.3), (-4.6, 7), (-5, 6.6), (-3.6, 3.6)), coat)
+    canvas.fill(outline((-3.7, 3), (-3.4, 4.8), (2, 5.2), (3, 4.2), (2.8, 2.4), (-3, 2.2)), speckled)
+    canvas.fill(outline((1.2, 4.4), (2.2, 7), (3.6, 6.4), (3, 3.6)), coat)
+    canvas.fill(canvas.ellipse(x + 3 * unit, base - 6.5 * size, 1.4 * size, 1.2 * size), coat)
+    canvas.fill(outline((3, 6.9), (5, 6.3), (5, 5.5), (3.2, 5.3)), coat)
+    canvas.fill(outline((1.7, 7.5), (2.9, 7.5), (2.3, 4.8), (1.5, 5.2)), spots)
+    for px, py, radius in ((4.8, 6.2, 0.35), (3.6, 6.9, 0.25)):  # nose and eye
+        canvas.fill(canvas.ellipse(x + px * unit, base - py * size, radius * size, radius * size), hsv(0, 0, 0.05))
+
+
+def stop_sign(canvas: Canvas, x: float, base: float, height: float) -> None:
+    """A red octagon with white letters on a pole that stands at (x, base)."""
+    canvas.begin('stop sign')
+    radius = 0.26 * height
+    middle, turn = base - height + radius, np.pi / 8 + np.arange(8) * np.pi / 4
+
+    def octagon(size):
+        return canvas.polygon(np.stack([x + size * np.cos(turn), middle + size * np.sin(turn)], axis=1))
+
+    canvas.fill(canvas.box(x - 0.035 * height, middle, x + 0.035 * height, base), hsv(0, 0, canvas.between(0.55, 0.7)))
+    canvas.fill(octagon(radius), hsv(0, 0, 0.95))
+    canvas.fill(octagon(0.88 * radius), hsv(canvas.between(-0.02, 0.01), 0.9, canvas.between(0.7, 0.85)))
+    for letter in (-0.54, -0.18, 0.18, 0.54):
+        canvas.fill(canvas.box(x + (letter - 0.1) * radius, middle - 0.26 * radius,
+                               x + (letter + 0.1) * radius, middle + 0.26 * radius), hsv(0, 0, 0.95))
+
+
+def kite(canvas: Canvas, x: float, y: float, size: float) -> None:
+    """A leaning diamond of four panels in two colours, with a tail of bows, around (x, y)."""
+    canvas.begin('kite')
+    lean = canvas.between(-0.5, 0.5)
+    across, along = np.array([np.cos(lean), np.sin(lean)]), np.array([-np.sin(lean), np.cos(lean)])
+
+    def outline(*points):
+        return canvas.polygon([np.array([x, y]) + size * (px * across + py * along) for px, py in points])
+
+    hue = canvas.between(0, 1)
+    colours = hsv(hue, 0.85, 0.95), hsv(hue + canvas.between(0.3, 0.5), 0.8, 0.85)
+    corners = (0, -0.6), (0.45, -0.15), (0, 0.6), (-0.45, -0.15)
+    for side, corner in enumerate(corners):
+        canvas.fill(outline((0, -0.15), corner, corners[side - 1]), colours[side % 2])
+    for bow in (0.68, 0.84, 1):
+        sway = 0.08 * np.sin(9 * bow)
+        canvas.fill(outline((sway - 0.1, bow - 0.06), (sway + 0.1, bow + 0.06), (sway + 0.1, bow - 0.06),
+                            (sway - 0.1, bow + 0.06)), colours[0])
+    canvas.fill(outline((-0.02, 0.5), (0.02, 0.5), (0.02, 1.05), (-0.02, 1.05)), colours[1])
+
+
+def umbrella(canvas: Canvas, x: float, base: float, height: float) -> None:
+    """An open umbrella in panels of two colours, its handle down to (x, base)."""
+    canvas.begin('umbrella')
+    radius, rim = 0.55 * height, base - 0.5 * height
+    canvas.fill(canvas.box(x - 0.02 * height, base - height, x + 0.02 * height, base), hsv(0.08, 0.5, 0.3))
+    hook = np.maximum(canvas.ellipse(x + 0.06 * height, base, 0.08 * height, 0.07 * height) - canvas.ellipse(
+        x + 0.06 * height, base, 0.04 * height, 0.035 * height), 0) * canvas.below(base)
+    canvas.fill(hook, hsv(0.08, 0.5, 0.3))
+    hue = canvas.between(0, 1)
+    panel = (np.sin(np.arctan2(rim - canvas.y, canvas.x - x) * 8) > 0)[..., None]
+    cloth = np.where(panel, hsv(hue, 0.8, 0.9), hsv(hue + 0.4, canvas.rng.choice([0.1, 0.7]), 0.9))
+    scallops = rim - 0.06 * height * np.abs(np.sin((canvas.x[0] - x) / radius * 2 * np.pi))
+    canvas.fill(canvas.ellipse(x, rim, radius, 0.45 * height) * (1 - canvas.below(scallops)), cloth)
+
+
+def daisy(canvas: Canvas, x: float, base: float, height: float) -> None:
+    """A flower of white petals around a yellow middle, on a stalk that stands at (x, base)."""
+    canvas.begin('daisy')
+    radius = 0.3 * height
+    middle = base - height + radius
+    green = hsv(canvas.between(0.25, 0.33), 0.6, canvas.between(0.35, 0.5))
+    canvas.fill(canvas.box(x - 0.02 * height, middle, x + 0.02 * height, base), green)
+    petals = hsv(0.13, canvas.between(0, 0.12), canvas.between(0.9, 1))
+    count, start = canvas.rng.integers(11, 16), canvas.between(0, 1)
+    for turn in 2 * np.pi * (start + np.arange(count)) / count:
+        tip, side = np.array([np.cos(turn), np.sin(turn)]), np.array([-np.sin(turn), np.cos(turn)])
+        leaf = [np.array([x, middle]) + radius * (along * tip + across * side)
+                for along, across in ((0.2, 0), (0.6, 0.17), (0.95, 0.08), (0.95, -0.08), (0.6, -0.17))]
+        canvas.fill(canvas.polygon(leaf), canvas.textured(petals, 0.06 * canvas.grain(2, 2)))
+    canvas.fill(canvas.ellipse(x, middle, 0.32 * radius, 0.32 * radius),
+                canvas.textured(hsv(0.13, 0.9, 0.9), 0.25 * canvas.grain(1, 1)))
