@@ -1,9 +1,14 @@
-"""Heads of the paper, where the frameworks' own differ. Each needs its framework and is imported if that is there."""
+"""Heads of the paper, where the frameworks' own differ. Each needs its framework and is imported if that works."""
+import logging
+from importlib import import_module
 from importlib.util import find_spec
 
-if find_spec('mmseg'):
-    from . import seg  # noqa: F401
-if find_spec('mmpretrain'):
-    from . import cls  # noqa: F401
-if find_spec('mmdet'):
-    from . import ssdlite  # noqa: F401
+from mmengine.logging import print_log
+
+for framework, module in (('mmseg', 'seg'), ('mmpretrain', 'cls'), ('mmdet', 'ssdlite')):
+    if find_spec(framework):
+        try:
+            import_module(f'{__name__}.{module}')
+        except (ImportError, AssertionError) as error:  # a broken mmseg must not stop a user of mmdet
+            print_log(f'The heads of mvit3_bench for {framework} are not available, since it cannot be imported: {error}',
+                      logger='current', level=logging.WARNING)
