@@ -173,6 +173,23 @@ def extract_features(path, checkpoint):
         assert pooled[-1].shape == (extractor.model.backbone.out_channels[-1],)
 
 
+def hub():
+    """mmpretrain's own functions list our classifiers, and build one that classifies and one that gives its maps."""
+    import torch
+    from mmpretrain import get_model, list_models
+
+    import mvit3_bench.models  # noqa: F401
+    names = list_models('mvit3_')
+    assert len(names) == 9 and list_models('mvit3_', task='Image Classification') == names
+    assert {'mvit1_xxs_in1k', 'mvit2_2.0_in1k', 'mvit3_s_l2_in1k'} <= set(list_models())
+    assert 'resnet50_8xb32_in1k' in list_models()
+    model = get_model('mvit3_0.5_in1k')
+    assert len(model._dataset_meta['classes']) == 1000
+    predict('mmpretrain', model, samples('mmpretrain'))
+    maps = get_model('mvit3_xxs_in1k', backbone=dict(out_indices=(1, 2, 3, 4))).backbone(torch.rand(1, 3, 64, 64))
+    assert [x.shape[1] for x in maps] == [24, 64, 80, 128]
+
+
 def serve():
     """Read one request a line, run each in a process forked from this one, answer with its exit code and output.
 

@@ -302,6 +302,11 @@ def test_feature_extractor(process):
     process(packages('mmpretrain'), 'extract_features', 'config.py', 'classifier.pth')
 
 
+def test_get_model_and_list_models(process):
+    """mmpretrain knows our classifiers by name, once mvit3_bench.models is imported; from any folder, configs included."""
+    process(packages('mmpretrain'), 'hub')
+
+
 @pytest.mark.parametrize('output_stride', [32, 16, 8])
 @pytest.mark.parametrize('cls, arch', [
     (MobileViTv1, 'xxs'), (MobileViTv2, '0.5'), (MobileViTv3, 'xxs'), (MobileViTv3, '0.5')])

@@ -1,0 +1,37 @@
+"""The model index is that of the configs, and reads as OpenMMLab's tools read it."""
+import pytest
+from conftest import ROOT
+
+pytest.importorskip('mmpretrain', reason='mmpretrain is not installed')
+pytest.importorskip('mmdet', reason='mmdetection is not installed')
+pytest.importorskip('mmseg', reason='mmsegmentation is not installed')
+
+from mvit3_bench.paper import model_index  # noqa: E402
+from mvit3_bench.paper.published import published  # noqa: E402
+
+
+@pytest.fixture(scope='module')
+def rendered():
+    """Path -> contents, made anew."""
+    return model_index.render(ROOT)
+
+
+def test_not_stale(rendered):
+    """What is committed is what the configs and the published figures give."""
+    for path, content in rendered.items():
+        assert (ROOT / path).read_text() == content, f'{path} is stale: python -m mvit3_bench.paper.model_index'
+    assert {path.relative_to(ROOT).as_posix() for path in ROOT.glob('configs/*/metafile.yml')} <= set(rendered)
+
+
+def test_read_by_the_library():
+    """The library of model indices reads it, with every row of the published tables that has a config."""
+    load_model_index = pytest.importorskip('modelindex.load_model_index')
+    index = load_model_index.load(str(ROOT / 'model-index.yml'))
+    index.build_models_with_collections()
+    found = {model.name: model for model in index.models}
+    with_config = [row for row in published() if (ROOT / 'configs' / row.config).is_file()]
+    assert len(found) == len(with_config) >= 19
+    for row in with_config:
+        model = found[row.config.split('/')[1].removesuffix('.py')]
+        assert list(model.results[0].metrics.values()) == [row.value]
+        assert abs(model.metadata.parameters / 1e6 - row.params_M) < 0.1
