@@ -7,13 +7,20 @@ question and not before: building a backbone loads no data set.
 # First of all, because any class looked up here may go on to need mmcv's operators or to read a checkpoint.
 import mvit3_bench.compat  # noqa: F401, I001
 
+from mmengine.registry import DATA_SAMPLERS as ROOT_DATA_SAMPLERS
+from mmengine.registry import HOOKS as ROOT_HOOKS
 from mmengine.registry import MODELS as ROOT_MODELS
+from mmengine.registry import TASK_UTILS as ROOT_TASK_UTILS
 from mmengine.registry import TRANSFORMS as ROOT_TRANSFORMS
 from mmengine.registry import VISUALIZERS as ROOT_VISUALIZERS
 from mmengine.registry import Registry
 
+DATA_SAMPLERS = Registry('data sampler', parent=ROOT_DATA_SAMPLERS, scope='mvit3_bench',
+                         locations=['mvit3_bench.datasets.multi_scale'])
+HOOKS = Registry('hook', parent=ROOT_HOOKS, scope='mvit3_bench', locations=['mvit3_bench.engine.visualization_hook'])
 MODELS = Registry('model', parent=ROOT_MODELS, scope='mvit3_bench', locations=['mvit3_bench.models'])
+TASK_UTILS = Registry('task util', parent=ROOT_TASK_UTILS, scope='mvit3_bench', locations=['mvit3_bench.models'])
 TRANSFORMS = Registry('transform', parent=ROOT_TRANSFORMS, scope='mvit3_bench',
-                      locations=['mvit3_bench.datasets.loading'])
+                      locations=['mvit3_bench.datasets.loading', 'mvit3_bench.datasets.multi_scale'])
 VISUALIZERS = Registry('visualizer', parent=ROOT_VISUALIZERS, scope='mvit3_bench',
                        locations=['mvit3_bench.engine.visualizer'])

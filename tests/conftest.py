@@ -14,10 +14,11 @@ Outcome = namedtuple('Outcome', 'code output')
 
 @pytest.fixture(scope='session')
 def mini_data(tmp_path_factory):
-    """A miniature ADE20K, drawn once."""
-    from mvit3_bench.datasets.mini import FOLDERS, make_mini_ade20k
+    """The miniature data sets, each drawn once."""
+    from mvit3_bench.datasets.mini import FOLDERS, MAKERS
     root = tmp_path_factory.mktemp('mini')
-    make_mini_ade20k(root / FOLDERS['ade20k'])
+    for name, make in MAKERS.items():
+        make(root / FOLDERS[name])
     return root
 
 
@@ -30,18 +31,23 @@ def run_dir(tmp_path, mini_data, monkeypatch):
     return tmp_path
 
 
+def subclasses(cls):
+    """All classes derived from one, the indirect ones too."""
+    for child in cls.__subclasses__():
+        yield child
+        yield from subclasses(child)
+
+
 @pytest.fixture
 def tool(monkeypatch, capfd):
     """Run a tool in this process: ``tool('train', config, '--mini')`` -> exit code and what it printed."""
     import mvit3_bench.compat  # noqa: F401, I001  before mmseg
-    from mmengine.logging import MessageHub, MMLogger
-
-    from mvit3_bench.engine.visualizer import SideBySideVisualizer
+    from mmengine.utils import ManagerMixin
 
     def call(name: str, *args) -> Outcome:
         monkeypatch.setattr(sys, 'argv', [name, *map(str, args)])
         code = 0
-        for manager in (MMLogger, MessageHub, SideBySideVisualizer):
+        for manager in subclasses(ManagerMixin):
             manager._instance_dict.clear()  # each run stands for a process of its own
         try:
             runpy.run_path(str(ROOT / 'tools' / f'{name}.py'), run_name='__main__')

@@ -14,7 +14,8 @@ def parse_args():
                                  'work_dirs/deeplabv3_mvit3_1.0_ade20k_mini --mini --show-dir pictures')
     parser.add_argument('checkpoint', help='checkpoint file; a work dir, for its best checkpoint; or "none", for the '
                                            'untrained model')
-    parser.add_argument('--out', metavar='DIR', help='write metrics.json there, and predictions as png')
+    parser.add_argument('--out', metavar='DIR', help='write metrics.json there, and predictions: png of segmentation, '
+                                                      'predictions.pkl of the others')
     parser.add_argument('--show', action='store_true', help='show image, truth and prediction in a window')
     parser.add_argument('--show-dir', metavar='DIR', help='draw image, truth and prediction side by side into this folder')
     parser.add_argument('--wait-time', type=float, default=2, help='seconds that --show shows a picture')
@@ -35,12 +36,22 @@ def find_checkpoint(path):
 def draw(cfg, args):
     """Let the visualisation hook draw every image."""
     hook = cfg.default_hooks.visualization
-    hook.update(draw=True, interval=1)
+    switch = 'enable' if cfg.default_scope == 'mmpretrain' else 'draw'
+    hook.update({switch: True, 'interval': 1})
     if args.show:
         hook.update(show=True, wait_time=args.wait_time)
     if args.show_dir:
         # MMEngine draws into a folder `vis_data` within the run's; a backend of its own draws where the user says
         cfg.visualizer.vis_backends = [dict(type='LocalVisBackend', save_dir=args.show_dir, img_save_dir='.')]
+
+
+def keep_predictions(cfg, folder):
+    """Let the evaluator write the predictions into a folder."""
+    if cfg.default_scope == 'mmseg':
+        cfg.test_evaluator.output_dir = folder
+    else:
+        dump = dict(type='DumpResults', out_file_path=str(Path(folder) / 'predictions.pkl'))
+        cfg.test_evaluator = [cfg.test_evaluator, dump]
 
 
 def main():
@@ -50,7 +61,7 @@ def main():
     if args.show or args.show_dir:
         draw(cfg, args)
     if args.out:
-        cfg.test_evaluator.output_dir = args.out
+        keep_predictions(cfg, args.out)
     cfg.load_from = None if args.checkpoint == 'none' else find_checkpoint(args.checkpoint)
     runner = cli.build_runner(cfg)
     if cfg.load_from:

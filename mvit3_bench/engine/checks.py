@@ -2,10 +2,14 @@
 from pathlib import Path
 
 from mmengine.config import Config
+from mmengine.registry import DATASETS
+
+from .check_coco import check_coco
 
 
 def check_data(cfg: Config, loaders: tuple[str, ...]) -> None:
-    """Check that the folders and files of the data sets exist.
+    """Check that the folders and files of the data sets exist, that those in COCO's format fit the config,
+    and that no class folder of an ImageNet is missing.
 
     Args:
         cfg: The config of the run.
@@ -13,11 +17,12 @@ def check_data(cfg: Config, loaders: tuple[str, ...]) -> None:
 
     Raises:
         FileNotFoundError: Something is missing; the message names it, the layout expected and the remedies.
+        UsageError: A json is not in COCO's format, or its categories are not the classes of the config.
     """
     for name in loaders:
         dataset = cfg[name].dataset
         root = Path(dataset.get('data_root') or '.')
-        parts = [*dataset.get('data_prefix', {}).values(), *filter(None, [dataset.get('ann_file')])]
+        parts = [*dataset.get('data_prefix', {}).values(), *filter(None, map(dataset.get, ('ann_file', 'split')))]
         missing = [part for part in parts if not (root / part).exists()]
         if missing:
             raise FileNotFoundError(
@@ -26,3 +31,24 @@ def check_data(cfg: Config, loaders: tuple[str, ...]) -> None:
                 f'  expected layout of {root}: {", ".join(parts)}\n'
                 f'  put or link the data there, name another folder with --cfg-options {name}.dataset.data_root=..., '
                 'or try it without data: --mini')
+        if dataset.get('ann_file', '').endswith('.json'):
+            with DATASETS.switch_scope_and_registry(cfg.get('default_scope')) as registry:
+                known = registry.get(dataset.type).METAINFO
+            check_coco(name, dataset, (known | dataset.get('metainfo', {}))['classes'],
+                       cfg.model.get('bbox_head', {}).get('num_classes'))
+        if 'split' in dataset and not (root / 'meta' / f'{dataset.split}.txt').exists():
+            _check_class_folders(root, dataset.split, cfg.model.head.num_classes)
+
+
+def _check_class_folders(root: Path, split: str, num_classes: int) -> None:
+    """mmpretrain numbers the classes by their folders in order: with one missing, all behind it would be wrong."""
+    folders = {part.name: {path.name for path in part.iterdir() if path.is_dir()}
+               for part in (root / 'train', root / 'val') if part.is_dir()}
+    found = folders[split]
+    if len(found) != num_classes:
+        missing = sorted(set.union(*folders.values()) - found)
+        raise FileNotFoundError(
+            f'{root / split} has {len(found)} folders of classes, the model has {num_classes} classes\n'
+            + (f'  missing: {", ".join(missing[:5])}{", ..." if len(missing) > 5 else ""}\n' if missing else '')
+            + f'  put the images of each class into a folder of {root / split}, or list them in '
+            f'{root / "meta" / split}.txt, a file below {root / split} and the number of its class in each line')

@@ -1,0 +1,79 @@
+"""The check of a detection data set before the start."""
+import json
+import logging
+from pathlib import Path
+
+from mmengine.config import ConfigDict
+from mmengine.logging import print_log
+
+from .cli import UsageError
+
+
+def check_coco(name: str, dataset: ConfigDict, classes: tuple[str, ...], num_classes: int | None) -> None:
+    """Check a data set in COCO's format, much of which mmdet would pass over in silence; log what of it takes no part.
+
+    Args:
+        name: The loader, for messages.
+        dataset: Its data set in the config; ``ann_file`` and the image folder exist.
+        classes: The classes of the config.
+        num_classes: Number of classes of the head, None if it is not known.
+
+    Raises:
+        FileNotFoundError: An image named in the json is missing.
+        UsageError: The json is not in COCO's format, its categories are not the classes of the config or not in this order,
+            the head is for another number of classes, or there is no box at all.
+    """
+    root = Path(dataset.get('data_root') or '.')
+    file, folder = root / dataset.ann_file, root / dataset.data_prefix.img
+    try:
+        content = json.loads(file.read_text(encoding='utf-8'))
+        categories = {category['id']: category['name'] for category in content['categories']}
+        images = {image['id']: image for image in content['images']}
+        names = [image['file_name'] for image in images.values()]
+        boxes = [(box['image_id'], box['category_id'], *box['bbox']) for box in content['annotations']]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{file} is not a json in COCO's format: {type(error).__name__}: {error}") from error
+
+    found = list(categories.values())
+    # mmdet numbers the classes as the json does, whatever the order in the config
+    if [category for category in found if category in classes] != list(classes):
+        only = [f'{place} alone: {", ".join(map(str, left))}' for place, left in (
+            ('in the config', [c for c in classes if c not in found]),
+            ('in the json', [c for c in found if c not in classes])) if left]
+        raise UsageError(
+            f'{name}: the categories of {file} are not the classes of the config: '
+            + ('; '.join(only) or 'the order is another') + f'\n  set metainfo.classes of every dataset to (as in the json) '
+            f'{tuple(found)}, and num_classes of the head to {len(found)}')
+    if num_classes not in (None, len(classes)):
+        raise UsageError(f'{name}: the data set has {len(classes)} classes, but the head num_classes={num_classes}; '
+                         f'set model.bbox_head.num_classes={len(classes)}')
+    if missing := [file_name for file_name in names if not (folder / file_name).is_file()]:
+        raise FileNotFoundError(
+            f'{name}: {len(missing)} of {len(names)} images named in {file} are not in {folder}: '
+            f'{_shown(missing)}\n  put them there, or take them out of the json')
+
+    usable, broken, foreign = set(), set(), 0
+    for image_id, category, x, y, width, height in boxes:
+        if categories.get(category) not in classes:
+            foreign += 1
+        elif not (width >= 1 and height >= 1 and x + width > 0 and y + height > 0):  # also where one is NaN
+            broken.add(image_id)
+        else:
+            usable.add(image_id)
+    if foreign:
+        print_log(f'{file}: {foreign} boxes of categories that the config does not name are left out', logger='current',
+                  level=logging.WARNING)
+    if broken:
+        print_log(f'{file}: boxes that are less than a pixel wide or high, outside the image or NaN are left out in training '
+                  'and count as missed in evaluation: mend or remove those of '
+                  + _shown([images[i]['file_name'] if i in images else f'image {i}' for i in sorted(broken)]),
+                  logger='current', level=logging.WARNING)
+    if not usable:
+        raise UsageError(f'{name}: no image of {file} has a box of the classes of the config')
+    if not dataset.get('test_mode') and (empty := len(images.keys() - usable)):
+        print_log(f'{file}: {empty} of {len(images)} images have no boxes and do not take part in the training',
+                  logger='current')
+
+
+def _shown(names: list[str]) -> str:
+    return ', '.join(names[:5]) + (f', ... ({len(names)})' if len(names) > 5 else '')
