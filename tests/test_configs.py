@@ -1,46 +1,122 @@
 """Every config loads, builds and has the channel numbers and the parameter count it should have."""
 import ast
+import re
 from pathlib import Path
 
 import conftest
 import golden
 import pytest
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
+from mmengine.runner import Runner
 
-from mvit3_bench.models.archs import get_arch
+from mvit3_bench.models.archs import Arch, get_arch
 from mvit3_bench.registry import MODELS
 
-pytest.importorskip('mmseg', reason='mmsegmentation is not installed')
+for framework in ('mmseg', 'mmpretrain', 'mmdet'):
+    pytest.importorskip(framework, reason=f'{framework} is not installed')
 
 CONFIGS = sorted(path for path in (conftest.ROOT / 'configs').rglob('*.py') if '_base_' not in path.parts)
 
 
-def arch_of(cfg: Config):
+def arch_of(cfg: Config) -> Arch:
     """The table's entry for the backbone of a config."""
     backbone = cfg.model.backbone
     return get_arch(backbone.type.rpartition('MobileViT')[2], backbone.arch)
 
 
+def published_name(path) -> str | None:
+    """The name of a config's model in the list of parameter counts; None on a data set with other classes."""
+    head, family, arch, dataset = re.fullmatch(r'(.*?)_?mvit(\d)_(.+)_([^_]+)', path.stem).groups()
+    names = dict(in1k=f'cls_v{family}_{arch}', coco=f'det_v{family}_{arch}',
+                 ade20k=f'seg_{head}_v{family}_{arch}_ade20k', voc2012=f'seg_{head}_v{family}_{arch}_voc')
+    return names.get(dataset)
+
+
+def check_cls(model: ConfigDict, arch: Arch) -> None:
+    """The classifier takes what the last layer gives, and the colours are those of the weights."""
+    assert model.head.in_channels == (arch.expansion or arch.widths[-1])
+    assert model.head.get('drop_rate', 0) == arch.drop_rate
+    assert model.data_preprocessor.to_rgb == (arch.channel_order == 'rgb')
+
+
+def check_seg(model: ConfigDict, arch: Arch) -> None:
+    """The heads take layer5 and layer4, and the colours are those of the weights."""
+    assert model.decode_head.in_channels == arch.widths[4]
+    if 'auxiliary_head' in model:
+        assert model.auxiliary_head.in_channels == arch.widths[3]
+        assert model.auxiliary_head.channels == max(arch.widths[3] // 4, 128)
+    assert model.data_preprocessor.bgr_to_rgb == (arch.channel_order == 'rgb')
+
+
+def check_det(model: ConfigDict, arch: Arch) -> None:
+    """The neck takes layer4 and layer5, the head what the neck gives, and the colours are those of the weights."""
+    assert model.backbone.out_indices == (3, 4) and model.neck.in_channels == arch.widths[3:]
+    assert model.bbox_head.in_channels == model.neck.out_channels
+    assert model.data_preprocessor.bgr_to_rgb == (arch.channel_order == 'rgb')
+
+
+CHECKS = dict(cls=check_cls, det=check_det, seg=check_seg)  # folder of configs/ -> what holds for all its models
+
+
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
 def test_config(path):
-    """It builds, its heads take the widths of the table, and its docstring says what it is and how to run it."""
+    """It builds, fits the table of models, has the exact published size, and its docstring says how to run it."""
     cfg = Config.fromfile(path)
-    arch = arch_of(cfg)
-    assert cfg.model.decode_head.in_channels == arch.widths[4]
-    if 'auxiliary_head' in cfg.model:
-        assert cfg.model.auxiliary_head.in_channels == arch.widths[3]
-        assert cfg.model.auxiliary_head.channels == max(arch.widths[3] // 4, 128)
-    assert cfg.model.data_preprocessor.bgr_to_rgb == (arch.channel_order == 'rgb')
+    if path.parent.name in CHECKS:
+        CHECKS[path.parent.name](cfg.model, arch_of(cfg))
     docstring = ast.get_docstring(ast.parse(path.read_text()))
     assert str(path.relative_to(conftest.ROOT)) in docstring
 
     with torch.device('meta'):
         model = MODELS.build(cfg.model | dict(_scope_=cfg.default_scope))
-    _, family, arch_name, dataset = path.stem.split('_')
-    name = f'seg_deeplabv3_v{family[-1]}_{arch_name}_{dataset}'
-    if name in golden.parameter_counts():
+    if name := published_name(path):
         assert sum(p.numel() for p in model.parameters()) == golden.parameter_counts()[name][0]
+
+
+@pytest.mark.parametrize('name', ['mvit3_xxs', 'mvit3_0.5'])
+def test_recipe_of_imagenet(name):
+    """The numbers of the two published recipes."""
+    cfg = Config.fromfile(conftest.ROOT / 'configs' / 'cls' / f'{name}_in1k.py')
+    v2_type = name == 'mvit3_0.5'
+    optimizer, (warm_up, cosine) = cfg.optim_wrapper.optimizer, cfg.param_scheduler
+    assert (optimizer.type, optimizer.lr, optimizer.weight_decay) == ('AdamW', 2e-3, 0.05 if v2_type else 0.01)
+    assert (warm_up.start_factor * optimizer.lr, warm_up.end, warm_up.by_epoch) == (
+        (pytest.approx(1e-6), 20000, False) if v2_type else (pytest.approx(2e-4), 3000, False))
+    assert (cosine.type, cosine.eta_min, cosine.T_max, cfg.train_cfg.max_epochs) == ('CosineAnnealingLR', 2e-4, 300, 300)
+    assert cfg.auto_scale_lr.base_batch_size == 6 * cfg.train_dataloader.batch_size == (1020 if v2_type else 384)
+    assert cfg.custom_hooks[0].momentum == 5e-4 and cfg.custom_hooks[0].update_buffers
+    assert cfg.sync_bn is None and cfg.model.head.loss.label_smooth_val == 0.1
+    assert [(step.type, step.get('scale', step.get('crop_size'))) for step in cfg.test_dataloader.dataset.pipeline[1:3]] == [
+        ('ResizeEdge', 288), ('CenterCrop', 256)]
+    steps = [step.type for step in cfg.train_dataloader.dataset.pipeline]
+    if v2_type:
+        assert cfg.optim_wrapper.clip_grad.max_norm == 10
+        assert cfg.optim_wrapper.paramwise_cfg == dict(norm_decay_mult=0.0, bias_decay_mult=0.0)
+        assert [(each.type, each.alpha) for each in cfg.model.train_cfg.augments] == [('Mixup', 0.2), ('CutMix', 1.0)]
+        assert steps == ['mvit3_bench.Load', 'RandomResizedCrop', 'RandomFlip', 'NumpyToPIL', 'torchvision/RandAugment',
+                         'PILToNumpy', 'RandomErasing', 'PackInputs']
+        assert 'batch_sampler' not in cfg.train_dataloader
+    else:
+        assert set(cfg.optim_wrapper) == {'type', 'optimizer'} and 'train_cfg' not in cfg.model
+        assert steps == ['mvit3_bench.MultiScale', 'RandomFlip', 'PackInputs']
+        assert cfg.train_dataloader.batch_sampler.sizes == (160, 192, 256, 288, 320)
+
+
+@pytest.mark.parametrize('name, lr, weight_decay', [
+    ('mvit3_s', 4e-3, 0.01), ('mvit1_xs', 9e-4, 0.01), ('mvit3_1.0', 9e-4, 0.05)])
+def test_recipe_of_coco(name, lr, weight_decay):
+    """The numbers of the published recipes."""
+    cfg = Config.fromfile(conftest.ROOT / 'configs' / 'det' / f'ssdlite_{name}_coco.py')
+    optimizer, (warm_up, cosine) = cfg.optim_wrapper.optimizer, cfg.param_scheduler
+    assert (optimizer.type, optimizer.lr, optimizer.weight_decay) == ('AdamW', lr, weight_decay)
+    assert (warm_up.start_factor * lr, warm_up.end, warm_up.by_epoch) == (pytest.approx(9e-5), 500, False)
+    assert (cosine.type, cosine.eta_min, cosine.T_max, cfg.train_cfg.max_epochs) == ('CosineAnnealingLR', 1e-6, 200, 200)
+    assert cfg.auto_scale_lr.base_batch_size == 4 * cfg.train_dataloader.batch_size == 128
+    assert cfg.custom_hooks[0].momentum == 5e-4 and cfg.sync_bn == 'torch'
+    assert [step.type for step in cfg.train_dataloader.dataset.pipeline] == [
+        'mvit3_bench.Load', 'MinIoURandomCrop', 'Resize', 'RandomFlip', 'PhotoMetricDistortion', 'PackDetInputs']
+    assert cfg.test_dataloader.dataset.pipeline[1] == dict(type='Resize', scale=(320, 320), keep_ratio=False)
 
 
 def test_recipe_of_ade20k():
@@ -71,6 +147,22 @@ def test_mini_keeps_the_recipe(run_dir):
     assert steps['RandomResize'].scale == (144, 144) and steps['RandomResize'].max_size == 192
     assert steps['RandomCrop'].crop_size == (96, 96)
     assert Path(mini.train_dataloader.dataset.data_root).is_dir()
+
+
+@pytest.mark.parametrize('name', ['mvit3_xxs', 'mvit3_0.5'])
+def test_mini_of_imagenet(run_dir, name):
+    """--mini shrinks the sizes of a multi-scale sampler too, and reckons warm-up and EMA in the batches that it makes."""
+    from mvit3_bench.engine.mini import to_mini
+    path = conftest.ROOT / 'configs' / 'cls' / f'{name}_in1k.py'
+    full, mini = Config.fromfile(path), to_mini(Config.fromfile(path))
+    assert mini.model == full.model and mini.optim_wrapper == full.optim_wrapper
+    if name == 'mvit3_xxs':
+        assert (mini.train_dataloader.batch_sampler.sizes, mini.train_dataloader.batch_sampler.base_size) == (
+            (40, 48, 64, 72, 80), 64)
+    iterations = mini.train_cfg.max_epochs * len(Runner.build_dataloader(
+        mini.train_dataloader | dict(dataset=mini.train_dataloader.dataset | dict(_scope_='mmpretrain'))))
+    assert mini.param_scheduler[0].end <= 0.05 * iterations and 1 / mini.custom_hooks[0].momentum <= 0.05 * iterations
+    assert [step.get('scale', step.get('crop_size')) for step in mini.test_dataloader.dataset.pipeline[1:3]] == [72, 64]
 
 
 @pytest.mark.parametrize('processes, flags, accumulated, rate', [

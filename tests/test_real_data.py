@@ -18,12 +18,18 @@ pytestmark = pytest.mark.skipif(not REAL, reason='MVIT3_REAL_DATA is not set')
 
 
 @pytest.fixture(scope='module')
-def ade20k(tmp_path_factory):
-    """The first three validation pairs of ADE20K, in mmseg's layout."""
+def samples(tmp_path_factory):
+    """A few images and labels of each data set."""
     folder = tmp_path_factory.mktemp('real')
     with tarfile.open(Path(REAL) / 'samples.tar') as tar:
         tar.extractall(folder, filter='data')
-    return folder / 'samples' / 'ade20k'
+    return folder / 'samples'
+
+
+@pytest.fixture
+def ade20k(samples):
+    """The first three validation pairs of ADE20K, in mmseg's layout."""
+    return samples / 'ade20k'
 
 
 @pytest.mark.parametrize('split', ['train', 'val'])
@@ -56,3 +62,35 @@ def test_ade20k_pipeline(ade20k, split):
         # the pipeline gives BGR, the network of the v2 type wants RGB
         first = samples[0]['inputs']
         assert torch.allclose(inputs[0, 0, :first.shape[1], :first.shape[2]], first[2] / 255, atol=1e-6)
+
+
+def test_coco_pipeline(samples):
+    """Eight real images of COCO's val pass the testing pipeline, and their truth scored against itself has an AP of 1."""
+    pytest.importorskip('mmdet', reason='mmdetection is not installed')
+    from mmdet.registry import DATASETS, METRICS
+    from mmengine.registry import init_default_scope
+
+    from mvit3_bench.engine.checks import check_data
+
+    cfg = Config.fromfile(conftest.ROOT / 'configs' / 'det' / 'ssdlite_mvit3_xxs_coco.py')
+    annotations = 'annotations/instances_val2017_subset.json'
+    cfg.val_dataloader.dataset.update(data_root=str(samples / 'coco'), ann_file=annotations)
+    check_data(cfg, ('val_dataloader',))
+    init_default_scope('mmdet')
+    dataset = DATASETS.build(cfg.val_dataloader.dataset)
+    metric = METRICS.build(cfg.val_evaluator | dict(ann_file=str(samples / 'coco' / annotations)))
+    metric.dataset_meta = dataset.metainfo
+    assert len(dataset) == 8
+    boxes = 0
+    for item in dataset:
+        sample = item['data_samples']
+        assert item['inputs'].shape == (3, 320, 320)
+        truth = sample.gt_instances
+        boxes += len(truth)
+        height, width = sample.ori_shape
+        assert (truth.bboxes.tensor <= torch.tensor([width, height] * 2)).all()
+        assert sample.scale_factor == pytest.approx((320 / width, 320 / height))
+        pred = dict(bboxes=truth.bboxes.tensor, labels=truth.labels, scores=torch.ones(len(truth)))
+        metric.process({}, [dict(sample.metainfo, pred_instances=pred)])
+    assert boxes == 46  # and one that stands for a crowd
+    assert metric.evaluate(8)['coco/bbox_mAP'] == 1

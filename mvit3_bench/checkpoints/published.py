@@ -68,6 +68,21 @@ _DEEPLABV3 = [
     ('seg_head.aux_head.2.block.conv.', 'auxiliary_head.conv_seg.'),
 ]
 
+# the last level of SSDLite has no depthwise part; all six predict offsets and classes with one convolution
+_SSDLITE = [
+    (f'{published}.block.{part}.', f'{ours}.{our_part}.')
+    for published, ours in [
+        *((f'extra_layers.os_{64 << level}.{short}_conv', f'neck.extra_layers.{level}.{long}_conv')
+          for level in range(3) for short, long in [('dw', 'depthwise'), ('pw', 'pointwise')]),
+        ('extra_layers.os_-1.1', 'neck.extra_layers.3.1'),
+        ('ssd_heads.#.proj_layer', 'neck.projections.#'),
+        ('ssd_heads.#.loc_cls_layer.dw_conv', 'bbox_head.depthwise.#')]
+    for part, our_part in [('conv', 'conv'), ('norm', 'bn')]
+] + [
+    ('ssd_heads.5.loc_cls_layer.block.conv.', 'bbox_head.predictors.5.'),
+    ('ssd_heads.#.loc_cls_layer.pw_conv.block.conv.', 'bbox_head.predictors.#.'),
+]
+
 
 def _rules(task: str, separable: bool) -> list[tuple[str, str]]:
     backbone = _V2_TYPE if separable else _V1_TYPE
@@ -79,7 +94,9 @@ def _rules(task: str, separable: bool) -> list[tuple[str, str]]:
     if task == 'segmentation':
         classifier = 'seg_head.classifier.block.conv.' if separable else 'seg_head.classifier.classifier.block.conv.'
         return _within(('encoder.', 'backbone.'), backbone) + _DEEPLABV3 + [(classifier, 'decode_head.conv_seg.')]
-    raise ValueError(f"task={task!r} is not possible; allowed: 'backbone', 'classification', 'segmentation'")
+    if task == 'detection':
+        return _within(('encoder.', 'backbone.'), backbone) + _SSDLITE
+    raise ValueError(f"task={task!r} is not possible; allowed: 'backbone', 'classification', 'detection', 'segmentation'")
 
 
 def _rename(key: str, rules: list[tuple[str, str]]) -> str | None:
@@ -121,6 +138,37 @@ def _roll_bottleneck(state_dict: StateDict, shift: int) -> StateDict:
     return state_dict
 
 
+def _split_predictors(state_dict: StateDict) -> StateDict:
+    """Split SSDLite's predictors into mmdet's two convolutions.
+
+    Published, one convolution gives for each anchor 4 offsets, background, classes. mmdet's give the 4 offsets; and the
+    classes, background behind them.
+    """
+    split = {}
+    for key, value in state_dict.items():
+        if '.predictors.' in key:
+            anchors = value.unflatten(0, (4 if '.predictors.5.' in key else 6, -1))  # (A, 4 + 1 + classes, ...)
+            split[key.replace('predictors', 'reg_convs')] = anchors[:, :4].flatten(0, 1)
+            split[key.replace('predictors', 'cls_convs')] = anchors[:, 4:].roll(-1, dims=1).flatten(0, 1)
+        else:
+            split[key] = value
+    return split
+
+
+def _join_predictors(state_dict: StateDict) -> StateDict:
+    """The inverse of :func:`_split_predictors`."""
+    joined = {}
+    for key, value in state_dict.items():
+        name = re.sub('reg_convs|cls_convs', 'predictors', key)
+        if name == key:
+            joined[key] = value
+        elif name not in joined:
+            offsets = state_dict[name.replace('predictors', 'reg_convs')].unflatten(0, (-1, 4))
+            classes = state_dict[name.replace('predictors', 'cls_convs')].unflatten(0, (len(offsets), -1))
+            joined[name] = torch.cat([offsets, classes.roll(1, dims=1)], dim=1).flatten(0, 1)
+    return joined
+
+
 def from_published(state_dict: StateDict, task: str) -> StateDict:
     """Rename a published state dict so that it loads with ``strict=True``.
 
@@ -128,7 +176,8 @@ def from_published(state_dict: StateDict, task: str) -> StateDict:
         state_dict: Tensors under their published names, of a whole model.
         task: ``'backbone'``: the five layers of a checkpoint of any task, for the backbone classes (the 1x1 expansion,
             the classifier and any head are left out); ``'classification'``: for an ``ImageClassifier`` of mmpretrain;
-            ``'segmentation'``: for the ``EncoderDecoder`` of our DeepLabv3 configs.
+            ``'detection'``: for the ``SingleStageDetector`` of our SSDLite configs; ``'segmentation'``: for the
+            ``EncoderDecoder`` of our DeepLabv3 configs.
 
     Returns:
         The same tensors under our names.
@@ -139,7 +188,7 @@ def from_published(state_dict: StateDict, task: str) -> StateDict:
     separable = any('.pre_norm_attn.' in key for key in state_dict)
     rules = _rules(task, separable)
     if task != 'backbone':
-        return _roll_bottleneck(_convert(state_dict, rules, task, lambda key: False), 1)
+        return _split_predictors(_roll_bottleneck(_convert(state_dict, rules, task, lambda key: False), 1))
     if any(key.startswith('encoder.') for key in state_dict):
         state_dict = {key.removeprefix('encoder.'): value for key, value in state_dict.items()
                       if key.startswith('encoder.')}
@@ -150,4 +199,4 @@ def to_published(state_dict: StateDict, task: str) -> StateDict:
     """The inverse of :func:`from_published`; arguments and errors as there."""
     separable = any(key.endswith('.attn.qkv.weight') and value.ndim == 4 for key, value in state_dict.items())
     rules = [(ours, published) for published, ours in _rules(task, separable)]
-    return _convert(_roll_bottleneck(dict(state_dict), -1), rules, task, lambda key: False)
+    return _convert(_join_predictors(_roll_bottleneck(dict(state_dict), -1)), rules, task, lambda key: False)

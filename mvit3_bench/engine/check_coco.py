@@ -28,8 +28,8 @@ def check_coco(name: str, dataset: ConfigDict, classes: tuple[str, ...], num_cla
     try:
         content = json.loads(file.read_text(encoding='utf-8'))
         categories = {category['id']: category['name'] for category in content['categories']}
-        images = {image['id']: image for image in content['images']}
-        names = [image['file_name'] for image in images.values()]
+        images = {image['id']: image['file_name'] for image in content['images']}
+        sizes = {image['id']: (image['width'], image['height']) for image in content['images']}
         boxes = [(box['image_id'], box['category_id'], *box['bbox']) for box in content['annotations']]
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{file} is not a json in COCO's format: {type(error).__name__}: {error}") from error
@@ -47,26 +47,27 @@ def check_coco(name: str, dataset: ConfigDict, classes: tuple[str, ...], num_cla
     if num_classes not in (None, len(classes)):
         raise UsageError(f'{name}: the data set has {len(classes)} classes, but the head num_classes={num_classes}; '
                          f'set model.bbox_head.num_classes={len(classes)}')
-    if missing := [file_name for file_name in names if not (folder / file_name).is_file()]:
+    if missing := [image for image in images.values() if not (folder / image).is_file()]:
         raise FileNotFoundError(
-            f'{name}: {len(missing)} of {len(names)} images named in {file} are not in {folder}: '
+            f'{name}: {len(missing)} of {len(images)} images named in {file} are not in {folder}: '
             f'{_shown(missing)}\n  put them there, or take them out of the json')
 
     usable, broken, foreign = set(), set(), 0
     for image_id, category, x, y, width, height in boxes:
+        right, bottom = sizes.get(image_id, (0, 0))
         if categories.get(category) not in classes:
             foreign += 1
-        elif not (width >= 1 and height >= 1 and x + width > 0 and y + height > 0):  # also where one is NaN
-            broken.add(image_id)
-        else:
+        elif width >= 1 and height >= 1 and -width < x < right and -height < y < bottom:
             usable.add(image_id)
+        else:  # also where a number is NaN
+            broken.add(image_id)
     if foreign:
         print_log(f'{file}: {foreign} boxes of categories that the config does not name are left out', logger='current',
                   level=logging.WARNING)
     if broken:
-        print_log(f'{file}: boxes that are less than a pixel wide or high, outside the image or NaN are left out in training '
-                  'and count as missed in evaluation: mend or remove those of '
-                  + _shown([images[i]['file_name'] if i in images else f'image {i}' for i in sorted(broken)]),
+        print_log(f'{file}: boxes less than a pixel wide or high, outside the image or NaN are left out in training, and\n'
+                  '  missed in evaluation; mend or remove those of '
+                  + _shown([images.get(i, f'image {i}') for i in sorted(broken)]),
                   logger='current', level=logging.WARNING)
     if not usable:
         raise UsageError(f'{name}: no image of {file} has a box of the classes of the config')

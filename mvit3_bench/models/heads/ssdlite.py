@@ -1,4 +1,5 @@
 """The paper's detector, SSDLite, on mmdetection's SSD: its extra layers, its head and its anchors."""
+import numpy as np
 import torch
 from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule
 from mmcv.ops import nms
@@ -22,8 +23,8 @@ def _loss_cls_or_none(head: SSDHead, name: str):
         return None
 
 
-# mmdet 3.3.0 asks every head for its loss_cls at prediction, and SSDHead has none: no SSD could be tested (mmdetection issues
-# 11063, 11305, 11780). Python calls `__getattr__` for what is missing only, so where a loss_cls is set, it stays the answer.
+# At prediction mmdet 3.3.0 asks every head for its loss_cls, and SSDHead has none: no SSD could be tested (its issues 11063,
+# 11305, 11780). Python calls `__getattr__` only for what it does not find: where a loss_cls is set, that is the answer.
 SSDHead.__getattr__ = _loss_cls_or_none
 
 
@@ -71,26 +72,27 @@ class SSDLiteAnchorGenerator(SSDAnchorGenerator):
     Args:
         strides: Of the levels. The first one's map tells the size of the image, which should be a multiple of it.
         ratios: For each level, the aspect ratios besides 1.
+        input_size: Side of the image in training.
         scale_range: Sizes of the anchors as fractions of the image grow linearly from the first to the second.
     """
 
-    def __init__(self, strides: list[int], ratios: list[list[int]], scale_range: tuple[float, float] = (0.1, 1.05)):
-        sizes = torch.linspace(*scale_range, len(strides) + 1, dtype=torch.float64).tolist()
+    def __init__(self, strides: list[int], ratios: list[list[int]], input_size: int = 320,
+                 scale_range: tuple[float, float] = (0.1, 1.05)):
+        sizes = [input_size * scale for scale in np.linspace(*scale_range, len(strides) + 1).tolist()]
         super().__init__(strides, ratios, min_sizes=sizes[:-1], max_sizes=sizes[1:], scale_major=False)
-        self.input_size, self.basesize_ratio_range = 1, scale_range  # the parent's repr wants them
+        self.input_size, self.basesize_ratio_range = input_size, scale_range  # mmdet's repr asks for them
 
     def grid_priors(self, featmap_sizes: list[tuple[int, int]], dtype: torch.dtype = torch.float32,
                     device: torch.device | str = 'cuda') -> list[Tensor]:
-        """Sizes (H, W) of the levels -> their anchors, (H * W * A, 4) in pixels x1, y1, x2, y2 each."""
-        def per_side(size, stride):  # (w, h, w, h) of a map in pixels
-            return torch.tensor([size[1] * stride[0], size[0] * stride[1]], dtype=dtype, device=device)
-        image = per_side(featmap_sizes[0], self.strides[0]).repeat(2)
+        """Sizes (H, W) of the levels -> their anchors, each (H * W * A, 4), in pixels x1, y1, x2, y2."""
+        # (width, height) in pixels that each map covers; the first covers the image
+        extents = [torch.tensor([size[1] * stride[0], size[0] * stride[1]], dtype=dtype, device=device)
+                   for size, stride in zip(featmap_sizes, self.strides, strict=True)]
         levels = []
-        for size, stride, anchors in zip(featmap_sizes, self.strides, super().grid_priors(featmap_sizes, dtype, device),
-                                         strict=True):
-            anchors = bbox_xyxy_to_cxcywh(anchors)
-            anchors[:, :2] /= per_side(size, stride)  # centres were in pixels, sizes are fractions already
-            levels.append(bbox_cxcywh_to_xyxy(anchors.clamp(0, 1)) * image)
+        for extent, anchors in zip(extents, super().grid_priors(featmap_sizes, dtype, device), strict=True):
+            centres, sizes = bbox_xyxy_to_cxcywh(anchors).split(2, dim=-1)
+            fractions = torch.cat([centres / extent, sizes / self.input_size], dim=-1).clamp(0, 1)
+            levels.append(bbox_cxcywh_to_xyxy(fractions) * extents[0].repeat(2))
         return levels
 
 
@@ -118,7 +120,7 @@ class SSDLiteHead(SSDHead):
 
     def _predict_by_feat_single(self, cls_score_list, bbox_pred_list, score_factor_list, mlvl_priors, img_meta, cfg=None,
                                 rescale=False, with_nms=True) -> InstanceData:
-        """Detections of one image, best first; arguments as in mmdet, whose own takes the best of a level, not of a class."""
+        """Detections of one image, best first; arguments as in mmdet, whose own limits the boxes a level, not a class."""
         cfg = cfg or self.test_cfg
         logits, offsets = (torch.cat([level.permute(1, 2, 0).reshape(-1, width) for level in levels])  # (anchors, width)
                            for levels, width in ((cls_score_list, self.cls_out_channels), (bbox_pred_list, 4)))
@@ -136,6 +138,6 @@ class SSDLiteHead(SSDHead):
                 kept, order = nms(boxes[index[order]], best, **cfg.nms)
                 found.append(InstanceData(bboxes=kept[:, :4], scores=kept[:, 4], labels=torch.full_like(order, label)))
         if not found:
-            return InstanceData(bboxes=boxes[:0], scores=scores[:0, 0], labels=torch.zeros(0, dtype=torch.long))
+            return InstanceData(bboxes=boxes[:0], scores=scores[:0, 0], labels=boxes.new_zeros(0, dtype=torch.long))
         found = InstanceData.cat(found)
         return found[found.scores.argsort(descending=True)[:cfg.max_per_img]]

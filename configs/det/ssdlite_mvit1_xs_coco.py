@@ -1,0 +1,14 @@
+"""SSDLite with MobileViTv1-XS on COCO 2017: the row "MobileViTv1-XS" of the paper's COCO table.
+
+Published: mAP 24.8 (of the CVNets model zoo), 2.7 M parameters. Cost: 1.85 G multiply-adds at 320x320. The published run starts
+from the ImageNet weights of the backbone and trains 200 epochs at batch 128.
+
+    bash tools/dist_train.sh configs/det/ssdlite_mvit1_xs_coco.py 4 --cfg-options \
+        model.backbone.init_cfg.type=Pretrained model.backbone.init_cfg.checkpoint=FILE
+"""
+_base_ = [
+    '../_base_/models/ssdlite_v1type.py', '../_base_/datasets/coco_ssdlite.py',
+    '../_base_/schedules/adamw_200e_b128.py', '../_base_/runtime_det.py']
+model = dict(
+    backbone=dict(type='mvit3_bench.MobileViTv1', arch='xs'),
+    neck=dict(in_channels=(80, 96)))

@@ -1,0 +1,48 @@
+"""The tools on detection: train, test, write, draw; and what they say to a json that is not the config's."""
+import json
+import pickle
+import shutil
+
+import conftest
+import pytest
+
+pytest.importorskip('mmdet', reason='mmdetection is not installed')
+
+CONFIGS = conftest.ROOT / 'configs' / 'det'
+SHORT = ['train_dataloader.dataset.indices=8', 'train_dataloader.batch_size=4', 'val_dataloader.dataset.indices=4',
+         'test_dataloader.dataset.indices=4', 'train_cfg.max_epochs=1', 'train_cfg.val_interval=1', 'randomness.seed=0']
+
+
+# one config of each type in `make test`; all of them take minutes
+@pytest.mark.parametrize('config', [
+    pytest.param(path, id=path.stem, marks=() if path.stem in ('ssdlite_mvit3_xxs_coco', 'ssdlite_mvit3_0.5_coco')
+                 else pytest.mark.slow)
+    for path in sorted(CONFIGS.glob('*_coco.py'))])
+def test_train_and_test(run_dir, tool, config):
+    """A work dir keeps its best checkpoint, and testing it writes metrics and predictions, and draws."""
+    outcome = tool('train', config, '--mini', '--work-dir', 'run', '--cfg-options', *SHORT)
+    assert outcome.code == 0, outcome.output
+    assert (run_dir / 'run' / 'best_coco_bbox_mAP_epoch_1.pth').is_file()
+
+    outcome = tool('test', config, 'run', '--mini', '--out', 'out', '--show-dir', 'pictures', '--work-dir', 'test',
+                   '--cfg-options', *SHORT)
+    assert outcome.code == 0, outcome.output
+    metrics = json.loads((run_dir / 'out' / 'metrics.json').read_text())
+    assert -1 <= metrics['coco/bbox_mAP'] <= metrics['coco/bbox_mAP_50'] <= 1
+    assert len(pickle.loads((run_dir / 'out' / 'predictions.pkl').read_bytes())) == 4
+    assert len(list((run_dir / 'pictures').glob('*.png'))) == 4
+
+
+def test_categories_of_another_data_set(run_dir, tool):
+    """A json with other categories is refused before the start; file, categories and remedy are named."""
+    root = shutil.copytree((run_dir / 'data' / 'mini' / 'coco').resolve(), run_dir / 'pets')
+    file = root / 'annotations' / 'instances_train2017.json'
+    content = json.loads(file.read_text())
+    content['categories'][0]['name'] = 'parrot'
+    file.write_text(json.dumps(content))
+    outcome = tool('train', CONFIGS / 'ssdlite_mvit3_xxs_coco.py', '--mini',
+                   '--cfg-options', f'train_dataloader.dataset.data_root={root}')
+    assert outcome.code == 1 and 'Traceback' not in outcome.output
+    message = outcome.output[outcome.output.rindex('error: '):]
+    for part in (str(file), 'person', 'parrot', 'metainfo.classes'):
+        assert part in message
