@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import torch
 from mmengine.config import Config
+from mmengine.model import BaseModel
+from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
@@ -72,7 +74,7 @@ def count(model: nn.Module, size: tuple[int, int], channels: int = 3) -> dict[st
 
     Args:
         model: A backbone, or a classifier, detector or segmentor of OpenMMLab's; it is run once in evaluation mode on a
-            blank image. A backbone alone gives its maps, anything else its raw outputs.
+            blank image. A detector of two stages is counted with the proposals that it makes of that.
         size: Height and width of the image, in pixels.
         channels: Channels of the image.
 
@@ -86,7 +88,10 @@ def count(model: nn.Module, size: tuple[int, int], channels: int = 3) -> dict[st
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         meter = _Meter(model.eval(), counter)
         try:
-            model(image)
+            if isinstance(model, BaseModel):
+                model(image, [BaseDataElement(metainfo=dict(img_shape=size, scale_factor=(1.0, 1.0)))])
+            else:
+                model(image)
         finally:
             meter.stop()
             model.train(training)

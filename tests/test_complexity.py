@@ -101,6 +101,17 @@ def test_segmentor(tool):
     assert rows['backbone'][1] + rows['decode_head'][1] == pytest.approx(rows['total'][1], abs=2e-3)
 
 
+def test_detector_of_two_stages(tool, tmp_path):
+    """The Faster R-CNN of docs/swap.md: its second stage is counted too, and layers that run on several levels add up."""
+    pytest.importorskip('mmdet', reason='mmdetection is not installed')
+    text = re.search(r'# my_faster_rcnn.py\n(.*?)```', (conftest.ROOT / 'docs' / 'swap.md').read_text(), re.S).group(1)
+    (tmp_path / 'my_faster_rcnn.py').write_text(text)
+    outcome = tool('get_flops', tmp_path / 'my_faster_rcnn.py', '--shape', 64, 96, '--depth', 1)
+    rows = {name: float(figure) for name, figure in re.findall(r'^([a-z_]+) +[\d.]+ +([\d.]+)', outcome.output, re.M)}
+    assert set(rows) == {'backbone', 'neck', 'rpn_head', 'roi_head', 'total'} and all(rows.values())
+    assert sum(rows.values()) == pytest.approx(2 * rows['total'], abs=4e-3)
+
+
 @pytest.mark.parametrize('arguments, message', [
     (['nothing.py'], 'config not found: nothing.py'),
     ([SEG / 'deeplabv3_mvit3_0.5_ade20k.py', '--shape', 0], '--shape .* is not possible; allowed'),
