@@ -10,6 +10,7 @@ import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
 
+from mvit3_bench.complexity import input_size
 from mvit3_bench.models.archs import Arch, get_arch
 from mvit3_bench.registry import MODELS
 
@@ -27,7 +28,9 @@ def arch_of(cfg: Config) -> Arch:
 
 def published_name(path) -> str | None:
     """The name of a config's model in the list of parameter counts; None on a data set with other classes."""
-    head, family, arch, dataset = re.fullmatch(r'(.*?)_?mvit(\d)_(.+)_([^_]+)', path.stem).groups()
+    if path.parent.name == 'ablation':
+        return dict(step0_mvit1_s_in1k='cls_v1_s', step4_depthwise_local_in1k='cls_v3_s_unscaled').get(path.stem)
+    head, family, arch, dataset = re.fullmatch(r'(.*?)_?mvit(\d)_(.+?)(?:_384)?_([^_]+)', path.stem).groups()
     names = dict(in1k=f'cls_v{family}_{arch}', coco=f'det_v{family}_{arch}',
                  ade20k=f'seg_{head}_v{family}_{arch}_ade20k', voc2012=f'seg_{head}_v{family}_{arch}_voc')
     return names.get(dataset)
@@ -56,7 +59,7 @@ def check_det(model: ConfigDict, arch: Arch) -> None:
     assert model.data_preprocessor.bgr_to_rgb == (arch.channel_order == 'rgb')
 
 
-CHECKS = dict(cls=check_cls, det=check_det, seg=check_seg)  # folder of configs/ -> what holds for all its models
+CHECKS = dict(ablation=check_cls, cls=check_cls, det=check_det, seg=check_seg)  # folder of configs/ -> what holds for all its models
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
@@ -72,6 +75,36 @@ def test_config(path):
         model = MODELS.build(cfg.model | dict(_scope_=cfg.default_scope))
     if name := published_name(path):
         assert sum(p.numel() for p in model.parameters()) == golden.parameter_counts()[name][0]
+
+
+def test_recipe_of_the_ablation():
+    """Each step turns one more change on, in the paper's order, and nothing else differs; 100 epochs at batch 192."""
+    steps = [Config.fromfile(path) for path in CONFIGS if path.parent.name == 'ablation']
+    changes = ('pointwise_fusion', 'fuse_local', 'input_residual', 'depthwise_local')
+    assert len(steps) == 5
+    for number, cfg in enumerate(steps):
+        arch = arch_of(cfg)
+        assert [getattr(arch, change) for change in changes] == [index < number for index in range(4)]
+        assert cfg.train_cfg.max_epochs == cfg.param_scheduler[1].T_max == 100
+        assert cfg.auto_scale_lr.base_batch_size == 4 * cfg.train_dataloader.batch_size == 192
+        cfg.model.backbone.arch = steps[0].model.backbone.arch
+        assert cfg.to_dict() == steps[0].to_dict()
+
+
+def test_recipe_of_fine_tuning():
+    """The numbers of the published recipe at 384, for each width."""
+    paths = [path for path in CONFIGS if '_384_' in path.name]
+    assert len(paths) == 10
+    for path in paths:
+        cfg = Config.fromfile(path)
+        optimizer = cfg.optim_wrapper.optimizer
+        assert (optimizer.type, optimizer.lr, optimizer.momentum, optimizer.weight_decay) == ('SGD', 1e-3, 0.9, 4e-5)
+        assert cfg.optim_wrapper.paramwise_cfg == dict(norm_decay_mult=0.0, bias_decay_mult=0.0)
+        assert cfg.param_scheduler == [] and cfg.train_cfg.max_epochs == 10 and cfg.custom_hooks[0].momentum == 5e-5
+        assert cfg.auto_scale_lr.base_batch_size == 4 * cfg.train_dataloader.batch_size == 128
+        assert not cfg.model.train_cfg and [step.type for step in cfg.train_dataloader.dataset.pipeline] == [
+            'mvit3_bench.Load', 'RandomResizedCrop', 'RandomFlip', 'PackInputs']
+        assert input_size(cfg) == (384, 384)
 
 
 @pytest.mark.parametrize('name', ['mvit3_xxs', 'mvit3_0.5'])
