@@ -1,4 +1,4 @@
-"""MobileViTv3-S-L2 on ImageNet-1K: the row "MobileViTv3-S-L2" of the paper's table of low-latency models.
+"""MobileViTv3-S-L2 on ImageNet-1K: one of the L2 (low-latency) rows of the release table.
 
 Published: top-1 79.06, 5.2 M parameters, 1651 M multiply-adds at 256x256. The published run trains 300 epochs at batch 384.
 

@@ -1,4 +1,4 @@
-"""MobileViTv3-XXS-L2 on ImageNet-1K: the row "MobileViTv3-XXS-L2" of the paper's table of low-latency models.
+"""MobileViTv3-XXS-L2 on ImageNet-1K: one of the L2 (low-latency) rows of the release table.
 
 Published: top-1 70.23, 1.1 M parameters, 256 M multiply-adds at 256x256. The published run trains 300 epochs at batch 384.
 

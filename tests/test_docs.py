@@ -1,0 +1,54 @@
+"""The documentation is not stale: its tables of configs are the model index, its links lead somewhere."""
+import re
+
+import pytest
+import yaml
+from conftest import ROOT
+
+from mvit3_bench.paper.published import published
+
+FAMILIES = dict(mvit1='MobileViTv1', mvit2='MobileViTv2', mvit3='MobileViTv3')
+PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').rglob('*.md'))]
+
+
+def det_row(name: str, model: str, value: float, parameters: int, multiply_adds: int, flops_M: float | None) -> str:
+    return f'| `{name}` | {model} | {value} | {parameters / 1e6:.2f} M | {multiply_adds / 1e9:.2f} G |'
+
+
+def cls_row(name: str, model: str, value: float, parameters: int, multiply_adds: int, flops_M: float | None) -> str:
+    return (f'| `{name}` | {model} | {value} | {parameters / 1e6:.2f} M | {multiply_adds / 1e6:.1f} M | '
+            + ('-' if flops_M is None else f'{flops_M:.0f} M') + ' |')
+
+
+@pytest.mark.parametrize('page, folder, row', [('detection.md', 'det', det_row), ('classification.md', 'cls', cls_row)])
+def test_table_of_configs(page, folder, row):
+    """Every model of the metafile has its row, with the figures of the metafile and of the published tables."""
+    models = yaml.safe_load((ROOT / 'configs' / folder / 'metafile.yml').read_text(encoding='utf-8'))['Models']
+    rows = {f'configs/{row.config}': row for row in published()}
+    expected = []
+    for model in models:
+        source, path, counts = rows[model['Config']], ROOT / model['Config'], model['Metadata']
+        value, = model['Results'][0]['Metrics'].values()
+        name = f'{FAMILIES[source.family]}-{source.model.upper().replace("_", "-")}'
+        expected.append(row(path.name, name, value, counts['Parameters'], counts['FLOPs'], source.flops_M))
+    lines = (ROOT / 'docs' / page).read_text(encoding='utf-8').splitlines()
+    found = [line for line in lines if re.match(r'\| `\S+\.py` \| MobileViT', line)]
+    assert found == expected, f'the table of docs/{page} should be\n' + '\n'.join(expected)
+
+
+def anchors(text: str) -> set[str]:
+    """What GitHub makes of the headings of a page."""
+    headings = re.findall(r'^#+ (.*)$', re.sub(r'^```.*?^```', '', text, flags=re.DOTALL | re.MULTILINE), re.MULTILINE)
+    return {re.sub(r'[^\w\- ]', '', heading.lower()).replace(' ', '-') for heading in headings}
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name if page.parent.name != 'results' else 'results')
+def test_links(page):
+    """Links to files and headings of the repository lead to them."""
+    for link in re.findall(r'\]\(([^)\s]+)\)', page.read_text(encoding='utf-8')):
+        if '://' in link:
+            continue
+        path, _, anchor = link.partition('#')
+        target = page.parent / path if path else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target.read_text(encoding='utf-8')), link
