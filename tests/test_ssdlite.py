@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
 from PIL import Image
 from torch.testing import assert_close
 
@@ -147,7 +148,8 @@ def test_stock_ssd_predicts():
 
     arguments = dict(cfg.bbox_head)
     arguments.pop('type')
-    assert isinstance(WithLoss(**arguments).loss_cls, torch.nn.Identity)
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        assert isinstance(WithLoss(**arguments).loss_cls, torch.nn.Identity)
     with pytest.raises(AttributeError, match='loss_bbox'):
         _ = model.bbox_head.loss_bbox
 
