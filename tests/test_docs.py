@@ -5,7 +5,7 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from mvit3_bench.paper.published import published
+from mvit3_bench.paper.published import Published, published
 
 FAMILIES = dict(mvit1='MobileViTv1', mvit2='MobileViTv2', mvit3='MobileViTv3')
 PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').rglob('*.md'))]
@@ -20,7 +20,12 @@ def cls_row(name: str, model: str, value: float, parameters: int, multiply_adds:
             + ('-' if flops_M is None else f'{flops_M:.0f} M') + ' |')
 
 
-@pytest.mark.parametrize('page, folder, row', [('detection.md', 'det', det_row), ('classification.md', 'cls', cls_row)])
+def seg_row(name: str, model: str, value: float, parameters: int, multiply_adds: int, flops_M: float | None) -> str:
+    return f'| `{name}` | {model} | {value} | {parameters / 1e6:.2f} M | {multiply_adds / 1e9:.1f} G |'
+
+
+@pytest.mark.parametrize('page, folder, row', [
+    ('detection.md', 'det', det_row), ('classification.md', 'cls', cls_row), ('segmentation.md', 'seg', seg_row)])
 def test_table_of_configs(page, folder, row):
     """Every model of the metafile has its row, with the figures of the metafile and of the published tables."""
     models = yaml.safe_load((ROOT / 'configs' / folder / 'metafile.yml').read_text(encoding='utf-8'))['Models']
@@ -52,3 +57,17 @@ def test_links(page):
         target = page.parent / path if path else page
         assert target.exists(), link
         assert not anchor or anchor in anchors(target.read_text(encoding='utf-8')), link
+
+
+def weights_row(row: Published) -> str:
+    metric = dict(top1='top-1', bbox_mAP='mAP', mIoU='mIoU')[row.metric]
+    where = f'`{row.weights}`' if row.family == 'mvit3' else f'[{row.weights.rpartition("/")[2]}](https://{row.weights})'
+    return f'| `configs/{row.config}` | {metric} {row.value} | {where} |'
+
+
+def test_table_of_weights():
+    """Every published checkpoint has its row."""
+    lines = (ROOT / 'docs' / 'weights.md').read_text(encoding='utf-8').splitlines()
+    found = [line for line in lines if line.startswith('| `configs/')]
+    expected = [weights_row(row) for row in published()]
+    assert found == expected, 'the table of docs/weights.md should be\n' + '\n'.join(expected)

@@ -1,6 +1,12 @@
-"""Reading checkpoints: untrusted input, so tensors and plain values only, and nothing about a mismatch stays unsaid."""
+"""Reading checkpoints: untrusted input, so tensors and plain values only, and nothing about a mismatch stays unsaid.
+
+Writing them: as a whole or not at all.
+"""
+import json
+import os
 from collections import Counter
 from collections.abc import Iterable
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -13,26 +19,81 @@ class CheckpointError(RuntimeError):
     """A file is no checkpoint, or not one of this model; the message names it."""
 
 
+def read_file(path: str | Path) -> dict:
+    """Read a dictionary from a file without running anything in it (``weights_only=True``, or safetensors by suffix).
+
+    Returns:
+        What the file holds, tensors on the CPU.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        CheckpointError: It is not a checkpoint, or holds more than tensors and plain values; or it is one of safetensors,
+            and the package is not installed.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'checkpoint not found: {path}')
+    safetensors = _safetensors(path)
+    try:
+        checkpoint = (safetensors.load_file(path) if safetensors else
+                      torch.load(path, map_location='cpu', weights_only=True))
+    except Exception as error:  # torch raises many types, depending on where a file breaks off
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise CheckpointError(f'{path} is not a checkpoint that can be read safely: {reason}') from error
+    if not isinstance(checkpoint, dict):
+        raise CheckpointError(f'{path} holds no state dict: found {type(checkpoint).__name__} without tensors')
+    return checkpoint
+
+
 def read_checkpoint(path: str | Path) -> dict:
-    """Read a checkpoint without running anything in it (``weights_only=True``).
+    """Read a checkpoint as MMEngine would, but safely.
 
     Returns:
         The dictionary it holds, on the CPU; tensors are under ``'state_dict'``, or at the top.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        CheckpointError: It is not a checkpoint, or holds more than tensors and plain values.
+        FileNotFoundError, CheckpointError: As :func:`read_file`; or there are no tensors at these places.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f'checkpoint not found: {path}')
-    try:
-        checkpoint = torch.load(path, map_location='cpu', weights_only=True)
-    except Exception as error:  # torch raises many types, depending on where a file breaks off
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CheckpointError(f'{path} is not a checkpoint that can be read safely: {reason}') from error
-    if not isinstance(checkpoint, dict) or not any(isinstance(v, Tensor) for v in _state_dict(checkpoint).values()):
+    checkpoint = read_file(path)
+    if not any(isinstance(v, Tensor) for v in _state_dict(checkpoint).values()):
         raise CheckpointError(f'{path} holds no state dict: found {type(checkpoint).__name__} without tensors')
     return checkpoint
+
+
+def write_checkpoint(path: str | Path, state_dict: dict[str, Tensor], meta: dict | None = None) -> None:
+    """Write a checkpoint as a whole or not at all: what breaks off in between leaves no file of this name.
+
+    Args:
+        path: File to write; one that ends in ``.safetensors`` gets that format.
+        state_dict: Tensors.
+        meta: What is known of them, for an entry ``meta`` beside ``state_dict``; None writes the state dict alone.
+
+    Raises:
+        CheckpointError: safetensors is wanted and not installed.
+    """
+    path = Path(path)
+    safetensors = _safetensors(path)
+    # a tensor may be a view of much more than itself, or of what another one views
+    state_dict = {key: value.detach().clone(memory_format=torch.contiguous_format) for key, value in state_dict.items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f'.{path.name}.{os.getpid()}.part')
+    try:
+        if safetensors:
+            safetensors.save_file(state_dict, part, metadata=dict(format='pt', meta=json.dumps(meta or {})))
+        else:
+            torch.save(state_dict if meta is None else dict(meta=meta, state_dict=state_dict), part)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _safetensors(path: str | Path):
+    """The module that reads and writes this file, None if that is torch itself."""
+    if Path(path).suffix != '.safetensors':
+        return None
+    if not find_spec('safetensors'):
+        raise CheckpointError(f'{path} needs the package safetensors: pip install safetensors')
+    import safetensors.torch
+    return safetensors.torch
 
 
 def _state_dict(checkpoint: dict) -> dict:
@@ -40,7 +101,7 @@ def _state_dict(checkpoint: dict) -> dict:
     return state_dict if isinstance(state_dict, dict) else {}
 
 
-def _grouped(keys: Iterable[str]) -> str:
+def grouped(keys: Iterable[str]) -> str:
     """``a.b.c, a.b.d`` -> ``a.b (2)``: the first two parts of each key, counted."""
     groups = Counter('.'.join(key.split('.')[:2]) for key in keys)
     shown = [f'{group} ({count})' for group, count in list(groups.items())[:12]]
@@ -61,7 +122,7 @@ def check_fits(model: nn.Module, path: str | Path) -> None:
         'unexpected': [key for key in found if key not in wanted],
         'of another shape': [key for key in wanted if key in found and found[key].shape != wanted[key].shape]}
     if any(problems.values()):
-        lines = [f'  {len(keys)} {name}: {_grouped(keys)}' for name, keys in problems.items() if keys]
+        lines = [f'  {len(keys)} {name}: {grouped(keys)}' for name, keys in problems.items() if keys]
         raise CheckpointError(f'{path} is a checkpoint of another model ({len(found)} tensors, {len(wanted)} wanted)\n'
                               + '\n'.join(lines))
 
@@ -78,8 +139,8 @@ def report_filled(module: nn.Module, state_dict: dict, prefix: str, *_) -> None:
     name = type(module).__name__
     if len(left) == len(wanted):
         raise CheckpointError(
-            f'the pretrained checkpoint fills none of the {len(wanted)} tensors of {name}: it has {_grouped(state_dict)}; '
-            f"wanted: {_grouped(wanted)}. For the checkpoint of a whole model, set prefix='backbone.' in init_cfg; for a "
-            'published one, convert it first (mvit3_bench.checkpoints.from_published)')
+            f'the pretrained checkpoint fills none of the {len(wanted)} tensors of {name}: it has {grouped(state_dict)}; '
+            f"wanted: {grouped(wanted)}. For the checkpoint of a whole model, set prefix='backbone.' in init_cfg; for a "
+            'published one, convert it first (tools/convert_checkpoint.py)')
     print_log(f'{name}: the pretrained checkpoint filled {len(wanted) - len(left)} of {len(wanted)} tensors'
               + (f'; not filled: {", ".join(left)}' if left else ''), logger='current')

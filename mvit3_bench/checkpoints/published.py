@@ -56,17 +56,22 @@ _V2_TYPE = _BACKBONE + _within(_BLOCK, [
 ])
 _V1_EXPANSION = [('conv_1x1_exp.block.', 'expansion.0.')]
 
-# DeepLabv3 as mmseg names it: ConvModule's norm is `bn`
-_DEEPLABV3 = [
-    (f'seg_head.aspp.aspp_layer.{published}.{part}.', f'decode_head.{ours}.{our_part}.')
-    for published, ours in [('convs.4.aspp_pool.conv_1x1.block', 'image_pool.1'), ('convs.#.block', 'aspp_modules.#'),
-                            ('project.block', 'bottleneck')]
-    for part, our_part in [('conv', 'conv'), ('norm', 'bn')]
-] + [
-    ('seg_head.aux_head.0.block.conv.', 'auxiliary_head.convs.0.conv.'),
-    ('seg_head.aux_head.0.block.norm.', 'auxiliary_head.convs.0.bn.'),
-    ('seg_head.aux_head.2.block.conv.', 'auxiliary_head.conv_seg.'),
-]
+
+def _conv_modules(modules: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Convolution and norm of each module; those of mmseg's ConvModule are `conv` and `bn`."""
+    return [(f'seg_head.{published}.block.{part}.', f'{ours}.{our_part}.')
+            for published, ours in modules for part, our_part in [('conv', 'conv'), ('norm', 'bn')]]
+
+
+_AUXILIARY = [*_conv_modules([('aux_head.0', 'auxiliary_head.convs.0')]),
+              ('seg_head.aux_head.2.block.conv.', 'auxiliary_head.conv_seg.')]
+_DEEPLABV3 = _conv_modules([
+    ('aspp.aspp_layer.convs.4.aspp_pool.conv_1x1', 'decode_head.image_pool.1'),
+    ('aspp.aspp_layer.convs.#', 'decode_head.aspp_modules.#'),
+    ('aspp.aspp_layer.project', 'decode_head.bottleneck')])
+_PSPNET = _conv_modules([
+    ('psp_layer.psp_branches.#.1', 'decode_head.psp_modules.#.1'),
+    ('psp_layer.fusion.0', 'decode_head.bottleneck')])
 
 # the last level of SSDLite has no depthwise part; all six predict offsets and classes with one convolution
 _SSDLITE = [
@@ -84,7 +89,10 @@ _SSDLITE = [
 ]
 
 
-def _rules(task: str, separable: bool) -> list[tuple[str, str]]:
+def _rules(task: str, state_dict: StateDict) -> list[tuple[str, str]]:
+    """The table for a state dict under either names."""
+    separable = any('.pre_norm_attn.' in key or key.endswith('.attn.qkv.weight') and value.ndim == 4
+                    for key, value in state_dict.items())
     backbone = _V2_TYPE if separable else _V1_TYPE
     if task == 'backbone':
         return backbone
@@ -93,7 +101,9 @@ def _rules(task: str, separable: bool) -> list[tuple[str, str]]:
             ('classifier.1.' if separable else 'classifier.fc.', 'head.fc.')]
     if task == 'segmentation':
         classifier = 'seg_head.classifier.block.conv.' if separable else 'seg_head.classifier.classifier.block.conv.'
-        return _within(('encoder.', 'backbone.'), backbone) + _DEEPLABV3 + [(classifier, 'decode_head.conv_seg.')]
+        pyramid = any('.psp_layer.' in key or '.psp_modules.' in key for key in state_dict)
+        return _within(('encoder.', 'backbone.'), backbone) + _AUXILIARY + (_PSPNET if pyramid else _DEEPLABV3) + [
+            (classifier, 'decode_head.conv_seg.')]
     if task == 'detection':
         return _within(('encoder.', 'backbone.'), backbone) + _SSDLITE
     raise ValueError(f"task={task!r} is not possible; allowed: 'backbone', 'classification', 'detection', 'segmentation'")
@@ -132,7 +142,7 @@ def _roll_bottleneck(state_dict: StateDict, shift: int) -> StateDict:
     Published order: 1x1, rates ascending, image pooling. mmseg's: image pooling, 1x1, rates ascending.
     """
     key = 'decode_head.bottleneck.conv.weight'
-    if key in state_dict:
+    if key in state_dict and state_dict[key].shape[-1] == 1:  # PSPNet's of 3x3 is in mmseg's order already
         weight = state_dict[key]
         state_dict[key] = torch.roll(weight, shift * weight.shape[0], dims=1)  # a branch is as wide as the output
     return state_dict
@@ -177,7 +187,7 @@ def from_published(state_dict: StateDict, task: str) -> StateDict:
         task: ``'backbone'``: the five layers of a checkpoint of any task, for the backbone classes (the 1x1 expansion,
             the classifier and any head are left out); ``'classification'``: for an ``ImageClassifier`` of mmpretrain;
             ``'detection'``: for the ``SingleStageDetector`` of our SSDLite configs; ``'segmentation'``: for the
-            ``EncoderDecoder`` of our DeepLabv3 configs.
+            ``EncoderDecoder`` of our DeepLabv3 and PSPNet configs.
 
     Returns:
         The same tensors under our names.
@@ -185,8 +195,7 @@ def from_published(state_dict: StateDict, task: str) -> StateDict:
     Raises:
         ValueError: A tensor has no place in such a model, or the task is not known.
     """
-    separable = any('.pre_norm_attn.' in key for key in state_dict)
-    rules = _rules(task, separable)
+    rules = _rules(task, state_dict)
     if task != 'backbone':
         return _split_predictors(_roll_bottleneck(_convert(state_dict, rules, task, lambda key: False), 1))
     if any(key.startswith('encoder.') for key in state_dict):
@@ -197,6 +206,5 @@ def from_published(state_dict: StateDict, task: str) -> StateDict:
 
 def to_published(state_dict: StateDict, task: str) -> StateDict:
     """The inverse of :func:`from_published`; arguments and errors as there."""
-    separable = any(key.endswith('.attn.qkv.weight') and value.ndim == 4 for key, value in state_dict.items())
-    rules = [(ours, published) for published, ours in _rules(task, separable)]
+    rules = [(ours, published) for published, ours in _rules(task, state_dict)]
     return _convert(_join_predictors(_roll_bottleneck(dict(state_dict), -1)), rules, task, lambda key: False)
