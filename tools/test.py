@@ -16,8 +16,8 @@ def parse_args():
                                            'untrained model')
     parser.add_argument('--out', metavar='DIR', help='write metrics.json there, and predictions: png of segmentation, '
                                                       'predictions.pkl of the others')
-    parser.add_argument('--show', action='store_true', help='show image, truth and prediction in a window')
-    parser.add_argument('--show-dir', metavar='DIR', help='draw image, truth and prediction side by side into this folder')
+    parser.add_argument('--show', action='store_true', help='show truth and prediction in a window')
+    parser.add_argument('--show-dir', metavar='DIR', help='draw truth and prediction of each image into this folder')
     parser.add_argument('--wait-time', type=float, default=2, help='seconds that --show shows a picture')
     return parser.parse_args()
 
@@ -73,10 +73,10 @@ def main():
         file = Path(args.out) / 'metrics.json'
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(metrics, indent=1))
-    print('  '.join(f'{name} {value:.2f}' for name, value in metrics.items()))
+    print('  '.join(f'{name} {value:.4g}' for name, value in metrics.items()))
     if args.show_dir:
         pictures = sorted(Path(args.show_dir).glob('*.png'))
-        print(f'{len(pictures)} pictures (image, truth, prediction), for instance {pictures[0]}')
+        print(f'{len(pictures)} pictures, for instance {pictures[0]}')
 
 
 if __name__ == '__main__':

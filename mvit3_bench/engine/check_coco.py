@@ -30,7 +30,9 @@ def check_coco(name: str, dataset: ConfigDict, classes: tuple[str, ...], num_cla
         categories = {category['id']: category['name'] for category in content['categories']}
         images = {image['id']: image['file_name'] for image in content['images']}
         sizes = {image['id']: (image['width'], image['height']) for image in content['images']}
-        boxes = [(box['image_id'], box['category_id'], *box['bbox']) for box in content['annotations']]
+        # mmdet reads `area`, the evaluation `iscrowd`
+        boxes = [(box['image_id'], box['category_id'], float(box['area']), int(box['iscrowd']), *map(float, box['bbox']))
+                 for box in content['annotations']]
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{file} is not a json in COCO's format: {type(error).__name__}: {error}") from error
 
@@ -52,26 +54,28 @@ def check_coco(name: str, dataset: ConfigDict, classes: tuple[str, ...], num_cla
             f'{name}: {len(missing)} of {len(images)} images named in {file} are not in {folder}: '
             f'{_shown(missing)}\n  put them there, or take them out of the json')
 
-    usable, broken, foreign = set(), set(), 0
-    for image_id, category, x, y, width, height in boxes:
+    annotated, usable, broken, foreign = set(), set(), set(), 0
+    for image_id, category, area, crowd, x, y, width, height in boxes:
         right, bottom = sizes.get(image_id, (0, 0))
         if categories.get(category) not in classes:
             foreign += 1
-        elif width >= 1 and height >= 1 and -width < x < right and -height < y < bottom:
-            usable.add(image_id)
-        else:  # also where a number is NaN
+            continue
+        annotated.add(image_id)
+        if not (area > 0 and width >= 1 and height >= 1 and -width < x < right and -height < y < bottom):  # or NaN
             broken.add(image_id)
+        elif not crowd:
+            usable.add(image_id)
     if foreign:
         print_log(f'{file}: {foreign} boxes of categories that the config does not name are left out', logger='current',
                   level=logging.WARNING)
     if broken:
-        print_log(f'{file}: boxes less than a pixel wide or high, outside the image or NaN are left out in training, and\n'
-                  '  missed in evaluation; mend or remove those of '
+        print_log(f'{file}: boxes without area, less than a pixel wide or high, outside the image or NaN are left out in '
+                  'training, and\n  missed in evaluation; mend or remove those of '
                   + _shown([images.get(i, f'image {i}') for i in sorted(broken)]),
                   logger='current', level=logging.WARNING)
     if not usable:
         raise UsageError(f'{name}: no image of {file} has a box of the classes of the config')
-    if not dataset.get('test_mode') and (empty := len(images.keys() - usable)):
+    if not dataset.get('test_mode') and (empty := len(images.keys() - annotated)):
         print_log(f'{file}: {empty} of {len(images)} images have no boxes and do not take part in the training',
                   logger='current')
 

@@ -32,6 +32,9 @@ def accumulate(cfg: Config, count: str, processes: int) -> None:
     else:
         raise ValueError(f"--accumulate {count} is not possible; allowed: 'auto' and whole numbers from 1")
     cfg.optim_wrapper.accumulative_counts = steps
+    for scheduler in cfg.param_scheduler:
+        if not scheduler.get('by_epoch', True):  # it counts iterations, but the recipe means steps of the optimiser
+            scheduler.update({key: scheduler[key] * steps for key in ('begin', 'end', 'T_max') if key in scheduler})
     for hook in cfg.get('custom_hooks', []):
         if hook.type == 'EMAHook':
             hook.interval = steps  # one update of the average for each step of the optimiser
