@@ -8,13 +8,12 @@ from dataclasses import dataclass
 
 import torch
 from mmengine.config import Config
-from mmengine.model import BaseModel
-from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from .models.attention import MultiHeadAttention
+from .raw import raw_outputs
 
 
 @dataclass(frozen=True)
@@ -86,12 +85,10 @@ def count(model: nn.Module, size: tuple[int, int], channels: int = 3) -> dict[st
     image = next(model.parameters()).new_zeros(1, channels, *size)
     # the counter knows attention by its matrix products, not by the fused kernel of a CPU
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        meter = _Meter(model.eval(), counter)
+        meter = _Meter(model, counter)
+        model.eval()
         try:
-            if isinstance(model, BaseModel):
-                model(image, [BaseDataElement(metainfo=dict(img_shape=size, scale_factor=(1.0, 1.0)))])
-            else:
-                model(image)
+            raw_outputs(model, image)
         finally:
             meter.stop()
             model.train(training)

@@ -3,8 +3,10 @@ import json
 from pathlib import Path
 
 from mmengine.dist import is_main_process
+from mmengine.model import is_model_wrapper
 
 from mvit3_bench.checkpoints.io import check_fits
+from mvit3_bench.deploy import fuse
 from mvit3_bench.engine import cli
 from mvit3_bench.engine.checks import check_data
 
@@ -14,6 +16,8 @@ def parse_args():
                                  'work_dirs/deeplabv3_mvit3_1.0_ade20k_mini --mini --show-dir pictures')
     parser.add_argument('checkpoint', help='checkpoint file; a work dir, for its best checkpoint; or "none", for the '
                                            'untrained model')
+    parser.add_argument('--deploy', action='store_true',
+                        help='test the inference copy of the model: batch norms folded into the convolutions')
     parser.add_argument('--out', metavar='DIR', help='write metrics.json there, and predictions: png of segmentation, '
                                                       'predictions.pkl of the others')
     parser.add_argument('--show', action='store_true', help='show truth and prediction in a window')
@@ -54,6 +58,15 @@ def keep_predictions(cfg, folder):
         cfg.test_evaluator = [cfg.test_evaluator, dump]
 
 
+def deploy(runner):
+    """Put the inference copy in the place of the model, with its weights loaded."""
+    runner.load_or_resume()
+    if is_model_wrapper(runner.model):
+        runner.model.module = fuse(runner.model.module)
+    else:
+        runner.model = fuse(runner.model)
+
+
 def main():
     args = parse_args()
     cfg = cli.load_config(args)
@@ -63,9 +76,13 @@ def main():
     if args.out:
         keep_predictions(cfg, args.out)
     cfg.load_from = None if args.checkpoint == 'none' else find_checkpoint(args.checkpoint)
+    if args.deploy:  # the hook would copy the model unfused; what a checkpoint holds are the averaged weights anyway
+        cfg.custom_hooks = [hook for hook in cfg.get('custom_hooks', []) if hook.type != 'EMAHook']
     runner = cli.build_runner(cfg)
     if cfg.load_from:
         check_fits(runner.model, cfg.load_from)
+    if args.deploy:
+        deploy(runner)
     metrics = {name: float(value) for name, value in runner.test().items()}
     if not is_main_process():
         return

@@ -19,13 +19,14 @@ class MultiHeadAttention(nn.Module):
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
         self.attn_drop_rate = attn_drop_rate
+        self.scale = (dim // NUM_HEADS)**-0.5
 
     def forward(self, x: Tensor) -> Tensor:
         batch, tokens, dim = x.shape
         qkv = self.qkv(x).view(batch, tokens, 3, NUM_HEADS, dim // NUM_HEADS)
         query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (B, heads, N, d / heads)
         dropout = self.attn_drop_rate if self.training else 0.0
-        out = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
+        out = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout, scale=self.scale)
         return self.proj(out.transpose(1, 2).reshape(batch, tokens, dim))
 
 

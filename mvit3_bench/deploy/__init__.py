@@ -1,0 +1,4 @@
+"""Getting a trained model ready for inference."""
+from .fuse import fuse
+
+__all__ = ['fuse']

@@ -1,0 +1,87 @@
+"""An inference copy of a model: what training needs and inference does not is folded away."""
+import copy
+
+import torch
+from mmcv.cnn import fuse_conv_bn
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
+
+from ..models.attention import MultiHeadAttention, SeparableLayer, TransformerLayer
+from ..models.layers import ConvNormAct
+from ..raw import raw_outputs
+
+_TOLERANCE = 1e-3  # of the standard deviation; rounding stays three orders of magnitude below it
+
+
+def fuse(model: nn.Module) -> nn.Module:
+    """Copy a model for inference: batch norms and the scale of the attention folded into the weights, dropout gone.
+
+    The copy is in evaluation mode, its parameters need no gradient, and its outputs are those of the model but for
+    rounding, which is checked on a random image. It has other parameters than the model, so a checkpoint is loaded before.
+
+    Args:
+        model: A backbone, or a classifier, detector or segmentor of OpenMMLab's with any backbone.
+
+    Raises:
+        ValueError: Folding would change the outputs, as it does where one convolution has several norms; the message names
+            the layer.
+    """
+    fused = copy.deepcopy(model)
+    fused.eval()  # a statement of its own: the backbones of mmpretrain return None
+    fused = fuse_conv_bn(fused).requires_grad_(False)
+    for module in fused.modules():
+        if isinstance(module, ConvNormAct) and isinstance(module.norm, nn.Identity):
+            del module.norm
+        if isinstance(module, MultiHeadAttention):
+            _fold_scale(module)
+        if isinstance(module, (ConvNormAct, TransformerLayer, SeparableLayer)) and hasattr(module, 'act'):
+            module.act.inplace = True  # nothing else needs what the convolution before it gives
+        for name, child in module.named_children():
+            if isinstance(child, nn.Dropout):
+                setattr(module, name, nn.Identity())
+    _check(model, fused)
+    return fused
+
+
+def _fold_scale(attention: MultiHeadAttention) -> None:
+    dim = attention.proj.in_features
+    attention.qkv.weight[:dim] *= attention.scale
+    attention.qkv.bias[:dim] *= attention.scale
+    attention.scale = 1.0
+
+
+@torch.no_grad()
+def _check(model: nn.Module, fused: nn.Module) -> None:
+    """Compare every block and the outputs on a random image.
+
+    Raises:
+        ValueError: One differs; the message names the first, which is where the fault is.
+    """
+    parameter = next(model.parameters())
+    channels = next(module.in_channels for module in model.modules() if isinstance(module, nn.Conv2d))  # the stem's
+    image = torch.rand(1, channels, 64, 64, generator=torch.Generator().manual_seed(0)).to(parameter)
+    before, after = _trace(model, image), _trace(fused, image)
+    for name, outputs in before.items():
+        for one, other in zip(outputs, after.get(name, ()), strict=False):
+            if (one - other).abs().max() > _TOLERANCE * one.std().clamp(min=_TOLERANCE):
+                raise ValueError(f'fusing changes the output of {name or type(model).__name__}: '
+                                 'it has batch norms that do not belong to the convolution before them')
+
+
+def _trace(model: nn.Module, image: Tensor) -> dict[str, list[Tensor]]:
+    """The outputs of every module that has modules in it, in the order in which they are ready."""
+    traced, training = {}, model.training
+
+    def note(name):
+        def hook(module, inputs, outputs):
+            traced[name] = [leaf.clone() for leaf in tree_leaves(outputs) if isinstance(leaf, Tensor)]
+        return hook
+    handles = [module.register_forward_hook(note(name)) for name, module in model.named_modules() if list(module.children())]
+    model.eval()
+    try:
+        raw_outputs(model, image)
+    finally:
+        for handle in handles:
+            handle.remove()
+        model.train(training)
+    return traced

@@ -1,0 +1,118 @@
+"""The inference copy computes what the model computes, with nothing of training left in it."""
+import json
+
+import conftest
+import pytest
+import torch
+from backbones import build, every_arch, every_type, image
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils._pytree import tree_leaves
+
+from mvit3_bench.deploy import fuse
+from mvit3_bench.raw import raw_outputs
+from mvit3_bench.registry import MODELS
+
+
+def lived_in(model: nn.Module) -> nn.Module:
+    """A model whose batch norms have statistics and weights of their own."""
+    torch.manual_seed(0)
+    for module in model.modules():
+        if isinstance(module, _BatchNorm):
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.normal_(module.bias, std=0.1)
+            nn.init.normal_(module.running_mean, std=0.1)
+            nn.init.uniform_(module.running_var, 0.5, 1.5)
+    return model
+
+
+def deviation(ours, expected) -> float:
+    """The largest deviation of any output, in units of its standard deviation."""
+    pairs = zip(tree_leaves(ours), tree_leaves(expected), strict=True)
+    return max(((one - other).abs().max() / other.std()).item() for one, other in pairs)
+
+
+@every_arch
+def test_backbones(family, arch):
+    """Every arch, an odd size too, within 1e-5; the model itself is left as it was."""
+    model = lived_in(build(family, arch, out_indices=(1, -1)))
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    fused = fuse(model)
+    assert model.training and all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+    model.eval().double()
+    for size in ((64, 64), (65, 97)):
+        with torch.no_grad():
+            assert deviation([x.double() for x in fused(image(*size))], model(image(*size).double())) < 1e-5
+
+
+@every_type
+def test_nothing_of_training_is_left(family, arch):
+    """No batch norm, dropout or gradient; activations work in place; the copy stays in evaluation mode."""
+    fused = fuse(build(family, arch))
+    kinds = {type(module) for module in fused.modules()}
+    assert not any(issubclass(kind, (_BatchNorm, nn.Dropout)) for kind in kinds)
+    assert not fused.training and not any(parameter.requires_grad for parameter in fused.parameters())
+    assert all(module.inplace for module in fused.modules() if isinstance(module, nn.SiLU))
+
+
+@pytest.mark.parametrize('path', [
+    'cls/mvit3_xxs_in1k.py', 'cls/mvit3_0.5_in1k.py', 'det/ssdlite_mvit3_xxs_coco.py', 'det/ssdlite_mvit2_0.5_coco.py',
+    'seg/deeplabv3_mvit3_xxs_camvid.py', 'seg/deeplabv3_mvit3_0.5_ade20k.py'])
+def test_whole_models(path):
+    """Classifiers, detectors and segmentors, heads included."""
+    pytest.importorskip(dict(cls='mmpretrain', det='mmdet', seg='mmseg')[path[:3]])
+    cfg = Config.fromfile(conftest.ROOT / 'configs' / path)
+    init_default_scope(cfg.default_scope)
+    model = lived_in(MODELS.build(cfg.model)).eval()
+    fused = fuse(model)
+    assert not any(isinstance(module, _BatchNorm) for name, module in fused.named_modules() if 'auxiliary' not in name)
+    with torch.no_grad():
+        expected = raw_outputs(model.double(), image(96, 96).double())
+        assert deviation([x.double() for x in tree_leaves(raw_outputs(fused, image(96, 96)))], expected) < 1e-5
+
+
+def test_other_backbones():
+    """A stock model with a backbone of another library is folded as well."""
+    pytest.importorskip('mmpretrain', reason='mmpretrain is not installed')
+    init_default_scope('mmpretrain')
+    model = lived_in(MODELS.build(dict(type='mmpretrain.MobileNetV2', widen_factor=0.5)))
+    model.eval()
+    fused = fuse(model)
+    with torch.no_grad():
+        assert deviation(fused(image()), model(image())) < 1e-4
+    assert not any(isinstance(module, _BatchNorm) for module in fused.modules())
+
+
+class SharedConv(nn.Module):
+    """One convolution and a norm for each of two inputs, as some detection heads have it."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = build('v3', 'xxs', out_indices=(0,))
+        self.head = nn.ModuleDict(dict(conv=nn.Conv2d(16, 8, 1), first=nn.BatchNorm2d(8), second=nn.BatchNorm2d(8)))
+
+    def forward(self, x):
+        x, = self.stem(x)
+        return self.head['first'](self.head['conv'](x)), self.head['second'](self.head['conv'](x))
+
+
+def test_refused():
+    """Where folding changes the outputs it is refused, and the layer is named."""
+    with pytest.raises(ValueError, match='fusing changes the output of SharedConv'):
+        fuse(lived_in(SharedConv()))
+
+
+def test_tool(tool, run_dir):
+    """``tools/test.py --deploy`` gives the metrics of the model."""
+    pytest.importorskip('mmpretrain', reason='mmpretrain is not installed')
+    config = conftest.ROOT / 'configs' / 'cls' / 'mvit3_xxs_in1k.py'
+    assert not tool('train', config, '--mini', '--work-dir', 'run', '--cfg-options', 'train_cfg.max_epochs=2').code
+    metrics = []
+    for flags in ([], ['--deploy']):
+        outcome = tool('test', config, 'run', '--mini', '--work-dir', 'test', '--out', 'out', *flags)
+        assert not outcome.code, outcome.output
+        metrics.append(json.loads((run_dir / 'out' / 'metrics.json').read_text()))
+    plain, deployed = ({key: value for key, value in each.items() if 'time' not in key} for each in metrics)
+    assert plain == pytest.approx(deployed, abs=1.3) and plain  # of 80 images one may lie on the edge
