@@ -7,6 +7,8 @@ question and not before: building a backbone loads no data set.
 # First of all, because any class looked up here may go on to need mmcv's operators or to read a checkpoint.
 import mvit3_bench.compat  # noqa: F401, I001
 
+from importlib.util import find_spec
+
 from mmengine.registry import DATA_SAMPLERS as ROOT_DATA_SAMPLERS
 from mmengine.registry import HOOKS as ROOT_HOOKS
 from mmengine.registry import MODELS as ROOT_MODELS
@@ -17,7 +19,10 @@ from mmengine.registry import Registry
 
 DATA_SAMPLERS = Registry('data sampler', parent=ROOT_DATA_SAMPLERS, scope='mvit3_bench',
                          locations=['mvit3_bench.datasets.multi_scale'])
-HOOKS = Registry('hook', parent=ROOT_HOOKS, scope='mvit3_bench', locations=['mvit3_bench.engine.visualization_hook'])
+# one hook is mmpretrain's, and without it the segmentors need theirs all the same
+HOOKS = Registry('hook', parent=ROOT_HOOKS, scope='mvit3_bench',
+                 locations=['mvit3_bench.engine.label_hook',
+                            *(['mvit3_bench.engine.visualization_hook'] if find_spec('mmpretrain') else [])])
 MODELS = Registry('model', parent=ROOT_MODELS, scope='mvit3_bench', locations=['mvit3_bench.models'])
 TASK_UTILS = Registry('task util', parent=ROOT_TASK_UTILS, scope='mvit3_bench', locations=['mvit3_bench.models'])
 TRANSFORMS = Registry('transform', parent=ROOT_TRANSFORMS, scope='mvit3_bench',

@@ -8,6 +8,8 @@ import golden
 import pytest
 import torch
 from mmengine.config import Config, ConfigDict
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import PARAM_SCHEDULERS
 from mmengine.runner import Runner
 
 from mvit3_bench.complexity import input_size
@@ -59,7 +61,8 @@ def check_det(model: ConfigDict, arch: Arch) -> None:
     assert model.data_preprocessor.bgr_to_rgb == (arch.channel_order == 'rgb')
 
 
-CHECKS = dict(ablation=check_cls, cls=check_cls, det=check_det, seg=check_seg)  # folder of configs/ -> what holds for all its models
+# folder of configs/ -> what holds for all its models
+CHECKS = dict(ablation=check_cls, cls=check_cls, det=check_det, seg=check_seg)
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
@@ -75,6 +78,13 @@ def test_config(path):
         model = MODELS.build(cfg.model | dict(_scope_=cfg.default_scope))
     if name := published_name(path):
         assert sum(p.numel() for p in model.parameters()) == golden.parameter_counts()[name][0]
+
+
+def test_no_miniature_of_own_classes():
+    """A config with classes of its own is told that there is no miniature, instead of a run on other classes."""
+    from mvit3_bench.engine.mini import to_mini
+    with pytest.raises(ValueError, match='classes of its own'):
+        to_mini(Config.fromfile(conftest.ROOT / 'configs' / 'det' / 'ssdlite_mvit3_xxs_bccd.py'))
 
 
 def test_recipe_of_the_ablation():
@@ -164,6 +174,82 @@ def test_recipe_of_ade20k():
     assert cfg.model.auxiliary_head.loss_decode.loss_weight == 0.4
 
 
+@pytest.mark.parametrize('name', ['deeplabv3_mvit3_s', 'deeplabv3_mvit3_1.0', 'pspnet_mvit2_0.5'])
+def test_recipe_of_voc2012(name):
+    """The numbers of the two published recipes."""
+    cfg = Config.fromfile(conftest.ROOT / 'configs' / 'seg' / f'{name}_voc2012.py')
+    v2_type = name != 'deeplabv3_mvit3_s'
+    optimizer, (warm_up, cosine) = cfg.optim_wrapper.optimizer, cfg.param_scheduler
+    lr, batch = (5e-4, 128) if v2_type else (9e-4, 48)
+    assert (optimizer.type, optimizer.lr, optimizer.weight_decay) == ('AdamW', lr, 0.05 if v2_type else 0.01)
+    assert (warm_up.start_factor, warm_up.end, warm_up.by_epoch) == (0.1, 500, False)
+    last = cosine.eta_min if v2_type else cosine.eta_min_ratio * lr
+    assert (cosine.type, last, cosine.T_max, cfg.train_cfg.max_epochs) == ('CosineAnnealingLR', pytest.approx(1e-6), 50, 50)
+    assert cfg.auto_scale_lr.base_batch_size == 4 * cfg.train_dataloader.batch_size == batch
+    assert cfg.custom_hooks[0].momentum == 5e-4 and cfg.sync_bn == 'torch' and 'clip_grad' not in cfg.optim_wrapper
+    assert cfg.model.backbone.output_stride == 16 and cfg.model.data_preprocessor.size == (512, 512)
+    head = cfg.model.decode_head
+    assert (head.get('dilations', head.get('pool_scales')), head.channels, head.align_corners) == (
+        (1, 2, 3, 6) if name.startswith('pspnet') else (1, 6, 12, 18), 512 if v2_type else 256, v2_type)
+    extra = cfg.train_dataloader.dataset.datasets[1]
+    assert (extra.ann_file, extra.data_prefix.seg_map_path) == ('ImageSets/Segmentation/aug.txt', 'SegmentationClassAug')
+    ade20k = Config.fromfile(conftest.ROOT / 'configs' / '_base_' / 'datasets' / 'ade20k.py')
+    if v2_type:
+        assert cfg.model.auxiliary_head.loss_decode.loss_weight == 0.4
+        assert cfg.optim_wrapper.paramwise_cfg == dict(norm_decay_mult=0.0, bias_decay_mult=0.0)
+        assert extra.pipeline == ade20k.train_pipeline
+    else:
+        assert 'auxiliary_head' not in cfg.model
+        assert [step.type for step in extra.pipeline] == [
+            'mvit3_bench.Load', 'RandomResize', 'RandomCrop', 'RandomFlip', 'PackSegInputs']
+    assert cfg.test_dataloader.dataset.pipeline == ade20k.test_pipeline
+
+
+@pytest.mark.parametrize('name, factor', [('mvit3_xxs', 10), ('mvit1_xxs', 10), ('mvit3_0.5', 1)])
+def test_learning_rate_of_the_head(name, factor):
+    """The published factor reaches exactly the parameters of the head, from the first iteration to the last."""
+    cfg = Config.fromfile(conftest.ROOT / 'configs' / 'seg' / f'deeplabv3_{name}_voc2012.py')
+    model = MODELS.build(cfg.model | dict(_scope_='mmseg'))
+    optimizer = build_optim_wrapper(model, cfg.optim_wrapper).optimizer
+    cosine = PARAM_SCHEDULERS.build(cfg.param_scheduler[1] | dict(convert_to_iter_based=False),
+                                    default_args=dict(optimizer=optimizer))
+
+    def rates() -> dict[str, float]:
+        by_parameter = {parameter: group['lr'] for group in optimizer.param_groups for parameter in group['params']}
+        return {name: by_parameter.pop(parameter) for name, parameter in model.named_parameters()}
+
+    for expected in (cfg.optim_wrapper.optimizer.lr, 1e-6):
+        base = rates()['backbone.stem.conv.weight']
+        assert base == pytest.approx(expected, abs=1e-6)
+        for parameter, rate in rates().items():
+            assert rate == pytest.approx(base * (factor if parameter.startswith('decode_head.') else 1)), parameter
+        for _ in range(cfg.max_epochs):
+            optimizer.step()
+            cosine.step()
+
+
+def test_every_published_segmentor_has_a_config():
+    """No row of the list of parameter counts is without its config."""
+    names = {name for name in golden.parameter_counts() if name.startswith('seg_')}
+    assert names == {published_name(path) for path in CONFIGS if path.parent.name == 'seg'} - {None}
+
+
+@pytest.mark.parametrize('name', ['deeplabv3_mvit3_s', 'pspnet_mvit3_0.5'])
+def test_mini_of_voc2012(run_dir, name):
+    """--mini shrinks each of the joined data sets, once, and lets it read the miniature."""
+    from mvit3_bench.engine.mini import to_mini
+    path = conftest.ROOT / 'configs' / 'seg' / f'{name}_voc2012.py'
+    full, mini = Config.fromfile(path), to_mini(Config.fromfile(path))
+    assert mini.optim_wrapper == full.optim_wrapper and mini.model.decode_head == full.model.decode_head
+    for part in mini.train_dataloader.dataset.datasets:
+        steps = {step.type: step for step in part.pipeline}
+        assert steps['RandomResize'].scale == (144, 144) and steps['RandomCrop'].crop_size == (96, 96)
+        assert (Path(part.data_root) / part.ann_file).is_file()
+    iterations = mini.train_cfg.max_epochs * len(Runner.build_dataloader(
+        mini.train_dataloader | dict(dataset=mini.train_dataloader.dataset | dict(_scope_='mmseg'))))
+    assert mini.param_scheduler[0].end <= 0.05 * iterations and 1 / mini.custom_hooks[0].momentum <= 0.05 * iterations
+
+
 def test_mini_keeps_the_recipe(run_dir):
     """--mini leaves model and recipe alone, and shrinks lengths in pixels, batch, schedule and the horizon of EMA."""
     from mvit3_bench.engine.mini import to_mini
@@ -213,3 +299,12 @@ def test_effective_batch(processes, flags, accumulated, rate):
         assert cfg.train_dataloader.batch_size * processes / cfg.auto_scale_lr.base_batch_size == rate
     assert cfg.optim_wrapper.get('accumulative_counts', 1) == accumulated
     assert schedule.check_batch(cfg, processes) is None
+
+
+def test_accumulation_keeps_the_steps_of_a_warm_up():
+    """What a recipe counts in iterations lasts as many steps of the optimiser; what it counts in epochs stays."""
+    from mvit3_bench.engine import schedule
+    cfg = Config.fromfile(conftest.ROOT / 'configs' / 'cls' / 'mvit3_0.5_in1k.py')
+    schedule.accumulate(cfg, 'auto', processes=1)
+    assert cfg.optim_wrapper.accumulative_counts == 6
+    assert cfg.param_scheduler[0].end == 6 * 20000 and cfg.param_scheduler[1].T_max == 300

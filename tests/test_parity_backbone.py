@@ -33,7 +33,7 @@ def test_end_points(name):
         assert golden.deviation(name, f'feat_out_l{level}', out) < 1e-4, f'layer{level}'
 
 
-@pytest.mark.parametrize('name', CLASSIFIERS + golden.names('seg_deeplabv3_*'))
+@pytest.mark.parametrize('name', CLASSIFIERS + golden.names('seg_*'))
 def test_round_trip(name):
     """published -> ours -> published is the identity."""
     task = dict(cls='classification', seg='segmentation')[name.partition('_')[0]]

@@ -1,33 +1,24 @@
-"""DeepLabv3 computes what the published implementation computes, on every golden segmentation model."""
-from pathlib import Path
-
+"""DeepLabv3 and PSPNet compute what the published implementation computes, on every golden segmentation model."""
 import golden
 import pytest
 import torch
+from conftest import ROOT
 from mmengine.config import Config
 
 from mvit3_bench.checkpoints import from_published
-from mvit3_bench.models.archs import get_arch
 from mvit3_bench.registry import MODELS
 
 pytest.importorskip('mmseg', reason='mmsegmentation is not installed')
 
-BASE = Path(__file__).parents[1] / 'configs' / '_base_' / 'models'
-SEGMENTORS = golden.names('seg_deeplabv3_*')
+SEGMENTORS = golden.names('seg_*')
 
 
 def build(name: str) -> torch.nn.Module:
-    """The model of ``seg_deeplabv3_v3_1.0_ade20k``: published settings of its family and data set on our base config."""
-    _, _, family, arch_name, dataset = name.split('_')
-    arch = get_arch(family, arch_name)
-    cfg = Config.fromfile(BASE / ('deeplabv3_v2type_os8.py' if arch.separable else 'deeplabv3_v1type_os16.py')).model
-    cfg.backbone.update(type=f'mvit3_bench.MobileViT{family}', arch=arch_name, odd_size='published',
-                        output_stride=8 if dataset == 'ade20k' else 16)
-    cfg.decode_head.update(in_channels=arch.widths[4], num_classes=150 if dataset == 'ade20k' else 21)
-    if dataset == 'voc':
-        cfg.decode_head.dilations = (1, 6, 12, 18)
-    if arch.separable:
-        cfg.auxiliary_head.update(in_channels=arch.widths[3], num_classes=cfg.decode_head.num_classes)
+    """The model of ``seg_deeplabv3_v3_1.0_ade20k``: its config's, with odd sizes as in the published code."""
+    _, head, family, arch, dataset = name.split('_')
+    path = ROOT / f'configs/seg/{head}_mvit{family[1:]}_{arch}_{dataset.replace("voc", "voc2012")}.py'
+    cfg = Config.fromfile(path).model
+    cfg.backbone.odd_size = 'published'
     return MODELS.build(cfg | dict(_scope_='mmseg'))
 
 

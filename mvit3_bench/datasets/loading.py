@@ -6,7 +6,7 @@ from ..registry import TRANSFORMS
 
 
 class UnreadableSample(RuntimeError):
-    """A file of a data set cannot be read; the message names it."""
+    """A file of a data set cannot be read, or not used; the message names it."""
 
 
 @TRANSFORMS.register_module()

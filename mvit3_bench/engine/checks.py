@@ -1,15 +1,16 @@
 """Checks before the start: what would fail after minutes should fail at once, and say what to do."""
 from pathlib import Path
 
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.registry import DATASETS
 
 from .check_coco import check_coco
+from .mini import data_sets
 
 
 def check_data(cfg: Config, loaders: tuple[str, ...]) -> None:
-    """Check that the folders and files of the data sets exist, that those in COCO's format fit the config,
-    and that no class folder of an ImageNet is missing.
+    """Check that the folders and files of the data sets exist, and the files that a list names; that those in COCO's
+    format fit the config; and that no class folder of an ImageNet is missing.
 
     Args:
         cfg: The config of the run.
@@ -19,25 +20,46 @@ def check_data(cfg: Config, loaders: tuple[str, ...]) -> None:
         FileNotFoundError: Something is missing; the message names it, the layout expected and the remedies.
         UsageError: A json is not in COCO's format, or its categories are not the classes of the config.
     """
-    for name in loaders:
-        dataset = cfg[name].dataset
-        root = Path(dataset.get('data_root') or '.')
-        parts = [*dataset.get('data_prefix', {}).values(), *filter(None, map(dataset.get, ('ann_file', 'split')))]
-        missing = [part for part in parts if not (root / part).exists()]
-        if missing:
-            raise FileNotFoundError(
-                f'{name}: {dataset.type} not found in {root}\n'
-                f'  missing: {", ".join(missing)}\n'
-                f'  expected layout of {root}: {", ".join(parts)}\n'
-                f'  put or link the data there, name another folder with --cfg-options {name}.dataset.data_root=..., '
-                'or try it without data: --mini')
-        if dataset.get('ann_file', '').endswith('.json'):
-            with DATASETS.switch_scope_and_registry(cfg.get('default_scope')) as registry:
-                known = registry.get(dataset.type).METAINFO
-            check_coco(name, dataset, (known | dataset.get('metainfo', {}))['classes'],
-                       cfg.model.get('bbox_head', {}).get('num_classes'))
-        if 'split' in dataset and not (root / 'meta' / f'{dataset.split}.txt').exists():
-            _check_class_folders(root, dataset.split, cfg.model.head.num_classes)
+    for loader in loaders:
+        for key, dataset in data_sets(cfg[loader]).items():
+            _check_data_set(cfg, loader, key, dataset)
+
+
+def _check_data_set(cfg: Config, loader: str, key: str, dataset: ConfigDict) -> None:
+    root = Path(dataset.get('data_root') or '.')
+    parts = [*dataset.get('data_prefix', {}).values(), *filter(None, map(dataset.get, ('ann_file', 'split')))]
+    missing = [part for part in parts if not (root / part).exists()]
+    if missing:
+        evaluator = loader.replace('dataloader', 'evaluator')
+        keys = [f'{loader}.{key}.data_root=...'] + [f'{evaluator}.ann_file=...'] * ('ann_file' in cfg.get(evaluator, {}))
+        raise FileNotFoundError(
+            f'{loader}: {dataset.type} not found in {root}\n'
+            f'  missing: {", ".join(missing)}\n'
+            f'  expected layout of {root}: {", ".join(parts)}\n'
+            f'  put or link the data there, name another folder with --cfg-options {" ".join(keys)}, '
+            'or try it without data: --mini')
+    if dataset.get('ann_file', '').endswith('.json'):
+        with DATASETS.switch_scope_and_registry(cfg.get('default_scope')) as registry:
+            known = registry.get(dataset.type).METAINFO
+        check_coco(loader, dataset, (known | dataset.get('metainfo', {}))['classes'],
+                   cfg.model.get('bbox_head', {}).get('num_classes'))
+    if dataset.type == 'PascalVOCDataset':
+        _check_list(root, dataset)
+    if 'split' in dataset and not (root / 'meta' / f'{dataset.split}.txt').exists():
+        _check_class_folders(root, dataset.split, cfg.model.head.num_classes)
+
+
+def _check_list(root: Path, dataset: ConfigDict) -> None:
+    """Without this, a missing mask would be found when its turn comes."""
+    stems = filter(None, map(str.strip, (root / dataset.ann_file).read_text(encoding='utf-8').splitlines()))
+    kinds = [(dataset.data_prefix.img_path, dataset.get('img_suffix', '.jpg')),
+             (dataset.data_prefix.seg_map_path, dataset.get('seg_map_suffix', '.png'))]
+    files = [root / folder / f'{stem}{suffix}' for stem in stems for folder, suffix in kinds]
+    missing = [str(file) for file in files if not file.is_file()]
+    if missing:
+        raise FileNotFoundError(f'{root / dataset.ann_file} names files that are missing: {", ".join(missing[:5])}'
+                                + (f', ... ({len(missing)} in all)' if len(missing) > 5 else '')
+                                + '\n  add them, or take their names from the list')
 
 
 def _check_class_folders(root: Path, split: str, num_classes: int) -> None:

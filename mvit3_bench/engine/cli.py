@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 
 import torch
@@ -51,8 +52,8 @@ def read_config(path: str) -> Config:
         UsageError: The file does not exist or is no config.
     """
     if not Path(path).is_file():
-        known = sorted(str(path) for path in Path(path).parent.glob('*.py'))
-        raise UsageError(f'config not found: {path}' + (f'\n  there are: {", ".join(known[:8])}' if known else ''))
+        known = get_close_matches(path, map(str, Path(path).parent.glob('*.py')), n=8, cutoff=0)
+        raise UsageError(f'config not found: {path}' + (f'\n  there are: {", ".join(known)}' if known else ''))
     try:
         return Config.fromfile(path)
     except Exception as error:

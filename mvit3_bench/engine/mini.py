@@ -29,7 +29,15 @@ class Mini:
 MINIS = dict(
     ADE20KDataset=Mini('ade20k', shrink=96 / 512, train_images=48, batch_size=8, epochs=20),
     CocoDataset=Mini('coco', shrink=192 / 320, train_images=120, batch_size=4, epochs=30),
-    ImageNet=Mini('imagenet', shrink=64 / 256, train_images=240, batch_size=16, epochs=30))
+    ImageNet=Mini('imagenet', shrink=64 / 256, train_images=240, batch_size=16, epochs=30),
+    PascalVOCDataset=Mini('voc2012', shrink=96 / 512, train_images=60, batch_size=8, epochs=20))
+
+
+def data_sets(loader: ConfigDict) -> dict[str, ConfigDict]:
+    """The data sets of a loader, those joined by a ConcatDataset each by itself, by their keys below the loader."""
+    if 'datasets' not in loader.dataset:
+        return {'dataset': loader.dataset}
+    return {f'dataset.datasets.{number}': part for number, part in enumerate(loader.dataset.datasets)}
 
 
 def _shrink_pixels(node, factor: float) -> None:
@@ -94,20 +102,24 @@ def to_mini(cfg: Config, root: str | Path = 'data/mini') -> Config:
     Raises:
         ValueError: There is no miniature form of the config's data set.
     """
-    dataset_type = cfg.train_dataloader.dataset.type
-    if dataset_type not in MINIS:
-        raise ValueError(f'--mini knows no miniature of {dataset_type}; there is one of {", ".join(MINIS)}')
-    mini = MINIS[dataset_type]
+    first = next(iter(data_sets(cfg.train_dataloader).values()))
+    if first.type not in MINIS:
+        raise ValueError(f'--mini knows no miniature of {first.type}; there is one of {", ".join(MINIS)}')
+    if 'metainfo' in first:
+        raise ValueError(f'--mini: the config has classes of its own, the miniature {first.type} those of the original')
+    mini = MINIS[first.type]
     folder = MAKERS[mini.maker](Path(root) / FOLDERS[mini.maker], train=mini.train_images)
     print_log(f'miniature data set: {folder}', logger='current')
     for name in EVALUATORS:
         _move_paths(cfg[name], cfg[name.replace('evaluator', 'dataloader')].dataset.data_root, str(folder))
     for name in LOADERS:
         loader = cfg[name]
-        loader.dataset.data_root = str(folder)
+        for dataset in data_sets(loader).values():
+            dataset.data_root = str(folder)
+            _shrink_pixels(dataset.pipeline, mini.shrink)
+        _shrink_pixels(loader.get('batch_sampler'), mini.shrink)
         loader.num_workers = 0  # the images are small: a worker costs more than it saves
         loader.persistent_workers = False
-        _shrink_pixels([loader.dataset.pipeline, loader.get('batch_sampler')], mini.shrink)
     cfg.train_dataloader.batch_size = mini.batch_size
     cfg.auto_scale_lr = ConfigDict(enable=False, base_batch_size=mini.batch_size)
     _shrink_pixels(cfg.model.data_preprocessor, mini.shrink)

@@ -1,0 +1,16 @@
+"""PSPNet with MobileViTv2-1.25 on VOC2012: a row of the CVNets model zoo.
+
+Published: mIoU 79.4 (of the CVNets model zoo), 13.2 M parameters (without the auxiliary head). Cost: 19.8 G multiply-adds
+at 512x512. The published run starts from the ImageNet weights of the backbone and trains 50 epochs at batch 128, with
+images of COCO too: docs/segmentation.md.
+
+    bash tools/dist_train.sh configs/seg/pspnet_mvit2_1.25_voc2012.py 4 --cfg-options \
+        model.backbone.init_cfg.type=Pretrained model.backbone.init_cfg.checkpoint=FILE
+"""
+_base_ = [
+    '../_base_/models/pspnet_v2type_os16.py', '../_base_/datasets/voc2012_v2type.py',
+    '../_base_/schedules/adamw_50e_b128.py', '../_base_/runtime_seg.py']
+model = dict(
+    backbone=dict(type='mvit3_bench.MobileViTv2', arch='1.25'),
+    decode_head=dict(in_channels=640),
+    auxiliary_head=dict(in_channels=480))

@@ -1,0 +1,102 @@
+"""COCO's images as further training images of VOC2012, as the published runs use them."""
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+from mmengine.utils import track_iter_progress
+from pycocotools.coco import COCO
+
+from .mini.common import write_png
+
+# VOC's classes 1 .. 20 in its order, by their names in COCO
+CLASSES = ('airplane', 'bicycle', 'bird', 'boat', 'bottle', 'bus', 'car', 'cat', 'chair', 'cow', 'dining table', 'dog',
+           'horse', 'motorcycle', 'person', 'potted plant', 'sheep', 'couch', 'train', 'tv')
+VOID = 255
+
+
+def convert(coco: Path, voc: Path, out: Path, split: str = 'train2017', min_pixels: int = 1000) -> tuple[int, int, int]:
+    """Make a folder in VOC's layout with the extra annotations of VOC2012 and, mapped to its classes, COCO.
+
+    `out` gets `JPEGImages` (links), `SegmentationClassAug` (links to VOC's masks; COCO's, drawn) and, at the end,
+    `ImageSets/Segmentation/aug.txt`. Pixels of two classes, and crowds, whose outlines are coarse, become void.
+    Stopped and called again it goes on: masks that are there are not drawn again.
+
+    Args:
+        coco: Folder of COCO 2017, with `annotations/instances_{split}.json`.
+        voc: Folder of VOC2012, with `SegmentationClassAug` and `ImageSets/Segmentation/aug.txt`.
+        out: The folder to make.
+        split: COCO's split.
+        min_pixels: An image with fewer pixels of VOC's classes is left out: it would teach background alone.
+
+    Returns:
+        Numbers of images taken from VOC, taken from COCO, and left out though some pixels are of VOC's classes.
+
+    Raises:
+        FileNotFoundError: A file is missing; the message names it.
+        ValueError: The json names no category of VOC's.
+    """
+    images, masks, lists = (out / part for part in ('JPEGImages', 'SegmentationClassAug', 'ImageSets/Segmentation'))
+    extra = (voc / 'ImageSets/Segmentation/aug.txt').read_text(encoding='utf-8').split()
+    file = coco / 'annotations' / f'instances_{split}.json'
+    content = COCO(file)
+    labels = {category['id']: CLASSES.index(category['name']) + 1 for category in content.dataset['categories']
+              if category['name'] in CLASSES}
+    if not labels:
+        raise ValueError(f'{file} has none of the categories {", ".join(CLASSES)}')
+    for folder in (images, masks, lists):
+        folder.mkdir(parents=True, exist_ok=True)
+
+    for stem in extra:
+        _link(voc / 'JPEGImages' / f'{stem}.jpg', images)
+        _link(voc / 'SegmentationClassAug' / f'{stem}.png', masks)
+    candidates = sorted(set().union(*(content.catToImgs[category] for category in labels)))
+    taken = []
+    for image_id in track_iter_progress(candidates):
+        image = Path(content.imgs[image_id]['file_name'])
+        if _draw_mask_once(content, image_id, labels, masks / f'{image.stem}.png', min_pixels):
+            _link(coco / split / image, images)
+            taken.append(image.stem)
+    (lists / 'aug.txt').write_text(''.join(f'{stem}\n' for stem in extra + taken), encoding='utf-8')
+    return len(extra), len(taken), len(candidates) - len(taken)
+
+
+def _draw_mask_once(content: COCO, image_id: int, labels: dict[int, int], file: Path, min_pixels: int) -> bool:
+    """Draw a mask if it is not there and shows enough; whether it shows enough."""
+    known = file.is_file()
+    mask = cv2.imread(str(file), cv2.IMREAD_UNCHANGED) if known else voc_mask(content, image_id, labels)
+    enough = np.count_nonzero((mask > 0) & (mask != VOID)) >= min_pixels
+    if enough and not known:
+        draft = file.with_suffix('.draft.png')  # what is interrupted must not pass for a mask
+        write_png(draft, mask)
+        draft.replace(file)
+    return enough
+
+
+def voc_mask(content: COCO, image_id: int, labels: dict[int, int]) -> np.ndarray:
+    """The things of an image as VOC labels them: (H, W) uint8, 0 background, 255 void.
+
+    Args:
+        content: The annotations.
+        image_id: Number of the image in them.
+        labels: Number of a category in COCO -> label in VOC.
+    """
+    image = content.imgs[image_id]
+    mask = np.zeros((image['height'], image['width']), np.uint8)
+    things = content.loadAnns(content.getAnnIds(image_id, list(labels)))
+    for thing in sorted(things, key=lambda thing: thing['iscrowd']):
+        pixels, label = content.annToMask(thing) > 0, labels[thing['category_id']]
+        if thing['iscrowd']:
+            mask[pixels & (mask == 0)] = VOID
+        else:
+            mask[pixels] = np.where(np.isin(mask[pixels], (0, label)), np.uint8(label), np.uint8(VOID))
+    return mask
+
+
+def _link(source: Path, folder: Path) -> None:
+    """Link a file into a folder, so that both can move together."""
+    target = folder / source.name
+    if not source.is_file():
+        raise FileNotFoundError(f'{source} is missing')
+    if not os.path.lexists(target):
+        target.symlink_to(os.path.relpath(source.resolve(), folder.resolve()))

@@ -1,0 +1,125 @@
+"""COCO's images as training images of VOC2012."""
+import importlib
+import json
+import shutil
+
+import conftest
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip('pycocotools', reason='pycocotools is not installed')
+pytest.importorskip('mmengine', reason='mmengine is not installed')
+
+from mvit3_bench.datasets.coco_to_voc import CLASSES, VOID, convert, voc_mask  # noqa: E402
+from mvit3_bench.datasets.mini.voc2012 import LABELS  # noqa: E402
+
+SPLIT = 'val2017'  # of the miniature: 30 images
+
+
+@pytest.fixture
+def folders(mini_data, tmp_path):
+    """COCO, VOC2012 and the folder to make."""
+    return mini_data / 'coco', mini_data / 'VOCdevkit' / 'VOC2012', tmp_path / 'VOC2012_COCO'
+
+
+def members(folder):
+    return (folder / 'ImageSets' / 'Segmentation' / 'aug.txt').read_text().split()
+
+
+def test_classes_are_those_of_voc():
+    """The names are COCO's, in VOC's order."""
+    pytest.importorskip('mmseg', reason='mmsegmentation is not installed')
+    importlib.import_module('mvit3_bench.compat')  # first: mmcv-lite lacks operators mmseg imports
+    from mmseg.datasets import PascalVOCDataset
+    others = dict(airplane='aeroplane', motorcycle='motorbike', couch='sofa', tv='tvmonitor')
+    assert ['background', *(others.get(name, name.replace(' ', '')) for name in CLASSES)] == list(
+        PascalVOCDataset.METAINFO['classes'])
+
+
+def test_convert(folders):
+    """The list has VOC's extra images and COCO's, each with image and mask; what shows too little is left out."""
+    coco, voc, out = folders
+    extra, taken, left_out = convert(coco, voc, out, SPLIT, min_pixels=3000)
+    assert members(out)[:extra] == members(voc) and len(members(out)) == extra + taken
+    assert taken > 10 and left_out > 0 and taken + left_out <= 30
+    for stem in members(out):
+        mask = cv2.imread(str(out / 'SegmentationClassAug' / f'{stem}.png'), cv2.IMREAD_UNCHANGED)
+        assert mask.shape == cv2.imread(str(out / 'JPEGImages' / f'{stem}.jpg')).shape[:2]
+        assert set(np.unique(mask)) <= {0, VOID, *LABELS.values()}
+        if stem not in members(voc):
+            assert np.isin(mask, list(LABELS.values())).sum() >= 3000
+
+
+def test_stopped_and_called_again(folders, monkeypatch):
+    """Interrupted, it leaves no list; called again, it draws only what is not there, and ends as it would have."""
+    coco, voc, out = folders
+    convert(coco, voc, out.with_name('whole'), SPLIT)
+    drawn = []
+
+    def counted(content, image_id, labels):
+        if len(drawn) == 5:
+            raise KeyboardInterrupt
+        drawn.append(image_id)
+        return voc_mask(content, image_id, labels)
+
+    with monkeypatch.context() as patch:
+        patch.setattr('mvit3_bench.datasets.coco_to_voc.voc_mask', counted)
+        with pytest.raises(KeyboardInterrupt):
+            convert(coco, voc, out, SPLIT)
+    assert not list((out / 'ImageSets' / 'Segmentation').iterdir())
+    before = {path: path.stat().st_mtime_ns for path in (out / 'SegmentationClassAug').iterdir()}
+    convert(coco, voc, out, SPLIT)
+    assert members(out) == members(out.with_name('whole'))
+    assert all(path.stat().st_mtime_ns == time for path, time in before.items())
+
+
+def test_overlaps_and_crowds(tmp_path):
+    """Where two classes meet is void, two things of one class are not; a crowd is void where nothing else is."""
+    from pycocotools.coco import COCO
+
+    def box(number, category, x, crowd=0):
+        outline = [x, 0, x + 4, 0, x + 4, 2, x, 2]
+        full = dict(size=[2, 12], counts=[2 * x, 8, 24 - 2 * x - 8])
+        return dict(id=number, image_id=1, category_id=category, iscrowd=crowd, area=8,
+                    segmentation=full if crowd else [outline])
+
+    file = tmp_path / 'instances.json'
+    file.write_text(json.dumps(dict(
+        images=[dict(id=1, height=2, width=12, file_name='1.jpg')], categories=[],
+        annotations=[box(1, 1, 0), box(2, 1, 2), box(3, 3, 4), box(4, 3, 7, crowd=1), box(5, 99, 0)])))
+    assert voc_mask(COCO(file), 1, {1: 15, 3: 7})[0].tolist() == [15] * 4 + [VOID] * 2 + [7] * 2 + [VOID] * 3 + [0]
+
+
+def test_tool_and_training(run_dir, tool):
+    """The tool makes the folder, and a config trains on it by one option."""
+    mini = run_dir / 'data' / 'mini'
+    outcome = tool('convert_coco_to_voc', '--coco', mini / 'coco', '--voc', mini / 'VOCdevkit' / 'VOC2012', '--out', 'both',
+                   '--split', SPLIT)
+    assert outcome.code == 0 and '30 images of VOC' in outcome.output
+    pytest.importorskip('mmseg', reason='mmsegmentation is not installed')
+    outcome = tool('train', conftest.ROOT / 'configs' / 'seg' / 'deeplabv3_mvit3_xxs_voc2012.py', '--mini', '--cfg-options',
+                   'train_dataloader.dataset.datasets.0.indices=2', 'train_dataloader.dataset.datasets.1.data_root=both',
+                   'train_dataloader.dataset.datasets.1.indices=[0,-1]', 'train_dataloader.batch_size=4',
+                   'val_dataloader.dataset.indices=2', 'train_cfg.max_epochs=1', 'train_cfg.val_interval=1')
+    assert outcome.code == 0, outcome.output
+
+
+def test_bad_input(run_dir, tool):
+    """A missing folder, a missing image and a json of other categories are named, without a traceback."""
+    coco = shutil.copytree((run_dir / 'data' / 'mini' / 'coco').resolve(), run_dir / 'coco')
+    flags = '--voc', run_dir / 'data' / 'mini' / 'VOCdevkit' / 'VOC2012', '--out', 'both', '--split', SPLIT
+
+    def message(*args):
+        outcome = tool('convert_coco_to_voc', *args)
+        assert outcome.code == 1 and 'Traceback' not in outcome.output
+        return outcome.output[outcome.output.rindex('error: '):]
+
+    assert 'absent' in message('--coco', 'absent', *flags)
+    assert 'aug.txt' in message('--coco', coco, '--voc', 'absent')
+    image = sorted((coco / SPLIT).iterdir())[-1]
+    image.unlink()
+    assert f'{image} is missing' in message('--coco', coco, *flags)
+    file = coco / 'annotations' / f'instances_{SPLIT}.json'
+    file.write_text(json.dumps(json.loads(file.read_text()) | dict(categories=[dict(id=1, name='parrot')])))
+    assert 'none of the categories' in message('--coco', coco, *flags)

@@ -1,0 +1,79 @@
+"""The tools on every segmentation config; and what they say to an incomplete VOC2012 and to masks of other classes."""
+import json
+import shutil
+
+import conftest
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip('mmseg', reason='mmsegmentation is not installed')
+
+CONFIGS = conftest.ROOT / 'configs' / 'seg'
+VOC = CONFIGS / 'deeplabv3_mvit3_xxs_voc2012.py'
+SHORT = ['train_dataloader.batch_size=4', 'val_dataloader.dataset.indices=2', 'test_dataloader.dataset.indices=2',
+         'train_cfg.max_epochs=1', 'train_cfg.val_interval=1', 'randomness.seed=0']
+# one config of each head and data set in `make test` (DeepLabv3 on ADE20K: test_tools.py); all of them take minutes
+QUICK = (VOC.stem, 'pspnet_mvit3_0.5_voc2012', 'pspnet_mvit3_0.5_ade20k')
+
+
+def short(config) -> list[str]:
+    """Options for one iteration, or for two."""
+    parts = ['dataset.datasets.0', 'dataset.datasets.1'] if 'voc2012' in config.stem else ['dataset']
+    return SHORT + [f'train_dataloader.{part}.indices=4' for part in parts]
+
+
+@pytest.mark.parametrize('config', [
+    pytest.param(path, id=path.stem, marks=() if path.stem in QUICK else pytest.mark.slow)
+    for path in sorted([*CONFIGS.glob('*_ade20k.py'), *CONFIGS.glob('*_voc2012.py')])])
+def test_train_and_test(run_dir, tool, config):
+    """A work dir keeps its best checkpoint, and testing it writes metrics and predictions, and draws."""
+    outcome = tool('train', config, '--mini', '--work-dir', 'run', '--cfg-options', *short(config))
+    assert outcome.code == 0, outcome.output
+    assert (run_dir / 'run' / 'best_mIoU_epoch_1.pth').is_file()
+
+    outcome = tool('test', config, 'run', '--mini', '--out', 'out', '--show-dir', 'pictures', '--work-dir', 'test',
+                   '--cfg-options', *short(config))
+    assert outcome.code == 0, outcome.output
+    assert 0 <= json.loads((run_dir / 'out' / 'metrics.json').read_text())['mIoU'] <= 100
+    assert len(list((run_dir / 'out').glob('*.png'))) == len(list((run_dir / 'pictures').glob('*.png'))) == 2
+
+
+@pytest.fixture
+def voc(run_dir):
+    """A copy of the miniature VOC2012, to be damaged."""
+    return shutil.copytree((run_dir / 'data' / 'mini' / 'VOCdevkit' / 'VOC2012').resolve(), run_dir / 'VOC2012')
+
+
+def refusal(outcome) -> str:
+    """The message of a tool that refuses its input, without a traceback."""
+    assert outcome.code == 1 and 'Traceback' not in outcome.output
+    return outcome.output[outcome.output.rindex('error: '):]
+
+
+def test_missing_data(run_dir, tool):
+    """Without VOC2012, the message names its place and layout and the option for another."""
+    message = refusal(tool('train', VOC))
+    for part in ('data/VOCdevkit/VOC2012', 'SegmentationClass', 'train.txt', '.dataset.datasets.0.data_root'):
+        assert part in message
+
+
+def test_missing_mask(voc, tool):
+    """A list that names a missing mask is refused before the start; list and mask are named."""
+    mask = sorted((voc / 'SegmentationClassAug').iterdir())[-1]
+    mask.unlink()
+    message = refusal(tool('train', VOC, '--mini', '--cfg-options', f'train_dataloader.dataset.datasets.1.data_root={voc}'))
+    assert str(mask) in message and 'aug.txt' in message
+
+
+@pytest.mark.parametrize('action, part', [('train', 'dataset.datasets.1'), ('test', 'dataset')])
+def test_foreign_labels(voc, tool, action, part):
+    """A mask with a value above the number of classes stops training and test; mask and value are named."""
+    folder = voc / ('SegmentationClassAug' if action == 'train' else 'SegmentationClass')
+    for mask in folder.iterdir():
+        cv2.imwrite(str(mask), np.full_like(cv2.imread(str(mask), cv2.IMREAD_UNCHANGED), 99))
+    outcome = tool(action, VOC, *(['none'] if action == 'test' else []), '--mini', '--cfg-options', *short(VOC),
+                   f'{action}_dataloader.{part}.data_root={voc}')
+    message = refusal(outcome)
+    for expected in (str(folder), '99', '0 to 20', '255'):
+        assert expected in message
