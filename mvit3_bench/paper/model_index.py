@@ -1,7 +1,9 @@
-"""OpenMMLab's model index: `model-index.yml` and a metafile for each task, generated from the configs and published figures.
+"""OpenMMLab's model index and the table of all configs, generated from the configs and the published figures.
 
     python -m mvit3_bench.paper.model_index    # in the repository: writes them anew
 """
+import ast
+import re
 from pathlib import Path
 
 import torch
@@ -23,32 +25,62 @@ _METRICS = dict(
     top1=('Image Classification', 'Top 1 Accuracy'),
     bbox_mAP=('Object Detection', 'box AP'),
     mIoU=('Semantic Segmentation', 'mIoU'))
+# folders of configs/ -> headings of the table
+_FOLDERS = dict(cls='Classification', ablation='Ablation', det='Detection', seg='Segmentation')
 _DATASETS = dict(imagenet1k='ImageNet-1k', coco2017='COCO', voc2012='Pascal VOC 2012 + Aug', ade20k='ADE20K')
 
 
-def _model(root: Path, row: Published) -> dict:
-    cfg = Config.fromfile(root / 'configs' / row.config)
+def _size(cfg: Config) -> tuple[int, int]:
+    """Parameters without the auxiliary head, and multiply-adds, of the model of a config."""
     init_default_scope(cfg.default_scope)
     with torch.device('meta'):
         model = MODELS.build(cfg.model)
     counts = count(model, input_size(cfg))
-    auxiliary = counts.get('auxiliary_head')
+    auxiliary = counts['auxiliary_head'].parameters if 'auxiliary_head' in counts else 0
+    return counts[''].parameters - auxiliary, counts[''].multiply_adds
+
+
+def _model(row: Published, parameters: int, multiply_adds: int) -> dict:
     task, metric = _METRICS[row.metric]
     return {
         'Name': Path(row.config).stem,
         'In Collection': _PAPERS[row.family][0],
         'Config': f'configs/{row.config}',
         'Metadata': {
-            'Parameters': counts[''].parameters - (auxiliary.parameters if auxiliary else 0),
-            'FLOPs': counts[''].multiply_adds,
+            'Parameters': parameters,
+            'FLOPs': multiply_adds,
             'Training Data': _DATASETS[row.dataset],
             'Origin of Results': f'published ({row.source}), not measured here'},
         'Results': [{'Task': task, 'Dataset': _DATASETS[row.dataset], 'Metrics': {metric: row.value}}]}
 
 
+def _table(root: Path, sizes: dict[str, tuple[int, int]]) -> str:
+    """Every config, with the first line of its docstring."""
+    rows = {row.config: row for row in published()}
+    lines = [
+        '# All configs', '',
+        'Made by `python -m mvit3_bench.paper.model_index` from the configs and the published figures; do not edit.', '',
+        'Published metrics are percentages from the release tables of MobileViTv3 and the model zoo of CVNets, not measured',
+        'here. Parameters are counted without the auxiliary head; multiply-adds are true ones at the size of the test, or of',
+        'the crop where tests have any size.']
+    for folder, title in _FOLDERS.items():
+        lines += ['', f'## {title}', '',
+                  '| config | what | published | parameters | multiply-adds |', '|---|---|---|---|---|']
+        for path, (parameters, multiply_adds) in sizes.items():
+            if path.startswith(f'{folder}/'):
+                what = ast.get_docstring(ast.parse((root / 'configs' / path).read_text())).splitlines()[0]
+                what = re.sub(': (the|one of|no)\\b.* rows? .*', '', what)  # the column beside it says so
+                figure = f'{_METRICS[rows[path].metric][1]} {rows[path].value}' if path in rows else '-'
+                lines.append(f'| [`{path}`](../configs/{path}) | {what.rstrip(".")} | {figure} | {parameters / 1e6:.3f} M | '
+                             f'{multiply_adds / 1e6:,.1f} M |')
+    return '\n'.join(lines) + '\n'
+
+
 def render(root: Path) -> dict[str, str]:
-    """Path below the repository's root -> contents, for the index and each metafile."""
-    rows = [row for row in published() if (root / 'configs' / row.config).is_file()]
+    """Path below the repository's root -> contents: the index, a metafile for each task and the table of all configs."""
+    configs = sorted(path for folder in _FOLDERS for path in (root / 'configs' / folder).glob('*.py'))
+    sizes = {path.relative_to(root / 'configs').as_posix(): _size(Config.fromfile(path)) for path in configs}
+    rows = [row for row in published() if row.config in sizes]
     metafiles = {}
     for folder in sorted({row.config.partition('/')[0] for row in rows}):
         mine = [row for row in rows if row.config.startswith(folder)]
@@ -56,10 +88,11 @@ def render(root: Path) -> dict[str, str]:
                         'Paper': {'Title': title, 'URL': f'https://arxiv.org/abs/{number}'}}
                        for family, (name, title, number) in _PAPERS.items() if any(row.family == family for row in mine)]
         metafiles[f'configs/{folder}/metafile.yml'] = {
-            'Collections': collections, 'Models': [_model(root, row) for row in mine]}
+            'Collections': collections, 'Models': [_model(row, *sizes[row.config]) for row in mine]}
     head = '# made by `python -m mvit3_bench.paper.model_index`; do not edit\n'
-    return {path: head + yaml.safe_dump(content, sort_keys=False, width=120)
-            for path, content in [*metafiles.items(), ('model-index.yml', {'Import': list(metafiles)})]}
+    index = {path: head + yaml.safe_dump(content, sort_keys=False, width=120)
+             for path, content in [*metafiles.items(), ('model-index.yml', {'Import': list(metafiles)})]}
+    return index | {'docs/configs.md': _table(root, sizes)}
 
 
 def main() -> None:
