@@ -61,8 +61,8 @@ def _table(root: Path, sizes: dict[str, tuple[int, int]]) -> str:
         '# All configs', '',
         'Made by `python -m mvit3_bench.paper.model_index` from the configs and the published figures; do not edit.', '',
         'Published metrics are percentages from the release tables of MobileViTv3 and the model zoo of CVNets, not measured',
-        'here. Parameters are counted without the auxiliary head; multiply-adds are true ones at the size of the test, or of',
-        'the crop where tests have any size.']
+        'here. Parameters are counted without the auxiliary head; multiply-adds are true ones at the size of the test, or',
+        'of the crop where tests have any size.']
     for folder, title in _FOLDERS.items():
         lines += ['', f'## {title}', '',
                   '| config | what | published | parameters | multiply-adds |', '|---|---|---|---|---|']
