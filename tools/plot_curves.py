@@ -9,13 +9,15 @@ import matplotlib
 matplotlib.use('Agg')
 import matplotlib.pyplot as plt  # noqa: E402
 
+METRICS = ('mIoU', 'coco/bbox_mAP', 'accuracy/top1')  # what our configs choose their best checkpoint by
+
 
 def parse_args():
     parser = argparse.ArgumentParser(
         description=__doc__, epilog='example: python tools/plot_curves.py work_dirs/deeplabv3_mvit3_xxs_camvid curve.png')
     parser.add_argument('work_dir', type=Path, help='work dir of the training; all its runs are joined')
     parser.add_argument('out', type=Path, help='picture to write: png, pdf or svg')
-    parser.add_argument('--metric', default='mIoU', help='validation metric, as in the log (default: %(default)s)')
+    parser.add_argument('--metric', help=f'validation metric, as in the log (default: whichever it has of {", ".join(METRICS)})')
     parser.add_argument('--loss', default='loss', help='training loss, as in the log (default: %(default)s)')
     return parser.parse_args()
 
@@ -34,8 +36,9 @@ def read(work_dir, key):
 
 def main():
     args = parse_args()
+    metrics = [args.metric] if args.metric else [metric for metric in METRICS if read(args.work_dir, metric)] or METRICS
     figure, axis = plt.subplots(figsize=(7, 4), layout='constrained')
-    curves = [(axis, args.loss, 'tab:blue'), (axis.twinx(), args.metric, 'tab:orange')]
+    curves = [(axis, args.loss, 'tab:blue'), (axis.twinx(), metrics[0], 'tab:orange')]
     for axes, key, colour in curves:
         points = read(args.work_dir, key)
         if not points:
