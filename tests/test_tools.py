@@ -44,6 +44,11 @@ def test_train_and_test(run_dir, tool):
     assert len(list((run_dir / 'out').glob('*.png'))) == len(list((run_dir / 'pictures').glob('*.png'))) == 2
     assert not list(run_dir.glob('out/*.pkl'))
 
+    outcome = tool('plot_curves', run, 'curve.png')
+    assert not outcome.code and (run_dir / 'curve.png').stat().st_size > 5000
+    outcome = tool('plot_curves', run, 'curve.png', '--metric', 'coco/bbox_mAP')
+    assert outcome.code == 1 and "no 'coco/bbox_mAP' in" in outcome.output
+
 
 def test_killed_training_resumes(run_dir, tool):
     """Killed in its third epoch, a training goes on behind the second: iteration, optimiser, EMA, schedule, history."""

@@ -17,7 +17,8 @@ def parse_args():
         description=__doc__, epilog='example: python tools/plot_curves.py work_dirs/deeplabv3_mvit3_xxs_camvid curve.png')
     parser.add_argument('work_dir', type=Path, help='work dir of the training; all its runs are joined')
     parser.add_argument('out', type=Path, help='picture to write: png, pdf or svg')
-    parser.add_argument('--metric', help=f'validation metric, as in the log (default: whichever it has of {", ".join(METRICS)})')
+    parser.add_argument('--metric',
+                        help=f'validation metric, as in the log (default: the first it has of {", ".join(METRICS)})')
     parser.add_argument('--loss', default='loss', help='training loss, as in the log (default: %(default)s)')
     return parser.parse_args()
 
