@@ -6,14 +6,25 @@
     >>> get_model('mvit3_s_in1k', backbone=dict(out_indices=(1, 2, 3, 4)))
 """
 import functools
+import logging
 from pathlib import Path
 
-# OpenMMLab's place for what a package brings besides its modules: configs, tools, model index
+from mmengine.logging import print_log
+
+# OpenMMLab's place for what a package brings besides its modules: configs, tools, model index. In a checkout they are links,
+# for which git leaves text files on a system without; there the repository itself is the place.
 MIM = Path(__file__).parent / '.mim'
+if not (MIM / 'configs').is_dir():
+    MIM = Path(__file__).parents[1]
 
 
 @functools.cache
 def register() -> None:
     """Add our classifiers to mmpretrain's model hub, once."""
     from mmpretrain.apis.model import ModelHub
-    ModelHub.register_model_index(MIM / 'configs' / 'cls' / 'metafile.yml', config_prefix=MIM)
+    metafile = MIM / 'configs' / 'cls' / 'metafile.yml'
+    if not metafile.is_file():
+        print_log(f'mmpretrain.get_model does not know the models of mvit3_bench: {metafile} is missing', logger='current',
+                  level=logging.WARNING)
+        return
+    ModelHub.register_model_index(metafile, config_prefix=MIM)

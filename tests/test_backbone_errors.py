@@ -9,7 +9,7 @@ from mvit3_bench.models import ARCHS
 
 @pytest.mark.parametrize('family, arch', [
     ('v3', 'xl'), ('v1', 'xl'), ('v1', 'xxs_l2'), ('v1', '0.5'), ('v1', 1.0), ('v2', 's'), ('v2', 'xxs'), ('v3', 2.5),
-    ('v3', 0), ('v3', -1.0), ('v2', 'nan'), ('v3', None), ('v3', '')])
+    ('v3', 0), ('v3', -1.0), ('v2', 'nan'), ('v3', True), ('v3', None), ('v3', '')])
 def test_unknown_arch(family, arch):
     """An arch that is unknown or of another family is refused, with its name and every known one."""
     with pytest.raises(ValueError, match='arch') as error:
@@ -62,7 +62,14 @@ def test_out_indices_out_of_order(value):
 
 
 @pytest.mark.parametrize('family, name, value, allowed', [
-    ('v3', 'in_channels', 0, '1 or more'),
+    ('v3', 'in_channels', 0, 'whole numbers from 1'),
+    ('v3', 'in_channels', 2.5, 'whole numbers from 1'),
+    ('v2', 'in_channels', 'x', 'whole numbers from 1'),
+    ('v3', 'out_indices', 3, 'a tuple'),
+    ('v3', 'drop_rate', 'a', '0 <= drop_rate < 1'),
+    ('v3', 'norm_eval', 'x', 'False, True'),
+    ('v1', 'with_cp', None, 'False, True'),
+    ('v3', 'init_cfg', 'x', 'a dict'),
     ('v3', 'drop_rate', 1.5, '0 <= drop_rate < 1'),
     ('v2', 'attn_drop_rate', -0.1, '0 <= attn_drop_rate < 1'),
     ('v3', 'act_cfg', None, "dict(type='ReLU')"),

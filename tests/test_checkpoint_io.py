@@ -3,6 +3,7 @@ import pytest
 import torch
 from torch import nn
 
+from mvit3_bench.checkpoints import io
 from mvit3_bench.checkpoints.io import CheckpointError, check_fits
 
 
@@ -21,3 +22,24 @@ def test_distributed_model(tmp_path, fits):
                 check_fits(model, tmp_path / 'x.pth')
     finally:
         torch.distributed.destroy_process_group()
+
+
+class Model(nn.Module):
+    """A backbone and a head of so many classes."""
+
+    def __init__(self, width, classes):
+        super().__init__()
+        self.backbone = nn.Linear(2, width)
+        self.head = nn.Linear(width, classes)
+
+
+@pytest.mark.parametrize('classes', [3, 5])
+def test_fine_tuning(tmp_path, monkeypatch, classes):
+    """A checkpoint to start from may have another head, of which the log tells; another backbone is refused."""
+    lines = []
+    monkeypatch.setattr(io, 'print_log', lambda message, **_: lines.append(message))
+    torch.save({'state_dict': Model(4, 3).state_dict()}, tmp_path / 'x.pth')
+    check_fits(Model(4, classes), tmp_path / 'x.pth', any_head=True)
+    assert bool(lines) == (classes != 3) and all('2 of another shape: head' in line for line in lines)
+    with pytest.raises(CheckpointError, match='checkpoint of another model'):
+        check_fits(Model(6, classes), tmp_path / 'x.pth', any_head=True)

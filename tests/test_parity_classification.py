@@ -17,7 +17,6 @@ def test_logits(name):
     """Logits are the published ones to 1e-4 of their std, after strict loading into the model of the config."""
     cls, arch, size = parse(name)
     cfg = Config.fromfile(conftest.ROOT / 'configs' / 'cls' / f'mvit{cls.family[-1]}_{arch}_in1k.py')
-    cfg.model.backbone.odd_size = 'published'
     model = MODELS.build(cfg.model | dict(_scope_=cfg.default_scope)).eval()
     model.load_state_dict(from_published(golden.state_dict(name), 'classification'), strict=True)
     with torch.no_grad():

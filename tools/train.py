@@ -39,8 +39,8 @@ def main():
     runner = cli.build_runner(cfg)
     if warning := schedule.check_batch(cfg, processes):
         print_log(warning, logger='current', level=logging.WARNING)
-    if args.resume and (checkpoint := cfg.load_from or find_latest_checkpoint(cfg.work_dir)):
-        check_fits(runner.model, checkpoint)
+    if checkpoint := cfg.load_from or args.resume and find_latest_checkpoint(cfg.work_dir):
+        check_fits(runner.model, checkpoint, any_head=not args.resume)
     runner.train()
 
 

@@ -20,7 +20,7 @@ optim_wrapper = dict(
     clip_grad=dict(max_norm=10.0))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.05, begin=0, end=100, by_epoch=False),
-    dict(type='CosineAnnealingLR', eta_min=1e-6, begin=0, end=max_epochs, T_max=max_epochs, by_epoch=True,
+    dict(type='CosineAnnealingLR', eta_min_ratio=1e-3, begin=0, end=max_epochs, T_max=max_epochs, by_epoch=True,
          convert_to_iter_based=True)]
 auto_scale_lr = dict(enable=False, base_batch_size=8)
 # a horizon of 200 iterations instead of 2000, the whole run having some 4200

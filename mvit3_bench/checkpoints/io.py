@@ -3,6 +3,7 @@
 Writing them: as a whole or not at all.
 """
 import json
+import logging
 import os
 from collections import Counter
 from collections.abc import Iterable
@@ -108,8 +109,13 @@ def grouped(keys: Iterable[str]) -> str:
     return ', '.join(shown) + (', ...' if len(groups) > 12 else '')
 
 
-def check_fits(model: nn.Module, path: str | Path) -> None:
+def check_fits(model: nn.Module, path: str | Path, any_head: bool = False) -> None:
     """Check that a checkpoint is one of this very model.
+
+    Args:
+        model: The model, whose backbone is ``model.backbone``.
+        path: The file.
+        any_head: For fine-tuning: only the backbone has to be this one; what else does not fit is logged, and trained anew.
 
     Raises:
         FileNotFoundError, CheckpointError: As :func:`read_checkpoint`; or the tensors are not those of the model: the
@@ -121,10 +127,14 @@ def check_fits(model: nn.Module, path: str | Path) -> None:
         'missing': [key for key in wanted if key not in found],
         'unexpected': [key for key in found if key not in wanted],
         'of another shape': [key for key in wanted if key in found and found[key].shape != wanted[key].shape]}
-    if any(problems.values()):
-        lines = [f'  {len(keys)} {name}: {grouped(keys)}' for name, keys in problems.items() if keys]
-        raise CheckpointError(f'{path} is a checkpoint of another model ({len(found)} tensors, {len(wanted)} wanted)\n'
-                              + '\n'.join(lines))
+    lines = [f'  {len(keys)} {name}: {grouped(keys)}' for name, keys in problems.items() if keys]
+    if any_head and not any(key.startswith('backbone.') for key in problems['missing'] + problems['of another shape']):
+        if lines:
+            message = f'{path} fits the backbone, but not the whole model; what does not fit is trained anew'
+            print_log('\n'.join([message, *lines]), logger='current', level=logging.WARNING)
+    elif lines:
+        raise CheckpointError('\n'.join(
+            [f'{path} is a checkpoint of another model ({len(found)} tensors, {len(wanted)} wanted)', *lines]))
 
 
 def report_filled(module: nn.Module, state_dict: dict, prefix: str, *_) -> None:

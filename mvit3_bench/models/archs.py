@@ -129,7 +129,7 @@ def get_arch(family: str, arch: str | float | dict | Arch) -> Arch:
     known = ARCHS[family]
     if str(arch) in known:
         return known[str(arch)]
-    if family != 'v1':
+    if family != 'v1' and not isinstance(arch, bool):
         try:
             width = float(arch)
         except (TypeError, ValueError):

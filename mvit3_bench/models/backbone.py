@@ -19,9 +19,13 @@ from .layers import ConvNormAct, InvertedResidual
 _STRIDES = {32: (2, 2, 2), 16: (2, 2, 1), 8: (2, 1, 1)}
 
 
-def _check(name: str, value, allowed) -> None:
-    if value not in allowed:
-        raise ValueError(f'{name}={value!r} is not possible; allowed: {", ".join(map(repr, allowed))}')
+def _check(name: str, value, possible: bool, allowed: str) -> None:
+    if not possible:
+        raise ValueError(f'{name}={value!r} is not possible; allowed: {allowed}')
+
+
+def _check_among(name: str, value, allowed) -> None:
+    _check(name, value, value in allowed, ', '.join(map(repr, allowed)))
 
 
 class MobileViT(BaseModule):
@@ -48,20 +52,21 @@ class MobileViT(BaseModule):
                      dict(type='Constant', layer=['_BatchNorm', 'GroupNorm', 'LayerNorm'], val=1))):
         super().__init__(list(init_cfg) if isinstance(init_cfg, tuple) else init_cfg)
         self.arch = arch = get_arch(self.family, arch)
-        _check('output_stride', output_stride, _STRIDES)
-        _check('odd_size', odd_size, ('keep', 'published'))
         widths = arch.widths if arch.expansion is None else (*arch.widths, arch.expansion)
-        _check('frozen_stages', frozen_stages, range(-1, len(widths) + 1))
-        for index in out_indices:
-            _check('out_indices', index, range(-len(widths), len(widths)))
         drop_rate = arch.drop_rate if drop_rate is None else drop_rate
+        _check('in_channels', in_channels, isinstance(in_channels, int) and in_channels > 0, 'whole numbers from 1')
+        _check('out_indices', out_indices, isinstance(out_indices, (tuple, list, range)), 'a tuple of numbers')
+        for index in out_indices:
+            _check_among('out_indices', index, range(-len(widths), len(widths)))
+        _check_among('output_stride', output_stride, _STRIDES)
+        _check_among('frozen_stages', frozen_stages, range(-1, len(widths) + 1))
+        _check('act_cfg', act_cfg, act_cfg is not None, "an activation, for instance dict(type='ReLU')")
         for name, rate in (('drop_rate', drop_rate), ('attn_drop_rate', attn_drop_rate)):
-            if not 0 <= rate < 1:
-                raise ValueError(f'{name}={rate!r} is not possible; allowed: 0 <= {name} < 1')
-        if in_channels < 1:
-            raise ValueError(f'in_channels={in_channels!r} is not possible; allowed: 1 or more')
-        if act_cfg is None:
-            raise ValueError("act_cfg=None is not possible; allowed: an activation, for instance dict(type='ReLU')")
+            _check(name, rate, isinstance(rate, (int, float)) and 0 <= rate < 1, f'0 <= {name} < 1')
+        _check_among('norm_eval', norm_eval, (False, True))
+        _check_among('with_cp', with_cp, (False, True))
+        _check_among('odd_size', odd_size, ('keep', 'published'))
+        _check('init_cfg', init_cfg, isinstance(init_cfg, (dict, list, tuple, type(None))), 'a dict, a list of dicts, None')
         self.out_indices = tuple(index % len(widths) for index in out_indices)
         if not out_indices or list(self.out_indices) != sorted(set(self.out_indices)):
             raise ValueError(f'out_indices={out_indices!r} must name at least one output, each once, in ascending order')

@@ -10,7 +10,8 @@ model = dict(
         mean=[0.0, 0.0, 0.0],
         std=[255.0, 255.0, 255.0],
         to_rgb=True),  # weights of the v2 type are RGB
-    backbone=dict(type='mvit3_bench.MobileViTv3', out_indices=(-1,)),
+    # odd sizes, which only other image sizes than 256 and 384 have, as the published weights would see them
+    backbone=dict(type='mvit3_bench.MobileViTv3', out_indices=(-1,), odd_size='published'),
     neck=dict(type='GlobalAveragePooling'),
     head=dict(
         type='LinearClsHead',

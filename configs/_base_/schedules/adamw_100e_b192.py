@@ -4,7 +4,7 @@ max_epochs = 100
 train_cfg = dict(max_epochs=max_epochs)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, begin=0, end=3000, by_epoch=False),
-    dict(type='CosineAnnealingLR', eta_min=2e-4, begin=0, end=max_epochs, T_max=max_epochs, by_epoch=True,
+    dict(type='CosineAnnealingLR', eta_min_ratio=0.1, begin=0, end=max_epochs, T_max=max_epochs, by_epoch=True,
          convert_to_iter_based=True)]
 # 4 GPUs of 48 images; `--auto-scale-lr` or `--accumulate auto` for anything else
 auto_scale_lr = dict(enable=False, base_batch_size=192)

@@ -8,7 +8,7 @@ optim_wrapper = dict(
     clip_grad=dict(max_norm=10.0))
 param_scheduler = [
     dict(type='LinearLR', start_factor=5e-4, begin=0, end=20000, by_epoch=False),  # from 1e-6
-    dict(type='CosineAnnealingLR', eta_min=2e-4, begin=0, end=max_epochs, T_max=max_epochs, by_epoch=True,
+    dict(type='CosineAnnealingLR', eta_min_ratio=0.1, begin=0, end=max_epochs, T_max=max_epochs, by_epoch=True,
          convert_to_iter_based=True)]
 # 6 GPUs of 170 images; `--auto-scale-lr` or `--accumulate auto` for anything else
 auto_scale_lr = dict(enable=False, base_batch_size=1020)

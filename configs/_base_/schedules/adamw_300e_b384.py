@@ -4,7 +4,7 @@ train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=2e-3, weight_decay=0.01))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, begin=0, end=3000, by_epoch=False),  # from 2e-4
-    dict(type='CosineAnnealingLR', eta_min=2e-4, begin=0, end=max_epochs, T_max=max_epochs, by_epoch=True,
+    dict(type='CosineAnnealingLR', eta_min_ratio=0.1, begin=0, end=max_epochs, T_max=max_epochs, by_epoch=True,
          convert_to_iter_based=True)]
 # 6 GPUs of 64 images; `--auto-scale-lr` or `--accumulate auto` for anything else
 auto_scale_lr = dict(enable=False, base_batch_size=384)

@@ -7,7 +7,7 @@ optim_wrapper = dict(
     paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, begin=0, end=500, by_epoch=False),  # from 5e-5
-    dict(type='CosineAnnealingLR', eta_min=1e-6, begin=0, end=max_epochs, T_max=max_epochs, by_epoch=True,
+    dict(type='CosineAnnealingLR', eta_min_ratio=1e-6 / 5e-4, begin=0, end=max_epochs, T_max=max_epochs, by_epoch=True,
          convert_to_iter_based=True)]
 # 4 GPUs of 32 images; `--auto-scale-lr` or `--accumulate auto` for anything else
 auto_scale_lr = dict(enable=False, base_batch_size=128)
