@@ -51,6 +51,17 @@ def test_convert(folders):
             assert np.isin(mask, list(LABELS.values())).sum() >= 3000
 
 
+def test_without_links(folders, monkeypatch):
+    """Where the file system has no links, images and masks are copied."""
+    def refuse(*args):
+        raise OSError('no links here')
+    monkeypatch.setattr('pathlib.Path.symlink_to', refuse)
+    coco, voc, out = folders
+    convert(coco, voc, out, SPLIT)
+    images = list((out / 'JPEGImages').iterdir())
+    assert {path.stem for path in images} == set(members(out)) and not any(path.is_symlink() for path in images)
+
+
 def test_stopped_and_called_again(folders, monkeypatch):
     """Interrupted, it leaves no list; called again, it draws only what is not there, and ends as it would have."""
     coco, voc, out = folders

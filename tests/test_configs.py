@@ -14,6 +14,7 @@ from mmengine.runner import Runner
 
 from mvit3_bench.complexity import input_size
 from mvit3_bench.models.archs import Arch, get_arch
+from mvit3_bench.paper.published import published
 from mvit3_bench.registry import MODELS
 
 for framework in ('mmseg', 'mmpretrain', 'mmdet'):
@@ -82,11 +83,62 @@ def test_config(path):
         assert sum(p.numel() for p in model.parameters()) == golden.parameter_counts()[name][0]
 
 
+@pytest.mark.parametrize('row', [row for row in published() if (conftest.ROOT / 'configs' / row.config).is_file()],
+                         ids=lambda row: row.config)
+def test_docstring_has_the_published_figure(row):
+    """What a config's docstring calls published is what the table of published figures says."""
+    docstring = ast.get_docstring(ast.parse((conftest.ROOT / 'configs' / row.config).read_text(encoding='utf-8')))
+    name = dict(top1='top-1', bbox_mAP='mAP', mIoU='mIoU')[row.metric]
+    figure, = re.findall(rf'Published\b[^:]*: {name} (\d+(?:\.\d+)?)', docstring)
+    assert float(figure) == row.value
+
+
+@pytest.mark.parametrize('step, parameters', [
+    ('step1_pointwise_fusion', 4_759_432), ('step2_fuse_local', 4_785_032), ('step3_input_residual', 4_785_032)])
+def test_size_of_the_ablation(step, parameters):
+    """The steps between MobileViTv1 and v3, of which no figures are published, have the size their docstrings say."""
+    path = conftest.ROOT / 'configs' / 'ablation' / f'{step}_in1k.py'
+    with torch.device('meta'):
+        model = MODELS.build(Config.fromfile(path).model | dict(_scope_='mmpretrain'))
+    assert sum(p.numel() for p in model.parameters()) == parameters
+    assert f'{parameters:,} parameters' in path.read_text(encoding='utf-8')
+
+
 def test_no_miniature_of_own_classes():
     """A config with classes of its own is told that there is no miniature, instead of a run on other classes."""
     from mvit3_bench.engine.mini import to_mini
     with pytest.raises(ValueError, match='classes of its own'):
         to_mini(Config.fromfile(conftest.ROOT / 'configs' / 'det' / 'ssdlite_mvit3_xxs_bccd.py'))
+
+
+def test_no_miniature_of_iterations(run_dir):
+    """A schedule in iterations is refused by name."""
+    from mvit3_bench.engine.mini import to_mini
+    cfg = Config.fromfile(conftest.ROOT / 'configs' / 'seg' / 'deeplabv3_mvit3_1.0_ade20k.py')
+    cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=100)
+    with pytest.raises(ValueError, match='--mini needs an epoch-based schedule'):
+        to_mini(cfg)
+
+
+def test_mini_without_validation(run_dir):
+    """A config without loaders for validation and test has a miniature too; one without training has none, and says so."""
+    from mvit3_bench.engine.mini import to_mini
+    cfg = Config.fromfile(conftest.ROOT / 'configs' / 'seg' / 'deeplabv3_mvit3_1.0_ade20k.py')
+    cfg.merge_from_dict({f'{part}_{kind}': None for part in ('val', 'test') for kind in ('dataloader', 'evaluator')})
+    assert to_mini(cfg).train_dataloader.dataset.data_root.startswith('data/mini')
+    cfg.train_dataloader = None
+    with pytest.raises(ValueError, match='no train_dataloader'):
+        to_mini(cfg)
+
+
+def test_mini_of_wrapped_data(run_dir):
+    """What a wrapper repeats is shrunk and moved as well."""
+    from mvit3_bench.engine.mini import to_mini
+    cfg = Config.fromfile(conftest.ROOT / 'configs' / 'seg' / 'deeplabv3_mvit3_1.0_ade20k.py')
+    cfg.train_dataloader.dataset = dict(type='RepeatDataset', times=2, dataset=cfg.train_dataloader.dataset)
+    inner = to_mini(cfg).train_dataloader.dataset.dataset
+    assert inner.data_root.startswith('data/mini')
+    assert {step.type: step for step in inner.pipeline}['RandomCrop'].crop_size == (96, 96)
 
 
 def test_recipe_of_the_ablation():
@@ -172,7 +224,8 @@ def test_recipe_of_ade20k():
     optimizer, clip = cfg.optim_wrapper.optimizer, cfg.optim_wrapper.clip_grad
     assert (optimizer.type, optimizer.lr, optimizer.momentum, optimizer.weight_decay) == ('SGD', 0.02, 0.9, 1e-4)
     assert clip.max_norm == 10 and cfg.optim_wrapper.paramwise_cfg.norm_decay_mult == 0
-    assert [s.type for s in cfg.param_scheduler] == ['CosineAnnealingLR'] and cfg.param_scheduler[0].eta_min_ratio * 0.02 == 2e-4
+    scheduler, = cfg.param_scheduler
+    assert scheduler.type == 'CosineAnnealingLR' and scheduler.eta_min_ratio * 0.02 == 2e-4
     assert cfg.train_cfg.max_epochs == 120 and cfg.auto_scale_lr.base_batch_size == 16
     assert cfg.model.backbone.output_stride == 8 and cfg.model.decode_head.dilations == (1, 12, 24, 36)
     assert cfg.model.auxiliary_head.loss_decode.loss_weight == 0.4

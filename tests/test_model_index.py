@@ -23,6 +23,14 @@ def test_not_stale(rendered):
     assert {path.relative_to(ROOT).as_posix() for path in ROOT.glob('configs/*/metafile.yml')} <= set(rendered)
 
 
+def test_only_in_a_repository(tmp_path, monkeypatch):
+    """From an installed package nothing is written."""
+    monkeypatch.setattr(model_index, '__file__', str(tmp_path / 'mvit3_bench' / 'paper' / 'model_index.py'))
+    with pytest.raises(SystemExit, match='is not the repository'):
+        model_index.main()
+    assert not list(tmp_path.iterdir())
+
+
 def test_read_by_the_library():
     """The library of model indices reads it, with every row of the published tables that has a config."""
     load_model_index = pytest.importorskip('modelindex.load_model_index')

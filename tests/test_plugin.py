@@ -8,6 +8,7 @@ Where mmcv-lite is installed, ``compiled`` is imitated by a file ``mmcv/_ext.py`
 needs no import of ours beforehand and leaves a real ``mmcv._ext`` alone. The operators behind it are still torchvision's, so
 the kernels themselves are shown only where mmcv is compiled.
 """
+import importlib
 import json
 import os
 import re
@@ -292,6 +293,20 @@ def test_broken_framework_beside(process):
     (process.folder / 'config.py').write_text(stock('retinanet'))
     output = process(('mmengine', 'mmcv', 'mmdet', 'mmseg'), 'swap', 'config.py')
     assert "heads of mvit3_bench for mmseg are not available, since it cannot be imported: No module named 'ftfy'" in output
+
+
+def test_any_broken_framework(monkeypatch):
+    """Whatever a framework raises, the import of ours goes on, and the user is told."""
+    from mvit3_bench.models import heads
+
+    def broken(name):
+        raise AttributeError(f'no {name}')
+    told = []
+    monkeypatch.setattr('mmengine.logging.print_log', lambda message, **_: told.append(message))
+    monkeypatch.setattr(importlib, 'import_module', broken)
+    importlib.reload(heads)
+    assert len(told) == sum(find_spec(name) is not None for name in FRAMEWORKS)
+    assert all('are not available' in message for message in told)
 
 
 def test_feature_extractor(process):

@@ -246,6 +246,25 @@ def test_wrong_annotations(cells, change, expected, caplog):
     assert all(part in str(error.value) for part in [*expected, 'train.json']), error.value
 
 
+def test_no_image_folder(cells, caplog):
+    """A data set without a folder of images is refused; the key to set is named."""
+    cfg, _ = cells
+    cfg.train_dataloader.dataset.data_prefix = dict()
+    with pytest.raises(UsageError, match='train_dataloader.dataset.data_prefix.img'):
+        check(cfg, caplog)
+
+
+@pytest.mark.parametrize('wrapper', ['RepeatDataset', 'ClassBalancedDataset'])
+def test_wrapped_annotations(cells, wrapper, caplog):
+    """A wrapper does not hide a data set from the check, and an absent loader needs none."""
+    cfg, write = cells
+    write(rename)
+    cfg.train_dataloader.dataset = dict(type=wrapper, dataset=cfg.train_dataloader.dataset)
+    cfg.val_dataloader = None
+    with pytest.raises(UsageError, match='train_dataloader.dataset.dataset: the categories'):
+        check(cfg, caplog)
+
+
 def test_wrong_number_of_classes(cells, caplog):
     """A head for another number of classes is refused."""
     cfg, _ = cells

@@ -1,6 +1,7 @@
 """The tools on classification: train, test, write, draw; and what they say to an incomplete ImageNet."""
 import json
 import pickle
+import re
 import shutil
 
 import conftest
@@ -46,6 +47,61 @@ def test_pictures_have_the_right_colours(run_dir, tool):
     assert outcome.code == 0, outcome.output
     corner = cv2.imread(str(run_dir / 'pictures' / 'red.png_0.png'))[-1, -1]
     assert np.abs(corner.astype(int) - (0, 0, 200)).max() <= 2
+
+
+@pytest.fixture
+def flowers(run_dir):
+    """The config of one's own data that the documentation shows, and its data."""
+    text = (conftest.ROOT / 'docs' / 'classification.md').read_text(encoding='utf-8')
+    text, = re.findall(r'```python\n(_base_ = .*?)```', text, re.DOTALL)
+    (run_dir / 'flowers.py').write_text(text.replace('mvit3_0.5_in1k.py', str(CONFIGS / 'mvit3_0.5_in1k.py')))
+    for number, flower in enumerate(('daisy', 'rose', 'tulip')):
+        for split in ('train', 'val'):
+            folder = run_dir / 'data' / 'flowers' / split / flower
+            folder.mkdir(parents=True)
+            for name in 'ab':
+                cv2.imwrite(str(folder / f'{name}.jpg'), np.full((64, 64, 3), 80 * number, np.uint8))
+    return run_dir / 'flowers.py'
+
+
+OWN = ['train_dataloader.batch_size=2', 'train_cfg.max_epochs=1', 'train_dataloader.num_workers=0',
+       'train_dataloader.persistent_workers=False', 'val_dataloader.num_workers=0',
+       'val_dataloader.persistent_workers=False', 'train_cfg.val_interval=1']
+
+
+def test_own_data(flowers, tool):
+    """The documented config trains."""
+    outcome = tool('train', flowers, '--work-dir', 'run', '--cfg-options', *OWN)
+    assert outcome.code == 0, outcome.output
+    assert list((flowers.parent / 'run').glob('best_accuracy_top1*.pth'))
+
+
+@pytest.mark.parametrize('option, parts', [
+    ('model.head.num_classes=4', ('model.data_preprocessor.num_classes=3', 'model.head.num_classes=4')),
+    ('train_dataloader.dataset.data_prefix=absent', ('train_dataloader: CustomDataset not found', 'absent'))])
+def test_wrong_own_data(flowers, tool, option, parts):
+    """Numbers of classes that differ, or a missing folder, are refused before the start."""
+    outcome = tool('train', flowers, '--cfg-options', *OWN, option)
+    assert outcome.code == 1 and 'Traceback' not in outcome.output
+    assert all(part in outcome.output for part in parts), outcome.output
+
+
+def test_metrics_of_a_list(run_dir, tool, monkeypatch):
+    """Several evaluators are OpenMMLab's usual form; a metric that is a list goes to the json, scalars are printed too."""
+    monkeypatch.setattr('mvit3_bench.engine.cli.world_size', lambda launcher: 2)
+    monkeypatch.setattr('mmengine.visualization.LocalVisBackend.add_image', lambda *args: None)
+    config = run_dir / 'several.py'
+    config.write_text(f"_base_ = ['{CONFIGS / 'mvit3_0.5_in1k.py'}']\n"
+                      "test_evaluator = [dict(type='Accuracy'), dict(type='SingleLabelMetric', average=None)]\n")
+    outcome = tool('test', config, 'none', '--mini', '--out', 'out', '--show-dir', 'pictures', '--cfg-options',
+                   'test_dataloader.dataset.indices=4')
+    assert outcome.code == 0, outcome.output
+    metrics = json.loads((run_dir / 'out' / 'metrics.json').read_text())
+    assert len(metrics['single-label/f1-score_classwise']) == 1000
+    assert f'accuracy/top1 {metrics["accuracy/top1"]:.4g}' in outcome.output
+    assert 'classwise' not in outcome.output.splitlines()[-2]
+    assert (run_dir / 'out' / 'predictions.pkl').is_file()
+    assert 'with one process' in outcome.output and '0 pictures in pictures' in outcome.output
 
 
 def test_missing_class(run_dir, tool):

@@ -39,6 +39,17 @@ def test_train_and_test(run_dir, tool, config):
     assert len(list((run_dir / 'out').glob('*.png'))) == len(list((run_dir / 'pictures').glob('*.png'))) == 2
 
 
+def test_samples_without_masks():
+    """A test set without masks passes the check of labels."""
+    from types import SimpleNamespace
+
+    from mmseg.structures import SegDataSample
+
+    from mvit3_bench.engine.label_hook import CheckLabelsHook
+    loader = SimpleNamespace(dataset=SimpleNamespace(metainfo=dict(classes=('road', 'car'))))
+    CheckLabelsHook()._before_iter(SimpleNamespace(test_dataloader=loader), 0, dict(data_samples=[SegDataSample()]), 'test')
+
+
 @pytest.fixture
 def voc(run_dir):
     """A copy of the miniature VOC2012, to be damaged."""

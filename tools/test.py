@@ -1,8 +1,10 @@
 """Test a checkpoint with any config of the suite: classification, detection, segmentation."""
 import json
+import logging
 from pathlib import Path
 
 from mmengine.dist import is_main_process
+from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 
 from mvit3_bench.checkpoints.io import check_fits
@@ -26,17 +28,6 @@ def parse_args():
     return parser.parse_args()
 
 
-def find_checkpoint(path):
-    """The file that a command line means: itself, or the best checkpoint of a work dir (its latest, if none is best)."""
-    if not Path(path).is_dir():
-        return path
-    candidates = sorted(Path(path).glob('best_*.pth'), key=lambda file: file.stat().st_mtime)
-    candidates = candidates or sorted(Path(path).glob('*.pth'), key=lambda file: file.stat().st_mtime)
-    if not candidates:
-        raise cli.UsageError(f'no checkpoint (*.pth) in {path}')
-    return str(candidates[-1])
-
-
 def draw(cfg, args):
     """Let the visualisation hook draw every image."""
     hook = cfg.default_hooks.visualization
@@ -51,11 +42,17 @@ def draw(cfg, args):
 
 def keep_predictions(cfg, folder):
     """Let the evaluator write the predictions into a folder."""
+    evaluators = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
     if cfg.default_scope == 'mmseg':
-        cfg.test_evaluator.output_dir = folder
+        evaluators[0].output_dir = folder
     else:
-        dump = dict(type='DumpResults', out_file_path=str(Path(folder) / 'predictions.pkl'))
-        cfg.test_evaluator = [cfg.test_evaluator, dump]
+        evaluators = [*evaluators, dict(type='DumpResults', out_file_path=str(Path(folder) / 'predictions.pkl'))]
+    cfg.test_evaluator = evaluators
+
+
+def plain(value):
+    """A metric as json can hold it: numpy's and torch's numbers and arrays become Python's numbers and lists."""
+    return value.tolist() if hasattr(value, 'tolist') else value
 
 
 def deploy(runner):
@@ -73,9 +70,12 @@ def main():
     check_data(cfg, ('test_dataloader',))
     if args.show or args.show_dir:
         draw(cfg, args)
+        if cli.world_size(args.launcher) > 1:
+            print_log('--show and --show-dir draw only the share of images that the first process tests; to draw all, test '
+                      'with one process', logger='current', level=logging.WARNING)
     if args.out:
         keep_predictions(cfg, args.out)
-    cfg.load_from = None if args.checkpoint == 'none' else find_checkpoint(args.checkpoint)
+    cfg.load_from = None if args.checkpoint == 'none' else cli.find_checkpoint(args.checkpoint)
     if args.deploy:  # the hook would copy the model unfused; what a checkpoint holds are the averaged weights anyway
         cfg.custom_hooks = [hook for hook in cfg.get('custom_hooks', []) if hook.type != 'EMAHook']
     runner = cli.build_runner(cfg)
@@ -83,17 +83,17 @@ def main():
         check_fits(runner.model, cfg.load_from)
     if args.deploy:
         deploy(runner)
-    metrics = {name: float(value) for name, value in runner.test().items()}
+    metrics = {name: plain(value) for name, value in runner.test().items()}
     if not is_main_process():
         return
     if args.out:
         file = Path(args.out) / 'metrics.json'
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(metrics, indent=1))
-    print('  '.join(f'{name} {value:.4g}' for name, value in metrics.items()))
+        file.write_text(json.dumps(metrics, indent=1, default=plain))
+    print('  '.join(f'{name} {value:.4g}' for name, value in metrics.items() if isinstance(value, (int, float))))
     if args.show_dir:
         pictures = sorted(Path(args.show_dir).glob('*.png'))
-        print(f'{len(pictures)} pictures, for instance {pictures[0]}')
+        print(f'{len(pictures)} pictures' + (f', for instance {pictures[0]}' if pictures else f' in {args.show_dir}'))
 
 
 if __name__ == '__main__':

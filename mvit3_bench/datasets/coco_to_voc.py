@@ -1,5 +1,6 @@
 """COCO's images as further training images of VOC2012, as the published runs use them."""
 import os
+import shutil
 from pathlib import Path
 
 import cv2
@@ -94,9 +95,15 @@ def voc_mask(content: COCO, image_id: int, labels: dict[int, int]) -> np.ndarray
 
 
 def _link(source: Path, folder: Path) -> None:
-    """Link a file into a folder, so that both can move together."""
+    """Link a file into a folder, so that both can move together; copy it where links are not possible."""
     target = folder / source.name
     if not source.is_file():
         raise FileNotFoundError(f'{source} is missing')
-    if not os.path.lexists(target):
+    if os.path.lexists(target):
+        return
+    try:
         target.symlink_to(os.path.relpath(source.resolve(), folder.resolve()))
+    except OSError:  # Windows without the right to link, or a file system that has none
+        draft = target.with_name(f'{target.name}.draft')  # what is interrupted must not pass for a copy
+        shutil.copyfile(source, draft)
+        draft.replace(target)

@@ -13,16 +13,18 @@ def check_coco(name: str, dataset: ConfigDict, classes: tuple[str, ...], num_cla
     """Check a data set in COCO's format, much of which mmdet would pass over in silence; log what of it takes no part.
 
     Args:
-        name: The loader, for messages.
-        dataset: Its data set in the config; ``ann_file`` and the image folder exist.
+        name: Key of the data set in the config, for messages.
+        dataset: The data set; ``ann_file`` and the image folder exist.
         classes: The classes of the config.
         num_classes: Number of classes of the head, None if it is not known.
 
     Raises:
         FileNotFoundError: An image named in the json is missing.
         UsageError: The json is not in COCO's format, its categories are not the classes of the config or not in this order,
-            the head is for another number of classes, or there is no box at all.
+            the head is for another number of classes, the config names no image folder, or there is no box at all.
     """
+    if 'img' not in (dataset.get('data_prefix') or {}):
+        raise UsageError(f'{name}: {dataset.type} needs the folder of its images: set {name}.data_prefix.img')
     root = Path(dataset.get('data_root') or '.')
     file, folder = root / dataset.ann_file, root / dataset.data_prefix.img
     try:

@@ -5,12 +5,13 @@ from mmengine.config import Config, ConfigDict
 from mmengine.registry import DATASETS
 
 from .check_coco import check_coco
+from .cli import UsageError
 from .mini import data_sets
 
 
 def check_data(cfg: Config, loaders: tuple[str, ...]) -> None:
     """Check that the folders and files of the data sets exist, and the files that a list names; that those in COCO's
-    format fit the config; and that no class folder of an ImageNet is missing.
+    format fit the config; that no class folder of an ImageNet is missing; and that a classifier's numbers of classes agree.
 
     Args:
         cfg: The config of the run.
@@ -18,31 +19,44 @@ def check_data(cfg: Config, loaders: tuple[str, ...]) -> None:
 
     Raises:
         FileNotFoundError: Something is missing; the message names it, the layout expected and the remedies.
-        UsageError: A json is not in COCO's format, or its categories are not the classes of the config.
+        UsageError: A json is not in COCO's format, or its categories are not the classes of the config; or two numbers of
+            classes in the model differ.
     """
+    _check_num_classes(cfg)
     for loader in loaders:
-        for key, dataset in data_sets(cfg[loader]).items():
+        for key, dataset in data_sets(cfg.get(loader)).items():
             _check_data_set(cfg, loader, key, dataset)
+
+
+def _check_num_classes(cfg: Config) -> None:
+    """Mixup and cutmix turn labels into vectors of the preprocessor's length, which the loss compares with the head's."""
+    vectors, scores = ((cfg.model.get(part) or {}).get('num_classes') for part in ('data_preprocessor', 'head'))
+    if None not in (vectors, scores) and vectors != scores:
+        raise UsageError(f'model.data_preprocessor.num_classes={vectors}, but model.head.num_classes={scores}: set both to '
+                         'the number of classes of the data')
 
 
 def _check_data_set(cfg: Config, loader: str, key: str, dataset: ConfigDict) -> None:
     root = Path(dataset.get('data_root') or '.')
-    parts = [*dataset.get('data_prefix', {}).values(), *filter(None, map(dataset.get, ('ann_file', 'split')))]
+    prefix = dataset.get('data_prefix') or {}  # mmpretrain also takes a single folder
+    folders = [prefix] if isinstance(prefix, str) else prefix.values()
+    parts = [*filter(None, [*folders, dataset.get('ann_file'), dataset.get('split')])]
     missing = [part for part in parts if not (root / part).exists()]
     if missing:
         evaluator = loader.replace('dataloader', 'evaluator')
-        keys = [f'{loader}.{key}.data_root=...'] + [f'{evaluator}.ann_file=...'] * ('ann_file' in cfg.get(evaluator, {}))
+        keys = [f'{loader}.{key}.data_root=...'] + [f'{evaluator}.ann_file=...'] * ('ann_file' in (cfg.get(evaluator) or {}))
         raise FileNotFoundError(
             f'{loader}: {dataset.type} not found in {root}\n'
             f'  missing: {", ".join(missing)}\n'
             f'  expected layout of {root}: {", ".join(parts)}\n'
             f'  put or link the data there, name another folder with --cfg-options {" ".join(keys)}, '
             'or try it without data: --mini')
-    if dataset.get('ann_file', '').endswith('.json'):
+    if (dataset.get('ann_file') or '').endswith('.json'):
         with DATASETS.switch_scope_and_registry(cfg.get('default_scope')) as registry:
-            known = registry.get(dataset.type).METAINFO
-        check_coco(loader, dataset, (known | dataset.get('metainfo', {}))['classes'],
-                   cfg.model.get('bbox_head', {}).get('num_classes'))
+            kind = registry.get(dataset.type)
+        if hasattr(kind, 'COCOAPI'):  # mmdet's, and what is derived from it; mmpretrain has a json format of its own
+            check_coco(f'{loader}.{key}', dataset, (kind.METAINFO | (dataset.get('metainfo') or {}))['classes'],
+                       cfg.model.get('bbox_head', {}).get('num_classes'))
     if dataset.type == 'PascalVOCDataset':
         _check_list(root, dataset)
     if 'split' in dataset and not (root / 'meta' / f'{dataset.split}.txt').exists():

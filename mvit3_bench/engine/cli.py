@@ -90,6 +90,21 @@ def _distribute_on_cpu(cfg: Config) -> None:
         print_log("no GPU: batch norms are not synchronised, since torch's SyncBatchNorm needs one", logger='current')
 
 
+def find_checkpoint(path: str) -> str:
+    """The file that a command line means: itself, or the best checkpoint of a work dir (its latest, if none is best).
+
+    Raises:
+        UsageError: The folder has no checkpoint.
+    """
+    if not Path(path).is_dir():
+        return path
+    candidates = sorted(Path(path).glob('best_*.pth'), key=lambda file: file.stat().st_mtime)
+    candidates = candidates or sorted(Path(path).glob('*.pth'), key=lambda file: file.stat().st_mtime)
+    if not candidates:
+        raise UsageError(f'no checkpoint (*.pth) in {path}')
+    return str(candidates[-1])
+
+
 def build_runner(cfg: Config) -> Runner:
     """Build the runner.
 

@@ -18,6 +18,8 @@ class CheckLabelsHook(Hook):
     def _before_iter(self, runner, batch_idx: int, data_batch: dict, mode: str) -> None:
         num_classes = len(getattr(runner, f'{mode}_dataloader').dataset.metainfo['classes'])
         for sample in data_batch['data_samples']:
+            if 'gt_sem_seg' not in sample:  # a test set without masks
+                continue
             labels = sample.gt_sem_seg.data
             foreign = labels[(labels >= num_classes) & (labels != 255)].unique().tolist()
             if foreign:

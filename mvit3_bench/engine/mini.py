@@ -33,11 +33,14 @@ MINIS = dict(
     PascalVOCDataset=Mini('voc2012', shrink=96 / 512, train_images=60, batch_size=8, epochs=20))
 
 
-def data_sets(loader: ConfigDict) -> dict[str, ConfigDict]:
-    """The data sets of a loader, those joined by a ConcatDataset each by itself, by their keys below the loader."""
-    if 'datasets' not in loader.dataset:
-        return {'dataset': loader.dataset}
-    return {f'dataset.datasets.{number}': part for number, part in enumerate(loader.dataset.datasets)}
+def data_sets(loader: ConfigDict | None) -> dict[str, ConfigDict]:
+    """The data sets of a loader, whatever wraps or joins them, by their keys below the loader; of no loader, none."""
+    if loader is None:
+        return {}
+    inner = {'dataset': loader.dataset} if isinstance(loader.get('dataset'), dict) else {
+        f'datasets.{number}': part for number, part in enumerate(loader.get('datasets', []))}
+    return {'.'.join(filter(None, [key, below])): dataset
+            for key, part in inner.items() for below, dataset in (data_sets(part) or {'': part}).items()}
 
 
 def _shrink_pixels(node, factor: float) -> None:
@@ -100,23 +103,28 @@ def to_mini(cfg: Config, root: str | Path = 'data/mini') -> Config:
         root: Where miniature data sets live, in the layout of ``data/``.
 
     Raises:
-        ValueError: There is no miniature form of the config's data set.
+        ValueError: There is no miniature form of the config's data set, or of its schedule.
     """
-    first = next(iter(data_sets(cfg.train_dataloader).values()))
+    first = next(iter(data_sets(cfg.get('train_dataloader')).values()), None)
+    if first is None:
+        raise ValueError('--mini: the config has no train_dataloader, whose data set says which miniature to take')
     if first.type not in MINIS:
         raise ValueError(f'--mini knows no miniature of {first.type}; there is one of {", ".join(MINIS)}')
     if 'metainfo' in first:
         raise ValueError(f'--mini: the config has classes of its own, the miniature {first.type} those of the original')
+    if 'max_epochs' not in (cfg.get('train_cfg') or {}):
+        raise ValueError('--mini needs an epoch-based schedule, but train_cfg has no max_epochs; take a config with '
+                         "train_cfg=dict(type='EpochBasedTrainLoop', max_epochs=...)")
     mini = MINIS[first.type]
     folder = MAKERS[mini.maker](Path(root) / FOLDERS[mini.maker], train=mini.train_images)
     print_log(f'miniature data set: {folder}', logger='current')
     for name in EVALUATORS:
-        _move_paths(cfg[name], cfg[name.replace('evaluator', 'dataloader')].dataset.data_root, str(folder))
-    for name in LOADERS:
-        loader = cfg[name]
+        for dataset in data_sets(cfg.get(name.replace('evaluator', 'dataloader'))).values():
+            _move_paths(cfg[name], dataset.data_root, str(folder))
+    for loader in filter(None, map(cfg.get, LOADERS)):
         for dataset in data_sets(loader).values():
             dataset.data_root = str(folder)
-            _shrink_pixels(dataset.pipeline, mini.shrink)
+        _shrink_pixels(loader.dataset, mini.shrink)
         _shrink_pixels(loader.get('batch_sampler'), mini.shrink)
         loader.num_workers = 0  # the images are small: a worker costs more than it saves
         loader.persistent_workers = False

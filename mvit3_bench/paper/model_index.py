@@ -4,6 +4,7 @@
 """
 import ast
 import re
+import sys
 from pathlib import Path
 
 import torch
@@ -68,7 +69,7 @@ def _table(root: Path, sizes: dict[str, tuple[int, int]]) -> str:
                   '| config | what | published | parameters | multiply-adds |', '|---|---|---|---|---|']
         for path, (parameters, multiply_adds) in sizes.items():
             if path.startswith(f'{folder}/'):
-                what = ast.get_docstring(ast.parse((root / 'configs' / path).read_text())).splitlines()[0]
+                what = ast.get_docstring(ast.parse((root / 'configs' / path).read_text(encoding='utf-8'))).splitlines()[0]
                 what = re.sub(': (the|one of|no)\\b.* rows? .*', '', what)  # the column beside it says so
                 figure = f'{_METRICS[rows[path].metric][1]} {rows[path].value}' if path in rows else '-'
                 lines.append(f'| [`{path}`](../configs/{path}) | {what.rstrip(".")} | {figure} | {parameters / 1e6:.3f} M | '
@@ -97,6 +98,8 @@ def render(root: Path) -> dict[str, str]:
 
 def main() -> None:
     root = Path(__file__).parents[2]
+    if not ((root / 'configs').is_dir() and (root / 'setup.cfg').is_file()):
+        sys.exit(f'{root} is not the repository of mvit3_bench: run this from a clone, installed with pip install -e')
     for path, content in render(root).items():
         (root / path).write_text(content, encoding='utf-8')
         print(path)

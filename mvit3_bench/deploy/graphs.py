@@ -1,0 +1,227 @@
+"""What is exported for each task: pixels in, answers out, as one module without Python around it.
+
+A graph takes ``images``, (B, 3, H, W), float32, RGB, 0 .. 255, and does the normalisation and the order of colours itself:
+what the weights were trained on is nothing an application should have to know. The size is fixed, the batch is not.
+"""
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .suppress import suppress
+
+
+class Graph(nn.Module):
+    """A model as it is exported; of this class itself for a backbone, which takes and gives what it always does.
+
+    Args:
+        model: A backbone, or a classifier, detector or segmentor of OpenMMLab's, in evaluation mode.
+        size: Height and width of the images.
+        raw: End before the post-processing.
+
+    Raises:
+        ValueError: Images of this size, or the model, cannot be exported.
+    """
+    task = 'backbone'
+    image = 'as the backbone sees it: normalised, its own order of channels'
+    raw_names: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+
+    def __init__(self, model: nn.Module, size: tuple[int, int], raw: bool = False):
+        super().__init__()
+        if len(size) != 2 or min(size) < 1:
+            raise ValueError(f'images of size {tuple(size)} are not possible; allowed: a height and a width of 1 or more')
+        self.model, self.size, self.raw = model, tuple(size), raw
+        self.channels = next(module.in_channels for module in model.modules() if isinstance(module, nn.Conv2d))
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        outputs = self.network(images)
+        return outputs if self.raw else self.finish(*outputs)
+
+    def network(self, images: Tensor) -> tuple[Tensor, ...]:
+        """All before the post-processing."""
+        return tuple(self.model(images))
+
+    def finish(self, *outputs: Tensor) -> tuple[Tensor, ...]:
+        """The post-processing."""
+        return outputs
+
+    def output_names(self) -> tuple[str, ...]:
+        return self.raw_names if self.raw else self.names
+
+    @torch.no_grad()
+    def deviation(self, images: Tensor, found: list[Tensor]) -> float:
+        """How far outputs of the exported file are from those of this graph, in units of the standard deviation of these."""
+        outputs = self.network(images)
+        return _deviation(found, outputs) if self.raw else self._deviation_of_answers(outputs, found)
+
+    def _deviation_of_answers(self, outputs: tuple[Tensor, ...], found: list[Tensor]) -> float:
+        return _deviation(found, self.finish(*outputs))
+
+
+def _deviation(found: list[Tensor], expected: tuple[Tensor, ...]) -> float:
+    pairs = zip(found, expected, strict=True)
+    return torch.stack([(one - other).abs().max() / other.std() for one, other in pairs]).max().item()  # NaN stays NaN
+
+
+class _TaskGraph(Graph):
+    """A model with its data preprocessor, whose loader gives BGR as all of OpenMMLab's do."""
+    image = 'RGB, 0 .. 255'
+
+    def __init__(self, model: nn.Module, size: tuple[int, int], raw: bool = False):
+        super().__init__(model, size, raw)
+        preprocessor = model.data_preprocessor
+        flags = (getattr(preprocessor, name, False) for name in ('to_rgb', 'channel_conversion', '_channel_conversion'))
+        self.flip = self.channels == 3 and not any(flags)
+        self.mean, self.std = (getattr(preprocessor, name, None) for name in ('mean', 'std'))
+        self.shift = self.mean is not None and bool(self.mean.any())
+
+    def normalise(self, images: Tensor) -> Tensor:
+        images = images.flip(1) if self.flip else images
+        if self.shift:
+            images = images - self.mean
+        return images if self.std is None else images / self.std
+
+
+class ClassifierGraph(_TaskGraph):
+    """Images -> ``scores`` (B, classes), which sum to 1; raw: ``logits``."""
+    task, raw_names, names = 'classification', ('logits',), ('scores',)
+
+    def network(self, images: Tensor) -> tuple[Tensor]:
+        return self.model.head(self.model.extract_feat(self.normalise(images))),
+
+    def finish(self, logits: Tensor) -> tuple[Tensor]:
+        return logits.softmax(dim=1),
+
+
+class SegmentorGraph(_TaskGraph):
+    """Images -> ``labels`` (B, H, W), int64; raw: the ``logits`` of the head, (B, classes, h, w), at its own stride.
+
+    A model tested in windows (``mode='slide'``) is exported as one window.
+    """
+    task, raw_names, names = 'segmentation', ('logits',), ('labels',)
+
+    def network(self, images: Tensor) -> tuple[Tensor]:
+        return self.model.decode_head(self.model.extract_feat(self.normalise(images))),
+
+    def finish(self, logits: Tensor) -> tuple[Tensor]:
+        logits = self._resize(logits)
+        if logits.shape[1] == 1:  # a binary head
+            return (logits.sigmoid() > self.model.decode_head.threshold).squeeze(1).long(),
+        return logits.argmax(dim=1),
+
+    def _resize(self, logits: Tensor) -> Tensor:
+        return F.interpolate(logits, self.size, mode='bilinear', align_corners=self.model.align_corners)
+
+    def _deviation_of_answers(self, outputs: tuple[Tensor], found: list[Tensor]) -> float:
+        """A label may differ where two classes are equal but for rounding: how far is its logit below the best?"""
+        logits, labels = self._resize(*outputs), found[0]
+        if logits.shape[1] == 1:
+            return (labels != self.finish(*outputs)[0]).float().mean().item()
+        return ((logits.amax(1) - logits.gather(1, labels.unsqueeze(1)).squeeze(1)).max() / logits.std()).item()
+
+
+class DetectorGraph(_TaskGraph):
+    """Images -> ``boxes`` (B, M, 4), ``scores`` (B, M), ``labels`` (B, M), int64, best first; the rest is label -1, score 0.
+
+    M is ``max_per_img``; boxes are x1, y1, x2, y2 in pixels of the images. Raw: ``boxes`` (B, N, 4) of all anchors, decoded,
+    and ``scores`` (B, N, classes).
+    """
+    task, raw_names, names = 'detection', ('boxes', 'scores'), ('boxes', 'scores', 'labels')
+
+    def __init__(self, model: nn.Module, size: tuple[int, int], raw: bool = False):
+        super().__init__(model, size, raw)
+        head = model.bbox_head
+        if type(head).__name__ != 'SSDLiteHead':
+            raise ValueError(f'the detection head {type(head).__name__} cannot be exported; allowed: SSDLiteHead')
+        stride = head.prior_generator.strides[0][0]
+        if any(side % stride for side in size):
+            better = 'x'.join(str(-(-side // stride) * stride) for side in size)
+            raise ValueError(f'images of {size[0]}x{size[1]} are not possible for this detector; allowed: multiples of '
+                             f'{stride}, which its anchors need, for instance {better}')
+        with torch.no_grad():
+            maps, _ = head(model.extract_feat(torch.zeros(1, self.channels, *size)))
+        priors = head.prior_generator.grid_priors([level.shape[-2:] for level in maps], device='cpu')
+        self.register_buffer('priors', torch.cat(priors), persistent=False)
+
+    def network(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        head = self.model.bbox_head
+        outputs = head(self.model.extract_feat(self.normalise(images)))
+        logits, offsets = (
+            torch.cat([level.permute(0, 2, 3, 1).reshape(images.shape[0], -1, width) for level in levels], dim=1)
+            for levels, width in zip(outputs, (head.cls_out_channels, 4), strict=True))
+        priors = self.priors.expand(images.shape[0], -1, -1).reshape(-1, 4)
+        boxes = head.bbox_coder.decode(priors, offsets.reshape(-1, 4), max_shape=self.size).view(offsets.shape)
+        return boxes, logits.softmax(dim=-1)[..., :head.num_classes]
+
+    def finish(self, boxes: Tensor, scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        cfg = self.model.test_cfg
+        batch, anchors, classes = scores.shape
+        candidates = min(cfg.max_per_class, anchors)
+        scores, index = scores.transpose(1, 2).topk(candidates)  # (B, classes, candidates)
+        index = index.view(batch, classes * candidates, 1).expand(-1, -1, 4)
+        boxes = boxes.gather(1, index)  # (B, classes * candidates, 4)
+        kept = suppress(boxes.view(batch * classes, candidates, 4), scores.view(batch * classes, candidates),
+                        float(cfg.nms.iou_threshold), float(cfg.score_thr))
+        scores = scores.view(batch, classes * candidates) * kept.view(batch, classes * candidates)
+        scores, index = scores.topk(min(cfg.max_per_img, classes * candidates))
+        found = scores > 0
+        boxes = boxes.gather(1, index.unsqueeze(-1).expand(-1, -1, 4)) * found.unsqueeze(-1)
+        return boxes, scores, torch.where(found, index // candidates, -1)
+
+    def _deviation_of_answers(self, outputs: tuple[Tensor, Tensor], found: list[Tensor]) -> float:
+        """Each detection against the nearest of its class. One in a hundred may differ: where two boxes overlap by just the
+        threshold, or two scores are equal, rounding decides which is kept.
+        """
+        scale = [each.std() for each in outputs]
+        worst = []
+        for boxes, scores, labels, *expected in zip(*found, *self.finish(*outputs), strict=True):
+            distance = torch.maximum((boxes[:, None] - expected[0]).abs().amax(-1) / scale[0],
+                                     (scores[:, None] - expected[1]).abs() / scale[1])
+            distance = distance.masked_fill(labels[:, None] != expected[2], torch.inf)
+            nearest = torch.maximum(distance.amin(0), distance.amin(1)).sort()[0]
+            worst.append(nearest[-1 - len(nearest) // 100].item())
+        return max(worst)
+
+
+def graph(model: nn.Module, size: tuple[int, int], raw: bool = False) -> Graph:
+    """The graph of a model, whichever its task; arguments and errors as in :class:`Graph`."""
+    for part, kind in (('bbox_head', DetectorGraph), ('decode_head', SegmentorGraph), ('head', ClassifierGraph)):
+        if hasattr(model, part) and hasattr(model, 'data_preprocessor'):
+            return kind(model, size, raw)
+    if hasattr(model, 'data_preprocessor'):
+        raise ValueError(f'{type(model).__name__} cannot be exported; allowed: classifiers, segmentors with a decode_head, '
+                         'detectors with a bbox_head, backbones')
+    return Graph(model, size, raw)
+
+
+class AdaptivePool(nn.Module):
+    """Adaptive average pooling as two matrix products: ONNX has none whose bins are of unequal width.
+
+    Args:
+        output_size: Height and width of the output.
+    """
+
+    def __init__(self, output_size: tuple[int, int]):
+        super().__init__()
+        self.output_size = output_size
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows, cols = (x.new_tensor(_bins(*sizes)) for sizes in zip(x.shape[-2:], self.output_size, strict=True))
+        return rows @ x @ cols.T  # (bins, H) @ (B, C, H, W) @ (W, bins)
+
+
+def _bins(length: int, bins: int) -> list[list[float]]:
+    """A row a bin, with the share that each pixel has in its mean."""
+    edges = [(i * length // bins, -(-(i + 1) * length // bins)) for i in range(bins)]
+    return [[float(start <= pixel < stop) / (stop - start) for pixel in range(length)] for start, stop in edges]
+
+
+def replace_pools(model: nn.Module) -> nn.Module:
+    """Put :class:`AdaptivePool` in the place of adaptive poolings to more than a single pixel, in the model itself."""
+    for module in list(model.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, nn.AdaptiveAvgPool2d):
+                size = child.output_size if isinstance(child.output_size, tuple) else (child.output_size,) * 2
+                if size != (1, 1):
+                    setattr(module, name, AdaptivePool(size))
+    return model

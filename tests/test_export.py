@@ -1,0 +1,210 @@
+"""What is exported computes what the model computes, at every batch, in standard operators of ONNX."""
+import re
+import sys
+
+import conftest
+import cv2
+import numpy as np
+import pytest
+import torch
+from backbones import TYPES, build, every_arch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from test_deploy import deviation, lived_in
+from torch import nn
+
+from mvit3_bench.deploy.export import SUFFIXES, ExportError, export, require
+from mvit3_bench.deploy.graphs import AdaptivePool, graph
+from mvit3_bench.registry import MODELS
+
+FORMS = list(SUFFIXES)
+MODULE = sys.modules[export.__module__]  # its name is that of the function in the package
+slow = pytest.mark.slow(reason='each export takes some ten seconds')
+
+
+def needs(form: str) -> None:
+    try:
+        require(form)
+    except ImportError as error:
+        pytest.skip(str(error))
+
+
+def check_onnx(file) -> None:
+    """One file of standard operators, batch and names as promised, no tensor of more than rank 5."""
+    import onnx
+    model = onnx.load(file)
+    onnx.checker.check_model(model, full_check=True)
+    assert [(each.domain, each.version) for each in model.opset_import] == [('', 18)] and not model.functions
+    assert {node.domain for node in model.graph.node} <= {'', 'ai.onnx'}
+    inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True).graph
+    values = [*inferred.value_info, *inferred.input, *inferred.output, *inferred.initializer]
+    ranks = [len(each.dims) if hasattr(each, 'dims') else len(each.type.tensor_type.shape.dim) for each in values]
+    assert len(ranks) > 50 and max(ranks) <= 5
+    assert {node.op_type for node in model.graph.node}.isdisjoint({'Col2Im', 'Loop', 'If', 'Scan'})
+    assert all(each.type.tensor_type.shape.dim[0].dim_param == 'batch' for each in (*inferred.input, *inferred.output))
+
+
+def check_backbone(tmp_path, family, arch, form, size=(64, 64)):
+    needs(form)
+    done = export(lived_in(build(family, arch, out_indices=(1, -1))), size, form, tmp_path / f'model{SUFFIXES[form]}')
+    assert list(done.deviations) == [1, 3] and max(done.deviations.values()) < 1e-4
+    assert sorted(tmp_path.iterdir()) == sorted(done.files)  # nothing else is left behind
+    if form == 'onnx':
+        check_onnx(done.files[0])
+
+
+@pytest.mark.parametrize('family, arch, form', [
+    *((*kind, 'onnx') for kind in TYPES[2:]), ('v3', 'xxs', 'torch'), ('v2', '0.5', 'torch'), ('v1', 'xxs', 'openvino')])
+def test_some_backbones(tmp_path, family, arch, form):
+    """Each type once; batches of 1 and 3 within 1e-4 standard deviations is what :func:`export` checks itself."""
+    check_backbone(tmp_path, family, arch, form)
+
+
+@slow
+@pytest.mark.parametrize('form', FORMS)
+@every_arch
+def test_backbones(tmp_path, family, arch, form):
+    """Every arch in every form; a height that becomes odd maps, too."""
+    check_backbone(tmp_path, family, arch, form, (72, 96))
+
+
+def whole(path: str, **changes) -> nn.Module:
+    pytest.importorskip(dict(cls='mmpretrain', det='mmdet', seg='mmseg')[path[:3]])
+    cfg = Config.fromfile(conftest.ROOT / 'configs' / path)
+    cfg.merge_from_dict(changes)
+    init_default_scope(cfg.default_scope)
+    model = lived_in(MODELS.build(cfg.model)).eval()
+    for module in model.modules():  # spread the scores, which are all alike in an untrained model
+        if isinstance(module, nn.Linear) or (isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1)):
+            nn.init.kaiming_normal_(module.weight)
+    if path.startswith('det'):
+        for conv in model.bbox_head.cls_convs:
+            conv.weight.data *= 8
+    return model
+
+
+def pixels(*size: int) -> torch.Tensor:
+    """Two images as a loader gives them, BGR, 0 .. 255."""
+    return torch.randint(256, (2, 3, *size), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+
+
+def predict(model: nn.Module, bgr: torch.Tensor):
+    """What the framework itself predicts."""
+    from mmengine.structures import BaseDataElement
+    size = tuple(bgr.shape[-2:])
+    kind = dict(ImageClassifier='mmpretrain', EncoderDecoder='mmseg', SingleStageDetector='mmdet')[type(model).__name__]
+    sample = getattr(__import__(f'{kind}.structures', fromlist=['structures']), {
+        'mmpretrain': 'DataSample', 'mmseg': 'SegDataSample', 'mmdet': 'DetDataSample'}[kind])
+    assert issubclass(sample, BaseDataElement)
+    metainfo = dict(img_shape=size, ori_shape=size, pad_shape=size, scale_factor=(1.0, 1.0))
+    inputs = bgr if kind == 'mmpretrain' else list(bgr)
+    with torch.no_grad():
+        return model.test_step(dict(inputs=inputs, data_samples=[sample(metainfo=metainfo) for _ in bgr]))
+
+
+@pytest.mark.parametrize('path', ['cls/mvit3_xxs_in1k.py', 'cls/mvit3_0.5_in1k.py'])
+def test_classifier(path):
+    """RGB pixels in, the framework's scores out, for weights of either order of colours."""
+    model, bgr = whole(path), pixels(64, 64)
+    with torch.no_grad():
+        scores, = graph(model, (64, 64))(bgr.flip(1).float())
+    assert deviation(scores, torch.stack([each.pred_score for each in predict(model, bgr)])) < 1e-5
+
+
+@pytest.mark.parametrize('path', ['seg/deeplabv3_mvit3_xxs_camvid.py', 'seg/pspnet_mvit3_0.5_voc2012.py'])
+def test_segmentor(path):
+    """The framework's label of every pixel."""
+    model, bgr = whole(path), pixels(64, 96)
+    with torch.no_grad():
+        labels, = graph(model, (64, 96))(bgr.flip(1).float())
+    assert torch.equal(labels, torch.stack([each.pred_sem_seg.data[0] for each in predict(model, bgr)]))
+
+
+@pytest.mark.parametrize('path', ['det/ssdlite_mvit3_xxs_coco.py', 'det/ssdlite_mvit2_0.5_coco.py'])
+def test_detector(path):
+    """The framework's detections, best first, then padding."""
+    model, bgr = whole(path, **{'model.test_cfg.score_thr': 0.3}), pixels(96, 128)
+    with torch.no_grad():
+        answers = graph(model, (96, 128))(bgr.flip(1).float())
+    for boxes, scores, labels, each in zip(*answers, predict(model, bgr), strict=True):
+        expected, count = each.pred_instances, len(each.pred_instances)
+        assert 0 < count <= len(labels) == 200 and (labels[count:] == -1).all() and not scores[count:].any()
+        torch.testing.assert_close(boxes[:count], expected.bboxes)
+        torch.testing.assert_close(scores[:count], expected.scores)
+        assert torch.equal(labels[:count], expected.labels)
+
+
+@pytest.mark.parametrize('form, path, raw', [
+    ('onnx', 'det/ssdlite_mvit3_xxs_coco.py', False),
+    pytest.param('onnx', 'det/ssdlite_mvit3_0.5_coco.py', True, marks=slow),
+    pytest.param('openvino', 'det/ssdlite_mvit3_xxs_coco.py', False, marks=slow),
+    pytest.param('torch', 'det/ssdlite_mvit3_xxs_coco.py', False, marks=slow),
+    pytest.param('onnx', 'seg/pspnet_mvit3_0.5_voc2012.py', False, marks=slow),
+    pytest.param('openvino', 'seg/pspnet_mvit3_0.5_voc2012.py', True, marks=slow)])
+def test_whole_models(tmp_path, form, path, raw):
+    """With weights whose scores differ; with post-processing and without."""
+    needs(form)
+    changes = {'model.test_cfg.score_thr': 0.3} if path.startswith('det') else {}
+    done = export(whole(path, **changes), (96, 128), form, tmp_path / f'model{SUFFIXES[form]}', raw=raw, note='a test')
+    assert max(done.deviations.values()) < 1e-4
+    if form == 'onnx':
+        check_onnx(done.files[0])
+
+
+@pytest.mark.parametrize('form', ['onnx', pytest.param('openvino', marks=slow), pytest.param('torch', marks=slow)])
+def test_documentation(tool, run_dir, form):
+    """The command of docs/deploy.md writes what its example reads."""
+    pytest.importorskip('mmpretrain')
+    needs(form)
+    outcome = tool('export', conftest.ROOT / 'configs/cls/mvit3_xxs_in1k.py', 'none', '--to', form)
+    assert not outcome.code, outcome.output
+    for part in ('MB', 'input images: (batch, 3, 256, 256)', 'output scores: (batch, 1000)', 'at batch 3'):
+        assert part in outcome.output
+    cv2.imwrite('picture.jpg', np.random.default_rng(0).integers(256, size=(300, 400, 3), dtype=np.uint8))
+    page = (conftest.ROOT / 'docs' / 'deploy.md').read_text(encoding='utf-8')
+    first, *others = re.findall(r'^```python\n(.*?)^```', page, re.DOTALL | re.MULTILINE)
+    example, = (each for each in others if f'mvit3_xxs_in1k{SUFFIXES[form]}' in each)
+    names = {}
+    exec(first + example, names)
+    assert names['scores'].shape == (1, 1000) and float(names['scores'].sum()) == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.parametrize('config, flags, message', [
+    ('det/ssdlite_mvit3_xxs_coco.py', ['--shape', 100, 320], 'allowed: multiples of 16, .* for instance 112x320'),
+    ('cls/mvit3_xxs_in1k.py', ['--shape', 0], 'allowed: a height and a width of 1 or more'),
+    ('cls/mvit3_xxs_in1k.py', ['--shape', 1, 2, 3], 'one or two numbers'),
+    ('cls/mvit3_xxs_in1k.py', ['--out', 'model.bin'], 'model.bin: a file of torch ends in .pt2'),
+    ('cls/none.py', [], 'config not found')])
+def test_bad_input(tool, run_dir, config, flags, message):
+    """Refused before anything is exported, in a line."""
+    pytest.importorskip('mmdet' if config.startswith('det') else 'mmpretrain')
+    outcome = tool('export', conftest.ROOT / 'configs' / config, 'none', '--to', 'torch', *flags)
+    assert outcome.code == 1 and re.search(f'error: .*{message}', outcome.output), outcome.output
+    assert not list(run_dir.glob('*.*'))
+
+
+def test_missing_package(tool, run_dir, monkeypatch):
+    """A missing package comes with the line that installs it."""
+    monkeypatch.setattr(MODULE, 'find_spec', lambda name: None)
+    outcome = tool('export', conftest.ROOT / 'configs/cls/mvit3_xxs_in1k.py', 'none', '--to', 'openvino')
+    assert outcome.code == 1 and 'pip install onnx onnxscript openvino' in outcome.output
+
+
+def test_other_outputs_are_not_kept(tmp_path, monkeypatch):
+    """A file that computes something else is not written, and an older one of its name stays."""
+    file = tmp_path / 'model.pt2'
+    file.write_text('older')
+    wrong = lived_in(build('v3', 'xxs', out_indices=(0,)))
+    with torch.no_grad():
+        wrong.stem.conv.weight += 0.1
+    monkeypatch.setattr(MODULE, 'fuse', lambda model: wrong.eval())
+    with pytest.raises(ExportError, match='deviates from the model by .* so it was not kept'):
+        export(lived_in(build('v3', 'xxs', out_indices=(0,))), (32, 32), 'torch', file)
+    assert file.read_text() == 'older' and list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize('size, bins', [((7, 12), (3, 5)), ((8, 8), (2, 2)), ((2, 3), (6, 6))])
+def test_adaptive_pool(size, bins):
+    """Bins of unequal width, and more bins than pixels."""
+    x = torch.rand(2, 3, *size)
+    torch.testing.assert_close(AdaptivePool(bins)(x), nn.AdaptiveAvgPool2d(bins)(x))
