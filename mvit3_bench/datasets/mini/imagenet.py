@@ -83,23 +83,7 @@ def make_mini_imagenet(root: str | Path, *, train: int = 240, val: int = 80, see
     number of its class in each line. The eight classes of `SYNSETS` take turns; their numbers are ImageNet's, so that
     a model of 1000 classes fits. `README.txt` tells how often each occurs, `mini.json` with what the set was made.
 
-    The same seed gives the same bytes with the same numpy and OpenCV, and a larger set begins
-    with the images of a smaller one. Making it is safe against interruption and against other
-    processes that make it at the same time.
-
-    Args:
-        root: the folder to make.
-        train: number of training images, at least 1.
-        val: number of validation images, at least 1.
-        seed: 0 or more.
-
-    Returns:
-        `root` as a path.
-
-    Raises:
-        FileExistsError: `root` is there, but is not the whole set that these arguments make.
-            Nothing is deleted or changed.
-        ValueError: a number is too small.
+    Arguments, result, errors and what the same seed gives are those of `make_mini_ade20k`.
     """
     check_arguments(train, val, seed)
     recipe = dict(format='imagenet', version=_VERSION, seed=seed, train=train, val=val)

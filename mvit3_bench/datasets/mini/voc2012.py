@@ -24,23 +24,7 @@ def make_mini_voc2012(root: str | Path, *, train: int = 60, val: int = 18, seed:
     Masks are uint8 with one channel and VOC's labels, 255 along the outlines. The four classes of `LABELS`
     occur in each list of three images or more. `README.txt` tells how often, `mini.json` with what the set was made.
 
-    The same seed gives the same bytes with the same numpy and OpenCV, and a larger set begins
-    with the images of a smaller one. Making it is safe against interruption and against other
-    processes that make it at the same time.
-
-    Args:
-        root: the folder to make.
-        train: number of training images, those of `train.txt` and of `aug.txt` together, at least 1.
-        val: number of validation images, at least 1.
-        seed: 0 or more.
-
-    Returns:
-        `root` as a path.
-
-    Raises:
-        FileExistsError: `root` is there, but is not the whole set that these arguments make.
-            Nothing is deleted or changed.
-        ValueError: a number is too small.
+    Arguments, result, errors and what the same seed gives are those of `make_mini_ade20k`.
     """
     check_arguments(train, val, seed)
     recipe = dict(format='voc2012', version=_VERSION, seed=seed, train=train, val=val)
