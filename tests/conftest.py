@@ -1,15 +1,23 @@
 """Fixtures: a folder to run in, with the miniature data already drawn, and the tools as functions."""
+import json
 import os
 import runpy
 import subprocess
 import sys
-from collections import namedtuple
+from collections import Counter, namedtuple
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
+CONFIGS = sorted(path for path in (ROOT / 'configs').rglob('*.py') if '_base_' not in path.parts)
 Outcome = namedtuple('Outcome', 'code output')
+
+
+def pytest_report_header():
+    """How many configs the tests go through."""
+    folders = Counter(path.parent.name for path in CONFIGS)
+    return f'configs: {len(CONFIGS)} files in configs/ ({", ".join(f"{name} {count}" for name, count in folders.items())})'
 
 
 @pytest.fixture(scope='session')
@@ -57,6 +65,18 @@ def tool(monkeypatch, capfd):
                 print(error.code, file=sys.stderr)
         captured = capfd.readouterr()
         return Outcome(code, captured.out + captured.err)
+    return call
+
+
+@pytest.fixture
+def metrics_of(run_dir, tool):
+    """Train a config to the end of its miniature form, and test the best checkpoint: config -> metrics."""
+    def call(config: Path) -> dict:
+        outcome = tool('train', config, '--mini', '--work-dir', 'run', '--cfg-options', 'randomness.seed=0')
+        assert outcome.code == 0, outcome.output
+        outcome = tool('test', config, 'run', '--mini', '--out', 'out')
+        assert outcome.code == 0, outcome.output
+        return json.loads((run_dir / 'out' / 'metrics.json').read_text())
     return call
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.optim import build_optim_wrapper
-from mmengine.registry import PARAM_SCHEDULERS
+from mmengine.registry import DATASETS, PARAM_SCHEDULERS
 from mmengine.runner import Runner
 
 from mvit3_bench.complexity import input_size
@@ -20,7 +20,7 @@ from mvit3_bench.registry import MODELS
 for framework in ('mmseg', 'mmpretrain', 'mmdet'):
     pytest.importorskip(framework, reason=f'{framework} is not installed')
 
-CONFIGS = sorted(path for path in (conftest.ROOT / 'configs').rglob('*.py') if '_base_' not in path.parts)
+CONFIGS = conftest.CONFIGS
 
 
 def arch_of(cfg: Config) -> Arch:
@@ -104,11 +104,66 @@ def test_size_of_the_ablation(step, parameters):
     assert f'{parameters:,} parameters' in path.read_text(encoding='utf-8')
 
 
-def test_no_miniature_of_own_classes():
-    """A config with classes of its own is told that there is no miniature, instead of a run on other classes."""
+def test_every_config_is_tried():
+    """The tests of the tools train and test each config once."""
+    import test_tools_classification
+    import test_tools_detection
+    import test_tools_segmentation
+    tried = [*test_tools_classification.TRIED, *test_tools_detection.TRIED, *test_tools_segmentation.TRIED]
+    assert sorted(tried) == CONFIGS
+
+
+def built(dataset: ConfigDict, scope: str):
+    """A data set without its transforms."""
+    return DATASETS.build(dataset | dict(pipeline=[], _scope_=scope))
+
+
+@pytest.mark.parametrize('name, kind, lengths', [
+    ('cls/mvit3_xxs_imagenette128', 'ImageNet', dict(RandomResizedCrop=64)),
+    ('det/ssdlite_mvit3_xxs_bccd', 'CocoDataset', dict(Resize=(192, 192))),
+    ('seg/deeplabv3_mvit3_xxs_camvid', 'ADE20KDataset', dict(RandomResize=(176, 136), RandomCrop=(96, 128)))])
+def test_mini_of_own_classes(run_dir, name, kind, lengths):
+    """A config with classes of its own reads the miniature of its task and predicts its classes; transforms stay."""
+    from mvit3_bench.engine.mini import data_sets, to_mini
+    path = conftest.ROOT / 'configs' / f'{name}.py'
+    full, mini = Config.fromfile(path), to_mini(Config.fromfile(path))
+    head = next(mini.model[part] for part in ('head', 'bbox_head', 'decode_head') if part in mini.model)
+    for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        dataset, = data_sets(mini[loader]).values()
+        original, = data_sets(full[loader]).values()
+        assert dataset.type == kind
+        assert [step.type for step in dataset.pipeline] == [step.type for step in original.pipeline]
+        found = built(dataset, mini.default_scope)
+        assert len(found) and len(found.metainfo['classes']) == head.num_classes
+    steps = {step.type: step for step in mini.train_dataloader.dataset.pipeline}
+    assert {step: steps[step].get('scale', steps[step].get('crop_size')) for step in lengths} == lengths
+    assert mini.optim_wrapper == full.optim_wrapper and mini.model.backbone == full.model.backbone
+    if kind == 'CocoDataset':
+        assert Path(mini.val_evaluator.ann_file).is_file() and Path(mini.test_evaluator.ann_file).is_file()
+
+
+def test_mini_of_own_classes_with_mixup(run_dir):
+    """The length of mixed labels follows, classes that only the folders tell serve too, and the scope of a type stays."""
     from mvit3_bench.engine.mini import to_mini
-    with pytest.raises(ValueError, match='classes of its own'):
-        to_mini(Config.fromfile(conftest.ROOT / 'configs' / 'det' / 'ssdlite_mvit3_xxs_bccd.py'))
+    cfg = Config.fromfile(conftest.ROOT / 'configs' / 'cls' / 'mvit3_0.5_in1k.py')
+    cfg.model.data_preprocessor.num_classes = cfg.model.head.num_classes = 3
+    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+        loader.dataset = dict(type='mmpretrain.CustomDataset', data_root='data/flowers', data_prefix='train',
+                              pipeline=loader.dataset.pipeline)
+    to_mini(cfg)
+    assert cfg.model.data_preprocessor.num_classes == cfg.model.head.num_classes == 1000
+    assert cfg.train_dataloader.dataset.type == 'mmpretrain.ImageNet'
+
+
+def test_classes_of_the_miniatures(run_dir):
+    """The numbers of classes are those of the stock configs' data sets."""
+    from mvit3_bench.engine.mini import MINIS, data_sets, to_mini
+    for name, config in dict(ADE20KDataset='seg/deeplabv3_mvit3_0.5_ade20k', CocoDataset='det/ssdlite_mvit3_xxs_coco',
+                             ImageNet='cls/mvit3_0.5_in1k', PascalVOCDataset='seg/deeplabv3_mvit3_0.5_voc2012').items():
+        cfg = to_mini(Config.fromfile(conftest.ROOT / 'configs' / f'{config}.py'))
+        for dataset in data_sets(cfg.train_dataloader).values():
+            assert dataset.type == name
+            assert len(built(dataset, cfg.default_scope).metainfo['classes']) == MINIS[name].num_classes
 
 
 def test_no_miniature_of_iterations(run_dir):

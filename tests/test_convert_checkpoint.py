@@ -7,8 +7,8 @@ from mmengine.config import Config
 from test_parity_backbone import parse
 
 from mvit3_bench.checkpoints import from_published
-from mvit3_bench.checkpoints.io import CheckpointError, check_fits, read_file, write_checkpoint
-from mvit3_bench.checkpoints.recognise import _MODELS, _backbone, _differences, recognise, unwrap
+from mvit3_bench.checkpoints.io import CheckpointError, check_fits, differences, read_file, write_checkpoint
+from mvit3_bench.checkpoints.recognise import _MODELS, _backbone, recognise, unwrap
 from mvit3_bench.registry import MODELS
 
 for framework in ('mmseg', 'mmpretrain', 'mmdet'):
@@ -76,7 +76,7 @@ def test_wrappers(entry, module):
 def test_every_model_has_shapes_of_its_own():
     """No two models of the papers can be mistaken for each other."""
     for index, model in enumerate(_MODELS):
-        assert not any(not _differences(_backbone(model), _backbone(other)) for other in _MODELS[:index])
+        assert not any(not differences(_backbone(model), _backbone(other)) for other in _MODELS[:index])
 
 
 @pytest.mark.parametrize('name', [
@@ -162,12 +162,12 @@ REFUSED = {
                 ['1 missing', 'layer_4.0.block.exp_1x1.block.conv.weight', 'mvit3_xxs']),
     'missing in the head': ('cls_v3_xxs', lambda t: without(t, 'classifier.fc.bias'), [], ['1 missing: classifier.fc.bias']),
     'shape': ('cls_v2_0.5', lambda t: t | {'layer_3.1.conv_proj.block.norm.bias': torch.zeros(5)}, [],
-              ['1 misshapen: layer_3.1.conv_proj.block.norm.bias (5,) instead of (128,)', 'mvit2_0.5']),
+              ['1 of another shape: layer_3.1.conv_proj.block.norm.bias (5,) instead of (128,)', 'mvit2_0.5']),
     'shape in the head': ('det_v3_s', lambda t: t | {'ssd_heads.2.proj_layer.block.conv.weight': torch.zeros(5)}, [],
                           ['ssd_heads.2.proj_layer.block.conv.weight', 'configs/det/ssdlite_mvit3_s_coco.py']),
     'shape of a predictor': ('det_v3_s', lambda t: t | {
         'ssd_heads.2.loc_cls_layer.pw_conv.block.conv.weight': torch.zeros(5)}, [],
-        ['1 misshapen: ssd_heads.2.loc_cls_layer.pw_conv.block.conv.weight (5,)']),
+        ['1 of another shape: ssd_heads.2.loc_cls_layer.pw_conv.block.conv.weight (5,)']),
     'two heads': ('cls_v3_xxs', lambda t: t | {'seg_head.x': torch.zeros(1)}, [],
                   ['classification (classifier.fc.weight), segmentation (seg_head.x)']),
     'another task': ('cls_v3_xxs', lambda t: t, ['--task', 'detection'],

@@ -48,6 +48,20 @@ def test_backbones(family, arch):
 
 
 @every_type
+@pytest.mark.parametrize('out_indices', [(0, 1, -1), (1, 2), (-1,)])
+def test_chunks(family, arch, out_indices):
+    """A batch that does not fit into the cache goes through the first layers in parts, the last one smaller."""
+    model = lived_in(build(family, arch, out_indices=out_indices)).eval()
+    fused = fuse(model)
+    batches = []
+    fused.stem[-1].register_forward_hook(lambda module, inputs, output: batches.append(len(output)))
+    with torch.no_grad():
+        assert deviation(fused(image(384, 512, batch=5)), model(image(384, 512, batch=5))) < 1e-4
+        fused(image(32, 32, batch=5))
+    assert len(batches) > 2 and sum(batches[:-1]) == batches[-1] == 5
+
+
+@every_type
 def test_nothing_of_training_is_left(family, arch):
     """No batch norm, dropout or gradient; activations work in place; the copy stays in evaluation mode."""
     fused = fuse(build(family, arch))

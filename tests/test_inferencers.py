@@ -1,7 +1,13 @@
 """The frameworks' own inferencers run our configs and checkpoints, and a classifier's backbone goes on into other models."""
+import importlib.util
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import conftest
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -59,6 +65,41 @@ def test_segmentation(tmp_path, image):
     inferencer = apis.MMSegInferencer(str(config), str(file), dataset_name='ade20k', device='cpu')
     assert inferencer(image, out_dir=str(tmp_path / 'out'))['predictions'].shape == image.shape[:2]
     assert list((tmp_path / 'out' / 'vis').iterdir())
+
+
+def demo_script(framework: str, repository: str) -> Path:
+    """A framework's demo script: of an installation from a checkout, or below MVIT3_CHECKOUTS."""
+    spec = importlib.util.find_spec(framework)
+    if spec is None:
+        pytest.skip(f'{framework} is not installed')
+    for place in (Path(spec.origin).parent / '.mim', Path(os.environ.get('MVIT3_CHECKOUTS', '.')) / repository):
+        if (script := place / 'demo' / 'image_demo.py').is_file():
+            return script
+    pytest.skip(f'the wheel of {framework} has no demo scripts, and MVIT3_CHECKOUTS names no folder with {repository}')
+
+
+@pytest.mark.parametrize('framework, repository, name', [
+    ('mmpretrain', 'mmpretrain', 'cls/mvit3_xxs_in1k'), ('mmdet', 'mmdetection', 'det/ssdlite_mvit3_xxs_coco'),
+    ('mmseg', 'mmsegmentation', 'seg/deeplabv3_mvit3_0.5_ade20k')])
+def test_demo_script(tmp_path, image, framework, repository, name):
+    """The documented command of each framework's demo script draws what a checkpoint predicts."""
+    from mmengine.config import Config
+    from mmengine.registry import DATASETS
+    script, config = demo_script(framework, repository), CONFIGS / f'{name}.py'
+    (tmp_path / repository).mkdir()
+    (tmp_path / repository / 'demo').symlink_to(script.parent.resolve())
+    cv2.imwrite(str(tmp_path / 'image.jpg'), image)
+    with DATASETS.switch_scope_and_registry(framework) as registry:
+        meta = registry.get(Config.fromfile(config).test_dataloader.dataset.type).METAINFO
+    save(config, tmp_path / 'FILE.pth', **meta)
+
+    text = (conftest.ROOT / 'docs' / 'swap.md').read_text(encoding='utf-8')
+    (run, *commands), = (block.splitlines() for block in re.findall(r'```bash\n(RUN=.*?)```', text, re.DOTALL))
+    command, = (line.replace('CONFIG', str(config)) for line in commands if f' {repository}/demo/' in line)
+    env = dict(os.environ, PYTHONPATH=str(conftest.ROOT), PATH=f'{Path(sys.executable).parent}:{os.environ["PATH"]}')
+    result = subprocess.run(['bash', '-c', f'{run}\n{command}'], cwd=tmp_path, env=env, text=True, capture_output=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert [*(tmp_path / 'out').rglob('image.jpg'), *(tmp_path / 'out').rglob('image.png')]
 
 
 @pytest.mark.parametrize('classifier, other', [

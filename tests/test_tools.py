@@ -14,7 +14,6 @@ import torch
 pytest.importorskip('mmseg', reason='mmsegmentation is not installed')
 
 CONFIG = conftest.ROOT / 'configs' / 'seg' / 'deeplabv3_mvit3_0.5_ade20k.py'
-CAMVID = conftest.ROOT / 'configs' / 'seg' / 'deeplabv3_mvit3_xxs_camvid.py'
 # four iterations an epoch, on little images
 SHORT = ['train_dataloader.dataset.indices=8', 'train_dataloader.batch_size=2', 'val_dataloader.dataset.indices=2',
          'test_dataloader.dataset.indices=2', 'train_cfg.val_interval=1', 'randomness.seed=0']
@@ -128,8 +127,11 @@ def test_missing_config(run_dir, tool):
 
 def test_no_miniature(run_dir, tool):
     """--mini on a data set without a miniature says which there are."""
-    outcome = tool('train', CAMVID, '--mini')
-    assert outcome.code == 1 and 'ADE20KDataset' in outcome.output
+    config = run_dir / 'cityscapes.py'
+    config.write_text(f"_base_ = ['{CONFIG}']\ntrain_dataloader = dict(dataset=dict(type='CityscapesDataset'))\n")
+    outcome = tool('train', config, '--mini')
+    assert outcome.code == 1 and 'no miniature of CityscapesDataset' in outcome.output
+    assert 'ADE20KDataset' in outcome.output and 'BaseSegDataset' in outcome.output
 
 
 @pytest.mark.parametrize('count, expected', [('3.5', 'whole numbers'), ('auto', 'batch')])

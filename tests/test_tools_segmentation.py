@@ -13,8 +13,9 @@ CONFIGS = conftest.ROOT / 'configs' / 'seg'
 VOC = CONFIGS / 'deeplabv3_mvit3_xxs_voc2012.py'
 SHORT = ['train_dataloader.batch_size=4', 'val_dataloader.dataset.indices=2', 'test_dataloader.dataset.indices=2',
          'train_cfg.max_epochs=1', 'train_cfg.val_interval=1', 'randomness.seed=0']
+TRIED = [path for path in conftest.CONFIGS if path.parent.name == 'seg']
 # one config of each head and data set in `make test` (DeepLabv3 on ADE20K: test_tools.py); all of them take minutes
-QUICK = (VOC.stem, 'pspnet_mvit3_0.5_voc2012', 'pspnet_mvit3_0.5_ade20k')
+QUICK = (VOC.stem, 'pspnet_mvit3_0.5_voc2012', 'pspnet_mvit3_0.5_ade20k', 'deeplabv3_mvit3_xxs_camvid')
 
 
 def short(config) -> list[str]:
@@ -24,8 +25,7 @@ def short(config) -> list[str]:
 
 
 @pytest.mark.parametrize('config', [
-    pytest.param(path, id=path.stem, marks=() if path.stem in QUICK else pytest.mark.slow)
-    for path in sorted([*CONFIGS.glob('*_ade20k.py'), *CONFIGS.glob('*_voc2012.py')])])
+    pytest.param(path, id=path.stem, marks=() if path.stem in QUICK else pytest.mark.slow) for path in TRIED])
 def test_train_and_test(run_dir, tool, config):
     """A work dir keeps its best checkpoint, and testing it writes metrics and predictions, and draws."""
     outcome = tool('train', config, '--mini', '--work-dir', 'run', '--cfg-options', *short(config))
@@ -69,11 +69,13 @@ def test_missing_data(run_dir, tool):
         assert part in message
 
 
-def test_missing_mask(voc, tool):
+@pytest.mark.parametrize('kind', ['PascalVOCDataset', 'mmseg.PascalVOCDataset'])
+def test_missing_mask(voc, tool, kind):
     """A list that names a missing mask is refused before the start; list and mask are named."""
     mask = sorted((voc / 'SegmentationClassAug').iterdir())[-1]
     mask.unlink()
-    message = refusal(tool('train', VOC, '--mini', '--cfg-options', f'train_dataloader.dataset.datasets.1.data_root={voc}'))
+    message = refusal(tool('train', VOC, '--mini', '--cfg-options', f'train_dataloader.dataset.datasets.1.data_root={voc}',
+                           f'train_dataloader.dataset.datasets.1.type={kind}'))
     assert str(mask) in message and 'aug.txt' in message
 
 

@@ -4,9 +4,10 @@ from pathlib import Path
 
 from mvit3_bench import __version__
 from mvit3_bench.checkpoints import to_published
-from mvit3_bench.checkpoints.io import CheckpointError, grouped, read_file, write_checkpoint
+from mvit3_bench.checkpoints.io import CheckpointError, read_file, write_checkpoint
 from mvit3_bench.checkpoints.recognise import TASKS, Recognised, recognise, to_ours, unwrap
 from mvit3_bench.engine import cli
+from mvit3_bench.text import grouped
 
 
 def parse_args() -> argparse.Namespace:

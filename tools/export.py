@@ -2,15 +2,11 @@
 import argparse
 from pathlib import Path
 
-from mmengine.model import revert_sync_batchnorm
-from mmengine.registry import init_default_scope
 from mmengine.runner import load_checkpoint
 
 from mvit3_bench.checkpoints.io import check_fits
-from mvit3_bench.complexity import input_size
 from mvit3_bench.deploy.export import OPSET, SUFFIXES, ExportError, export, require
 from mvit3_bench.engine import cli
-from mvit3_bench.registry import MODELS
 
 
 def parse_args() -> argparse.Namespace:
@@ -21,8 +17,7 @@ def parse_args() -> argparse.Namespace:
                                            'untrained model')
     parser.add_argument('--to', choices=SUFFIXES, required=True, help='form of the exported model')
     parser.add_argument('--out', metavar='FILE', help='file to write (default: NAME_OF_CONFIG.onnx, .xml or .pt2)')
-    parser.add_argument('--shape', type=int, nargs='+', metavar='N',
-                        help='height and width of the images, or one number for both (default: that of the test pipeline)')
+    cli.add_shape(parser)
     parser.add_argument('--raw', action='store_true',
                         help='end before the post-processing: logits; of a detector the boxes and scores of all anchors')
     cli.add_cfg_options(parser)
@@ -33,14 +28,7 @@ def main():
     args = parse_args()
     with cli.user_errors(ImportError):
         require(args.to)
-    cfg = cli.read_config(args.config)
-    cfg.merge_from_dict(args.cfg_options or {})
-    if args.shape and len(args.shape) > 2:
-        raise cli.UsageError(f'--shape {args.shape} is not possible; allowed: one or two numbers')
-    init_default_scope(cfg.get('default_scope', 'mmengine'))
-    with cli.user_errors(ValueError, KeyError, TypeError):
-        size = (*args.shape, *args.shape)[:2] if args.shape else input_size(cfg)
-        model = revert_sync_batchnorm(MODELS.build(cfg.model))
+    _, model, size = cli.model_and_size(args)
     if args.checkpoint != 'none':
         checkpoint = cli.find_checkpoint(args.checkpoint)
         check_fits(model, checkpoint)

@@ -5,8 +5,6 @@ Writing them: as a whole or not at all.
 import json
 import logging
 import os
-from collections import Counter
-from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,6 +12,8 @@ import torch
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from torch import Tensor, nn
+
+from ..text import grouped
 
 
 class CheckpointError(RuntimeError):
@@ -102,11 +102,16 @@ def _state_dict(checkpoint: dict) -> dict:
     return state_dict if isinstance(state_dict, dict) else {}
 
 
-def grouped(keys: Iterable[str]) -> str:
-    """``a.b.c, a.b.d`` -> ``a.b (2)``: the first two parts of each key, counted."""
-    groups = Counter('.'.join(key.split('.')[:2]) for key in keys)
-    shown = [f'{group} ({count})' for group, count in list(groups.items())[:12]]
-    return ', '.join(shown) + (', ...' if len(groups) > 12 else '')
+def differences(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> dict[str, list[str]]:
+    """What keeps a state dict from loading with ``strict=True``: kind -> keys; empty if nothing does.
+
+    The kinds are ``'missing'``, ``'unexpected'`` and ``'of another shape'``.
+    """
+    kinds = {
+        'missing': [key for key in wanted if key not in found],
+        'unexpected': [key for key in found if key not in wanted],
+        'of another shape': [key for key in wanted if key in found and found[key].shape != wanted[key].shape]}
+    return {kind: keys for kind, keys in kinds.items() if keys}
 
 
 def check_fits(model: nn.Module, path: str | Path, any_head: bool = False) -> None:
@@ -119,16 +124,14 @@ def check_fits(model: nn.Module, path: str | Path, any_head: bool = False) -> No
 
     Raises:
         FileNotFoundError, CheckpointError: As :func:`read_checkpoint`; or the tensors are not those of the model: the
-            message lists missing, unexpected and misshapen ones by group.
+            message lists by group those that are missing, unexpected and of another shape.
     """
     found = _state_dict(read_checkpoint(path))
     wanted = (model.module if is_model_wrapper(model) else model).state_dict()  # DDP prefixes every key
-    problems = {
-        'missing': [key for key in wanted if key not in found],
-        'unexpected': [key for key in found if key not in wanted],
-        'of another shape': [key for key in wanted if key in found and found[key].shape != wanted[key].shape]}
-    lines = [f'  {len(keys)} {name}: {grouped(keys)}' for name, keys in problems.items() if keys]
-    if any_head and not any(key.startswith('backbone.') for key in problems['missing'] + problems['of another shape']):
+    problems = differences(found, wanted)
+    lines = [f'  {len(keys)} {kind}: {grouped(keys)}' for kind, keys in problems.items()]
+    unfilled = problems.get('missing', []) + problems.get('of another shape', [])
+    if any_head and not any(key.startswith('backbone.') for key in unfilled):
         if lines:
             message = f'{path} fits the backbone, but not the whole model; what does not fit is trained anew'
             print_log('\n'.join([message, *lines]), logger='current', level=logging.WARNING)

@@ -9,20 +9,23 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ..text import shown
+
 StateDict = dict[str, Tensor]
 
 _BLOCK = ('layer_#.#.', 'layer#.#.')
 _LAYER = ('layer_#.#.global_rep.#.', 'layer#.#.transformer.#.')
 
 
-def _within(outer: tuple[str, str], inner: list[tuple[str, str]]) -> list[tuple[str, str]]:
+def within(outer: tuple[str, str], inner: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The rules of a part, as rules of the whole in which the part has these two prefixes."""
     return [(outer[0] + published, outer[1] + ours) for published, ours in inner]
 
 
 # (published prefix, our prefix) of the backbone; the first that matches counts
 _BACKBONE = [
     ('conv_1.block.', 'stem.'),
-    *_within(_BLOCK, [
+    *within(_BLOCK, [
         ('block.exp_1x1.block.', 'expand.'),
         ('block.conv_3x3.block.', 'depthwise.'),
         ('block.red_1x1.block.', 'project.'),
@@ -30,10 +33,10 @@ _BACKBONE = [
         ('fusion.block.', 'fusion.'),
     ]),
 ]
-_V1_TYPE = _BACKBONE + _within(_BLOCK, [
+_V1_TYPE = _BACKBONE + within(_BLOCK, [
     ('local_rep.conv_3x3.block.', 'local_conv.'),
     ('local_rep.conv_1x1.block.conv.', 'local_proj.'),
-]) + _within(_LAYER, [
+]) + within(_LAYER, [
     ('pre_norm_mha.0.', 'attn_norm.'),
     ('pre_norm_mha.1.qkv_proj.', 'attn.qkv.'),
     ('pre_norm_mha.1.out_proj.', 'attn.proj.'),
@@ -42,10 +45,10 @@ _V1_TYPE = _BACKBONE + _within(_BLOCK, [
     ('pre_norm_ffn.4.', 'fc2.'),
     ('', ''),  # the final norm is the last entry of the same list on both sides
 ])
-_V2_TYPE = _BACKBONE + _within(_BLOCK, [
+_V2_TYPE = _BACKBONE + within(_BLOCK, [
     ('local_rep.0.block.', 'local_conv.'),
     ('local_rep.1.block.conv.', 'local_proj.'),
-]) + _within(_LAYER, [
+]) + within(_LAYER, [
     ('pre_norm_attn.0.', 'attn_norm.'),
     ('pre_norm_attn.1.qkv_proj.block.conv.', 'attn.qkv.'),
     ('pre_norm_attn.1.out_proj.block.conv.', 'attn.proj.'),
@@ -97,15 +100,15 @@ def _rules(task: str, state_dict: StateDict) -> list[tuple[str, str]]:
     if task == 'backbone':
         return backbone
     if task == 'classification':
-        return _within(('', 'backbone.'), backbone if separable else backbone + _V1_EXPANSION) + [
+        return within(('', 'backbone.'), backbone if separable else backbone + _V1_EXPANSION) + [
             ('classifier.1.' if separable else 'classifier.fc.', 'head.fc.')]
     if task == 'segmentation':
         classifier = 'seg_head.classifier.block.conv.' if separable else 'seg_head.classifier.classifier.block.conv.'
         pyramid = any('.psp_layer.' in key or '.psp_modules.' in key for key in state_dict)
-        return _within(('encoder.', 'backbone.'), backbone) + _AUXILIARY + (_PSPNET if pyramid else _DEEPLABV3) + [
+        return within(('encoder.', 'backbone.'), backbone) + _AUXILIARY + (_PSPNET if pyramid else _DEEPLABV3) + [
             (classifier, 'decode_head.conv_seg.')]
     if task == 'detection':
-        return _within(('encoder.', 'backbone.'), backbone) + _SSDLITE
+        return within(('encoder.', 'backbone.'), backbone) + _SSDLITE
     raise ValueError(f"task={task!r} is not possible; allowed: 'backbone', 'classification', 'detection', 'segmentation'")
 
 
@@ -119,7 +122,18 @@ def _rename(key: str, rules: list[tuple[str, str]]) -> str | None:
     return None
 
 
-def _convert(state_dict: StateDict, rules: list[tuple[str, str]], task: str, drop: Callable[[str], bool]) -> StateDict:
+def convert(state_dict: StateDict, rules: list[tuple[str, str]], task: str, drop: Callable[[str], bool]) -> StateDict:
+    """Rename the tensors of a state dict.
+
+    Args:
+        state_dict: The tensors; they stay as they are.
+        rules: (prefix, what takes its place); the first that matches counts, and ``#`` stands for a number.
+        task: What the model is for, in the message of the error.
+        drop: Tells from a key whether to leave the tensor out.
+
+    Raises:
+        ValueError: No rule matches a key, or two keys would become the same.
+    """
     converted, left_over = {}, []
     for key, value in state_dict.items():
         if drop(key):
@@ -130,9 +144,8 @@ def _convert(state_dict: StateDict, rules: list[tuple[str, str]], task: str, dro
         else:
             converted[renamed] = value
     if left_over:
-        shown = ', '.join(left_over[:5]) + (', ...' if len(left_over) > 5 else '')
         raise ValueError(f'{len(left_over)} of {len(state_dict)} tensors have no place in a MobileViT for '
-                         f'task={task!r}: {shown}')
+                         f'task={task!r}: {shown(left_over)}')
     return converted
 
 
@@ -197,14 +210,14 @@ def from_published(state_dict: StateDict, task: str) -> StateDict:
     """
     rules = _rules(task, state_dict)
     if task != 'backbone':
-        return _split_predictors(_roll_bottleneck(_convert(state_dict, rules, task, lambda key: False), 1))
+        return _split_predictors(_roll_bottleneck(convert(state_dict, rules, task, lambda key: False), 1))
     if any(key.startswith('encoder.') for key in state_dict):
         state_dict = {key.removeprefix('encoder.'): value for key, value in state_dict.items()
                       if key.startswith('encoder.')}
-    return _convert(state_dict, rules, task, lambda key: key.startswith(('conv_1x1_exp.', 'classifier.')))
+    return convert(state_dict, rules, task, lambda key: key.startswith(('conv_1x1_exp.', 'classifier.')))
 
 
 def to_published(state_dict: StateDict, task: str) -> StateDict:
     """The inverse of :func:`from_published`; arguments and errors as there."""
     rules = [(ours, published) for published, ours in _rules(task, state_dict)]
-    return _convert(_join_predictors(_roll_bottleneck(dict(state_dict), -1)), rules, task, lambda key: False)
+    return convert(_join_predictors(_roll_bottleneck(dict(state_dict), -1)), rules, task, lambda key: False)

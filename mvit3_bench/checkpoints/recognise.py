@@ -1,6 +1,6 @@
 """What a checkpoint is, from its keys and shapes alone: whose names, which task, which model, which config."""
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from ..hub import MIM
 from ..models import ARCHS, MobileViTv1, MobileViTv2, MobileViTv3
 from ..registry import MODELS
+from ..text import shown
+from .io import differences
 from .published import StateDict, from_published, to_published
 from .timm import from_timm
 
@@ -84,10 +86,10 @@ def unwrap(checkpoint: dict, depth: int = 2) -> tuple[StateDict, str]:
             return state_dict, f'{entry}.{path}'.rstrip('.')
     if not any(isinstance(value, Tensor) for value in checkpoint.values()):
         raise ValueError(f'no state dict, neither at the top nor under {", ".join(_ENTRIES)}; '
-                         f'found: {_shown(map(str, checkpoint))}')
+                         f'found: {shown(map(str, checkpoint))}')
     if others := [str(key) for key, value in checkpoint.items()
                   if not isinstance(key, str) or not isinstance(value, Tensor)]:
-        raise ValueError(f'{len(others)} entries are no tensors: {_shown(others)}')
+        raise ValueError(f'{len(others)} entries are no tensors: {shown(others)}')
     if all(key.startswith('module.') for key in checkpoint):
         checkpoint = {key.removeprefix('module.'): value for key, value in checkpoint.items()}
     return checkpoint, ''
@@ -107,16 +109,16 @@ def recognise(state_dict: StateDict, task: str = 'auto', arch: str = 'auto') -> 
     names = next((name for name, starts in _NAMES.items() if any(key.startswith(starts) for key in state_dict)), None)
     if names is None:
         raise ValueError("no MobileViT: neither published names (conv_1.), nor timm's (stages.), nor ours (stem.); found: "
-                         + _shown(state_dict))
+                         + shown(state_dict))
     heads = {name: next((key for key in state_dict if key.startswith(starts)), None) for name, starts in _HEADS.items()}
     heads = {name: key for name, key in heads.items() if key}
-    shown = ', '.join(f'{name} ({key})' for name, key in heads.items()) or 'a backbone without a head'
+    found = ', '.join(f'{name} ({key})' for name, key in heads.items()) or 'a backbone without a head'
     if task == 'auto':
         if len(heads) > 1:
-            raise ValueError(f'heads of more than one task: {shown}')
+            raise ValueError(f'heads of more than one task: {found}')
         task = next(iter(heads), 'backbone')
     elif task != 'backbone' and list(heads) != [task]:
-        raise ValueError(f'--task {task}, but its keys are those of {shown}')
+        raise ValueError(f'--task {task}, but its keys are those of {found}')
 
     backbone = to_ours(state_dict, names, 'backbone')
     model = _recognise_model(backbone, names, arch)
@@ -146,19 +148,19 @@ def to_ours(state_dict: StateDict, names: str, task: str) -> StateDict:
 
 def _recognise_model(backbone: StateDict, names: str, arch: str) -> str:
     candidates = _MODELS if arch in (*_MODELS, 'auto') else (*_MODELS, arch)
-    fitting = [model for model in candidates if not _differences(backbone, _backbone(model))]
+    fitting = [model for model in candidates if not differences(backbone, _backbone(model))]
     if arch in fitting or arch == 'auto' and len(fitting) == 1:
         return arch if arch in fitting else fitting[0]
     if fitting:
         raise ValueError(f'--arch {arch}, but its shapes are those of {fitting[0]}')
     closest = arch if arch != 'auto' else min(
-        candidates, key=lambda model: sum(map(len, _differences(backbone, _backbone(model)).values())))
+        candidates, key=lambda model: sum(map(len, differences(backbone, _backbone(model)).values())))
     wanted = _backbone(closest)
     if names == 'published':
         backbone, wanted = (to_published(tensors, 'backbone') for tensors in (backbone, wanted))
     raise ValueError(f"no backbone of the papers; it comes closest to {closest}, but differs (under "
                      f"{'published' if names == 'published' else 'our'} names, of the backbone alone):\n"
-                     + _report(_differences(backbone, wanted), backbone, wanted))
+                     + _report(differences(backbone, wanted), backbone, wanted))
 
 
 @functools.cache
@@ -183,7 +185,7 @@ def _recognise_head(state_dict: StateDict, names: str, task: str, model: str) ->
                          '--task backbone takes the backbone alone')
     found = state_dict if names == 'published' else to_ours(state_dict, names, task)
     num_classes = _num_classes(state_dict)
-    fitting, almost, problems = {}, {}, []  # almost: but for the number of classes
+    fitting, almost, failures = {}, {}, []  # almost: but for the number of classes
     for path, cfg in configs:
         name = f'configs/{folder}/{path.name}'
         for changed in (False, True) if num_classes else (False,):
@@ -192,16 +194,15 @@ def _recognise_head(state_dict: StateDict, names: str, task: str, model: str) ->
             wanted = _build(cfg).state_dict()
             if names == 'published':  # compared under the file's names, which the messages then have
                 wanted = to_published(wanted, task)
-            differences = _differences(found, wanted)
-            if differences:
-                problems.append((sum(map(len, differences.values())), name, _report(differences, found, wanted)))
+            if problems := differences(found, wanted):
+                failures.append((sum(map(len, problems.values())), name, _report(problems, found, wanted)))
             elif changed:
                 almost[f'{name} with num_classes={num_classes}'] = cfg
             else:
                 fitting[name] = cfg
                 break
     if not fitting and not almost:
-        _, name, report = min(problems)
+        _, name, report = min(failures)
         raise ValueError(f'a {task} model on {model}, but it differs from {name}:\n{report}')
     name, cfg = next(iter((fitting or almost).items()))
     head = Path(name).name.partition(model)[0].rstrip('_')
@@ -249,24 +250,10 @@ def _dataset_meta(cfg: Config) -> dict:
         return {**registry.get(dataset.type).METAINFO, **dataset.get('metainfo', {})}
 
 
-def _differences(found: StateDict, wanted: StateDict) -> dict[str, list[str]]:
-    """What keeps a state dict from loading with ``strict=True``: kind -> keys; empty if nothing does."""
-    kinds = dict(
-        missing=[key for key in wanted if key not in found],
-        unexpected=[key for key in found if key not in wanted],
-        misshapen=[key for key in wanted if key in found and found[key].shape != wanted[key].shape])
-    return {kind: keys for kind, keys in kinds.items() if keys}
-
-
-def _report(differences: dict[str, list[str]], found: StateDict, wanted: StateDict) -> str:
+def _report(problems: dict[str, list[str]], found: StateDict, wanted: StateDict) -> str:
     lines = []
-    for kind, keys in differences.items():
-        if kind == 'misshapen':
+    for kind, keys in problems.items():
+        if kind == 'of another shape':
             keys = [f'{key} {tuple(found[key].shape)} instead of {tuple(wanted[key].shape)}' for key in keys]
-        lines.append(f'  {len(keys)} {kind}: {_shown(keys)}')
+        lines.append(f'  {len(keys)} {kind}: {shown(keys)}')
     return '\n'.join(lines)
-
-
-def _shown(keys: Iterable[str]) -> str:
-    keys = list(keys)
-    return ', '.join(keys[:5]) + (', ...' if len(keys) > 5 else '')

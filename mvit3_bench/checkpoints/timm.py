@@ -2,7 +2,7 @@
 
 Written from the names of timm's modules and tested against its forward pass.
 """
-from .published import StateDict, _convert, _within
+from .published import StateDict, convert, within
 
 
 def _units(pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -20,7 +20,7 @@ _BLOCK = _units([
     ('conv_kxk', 'local_conv'),
     ('conv_proj', 'proj'),
     ('conv_fusion', 'fusion'),
-]) + [('conv_1x1.', 'local_proj.')] + _within(('transformer.#.', 'transformer.#.'), [
+]) + [('conv_1x1.', 'local_proj.')] + within(('transformer.#.', 'transformer.#.'), [
     ('norm1.', 'attn_norm.'),
     ('attn.qkv.', 'attn.qkv.'),  # multi-head attention
     ('attn.proj.', 'attn.proj.'),
@@ -52,8 +52,8 @@ def from_timm(state_dict: StateDict, task: str) -> StateDict:
     for stage in range(5):
         # the final norm is an entry of its own there, the last one of the layers' list here
         depth = len({key.split('.')[4] for key in state_dict if key.startswith(f'stages.{stage}.1.transformer.')})
-        backbone += _within((f'stages.{stage}.#.', f'layer{stage + 1}.#.'), [*_BLOCK, ('norm.', f'transformer.{depth}.')])
+        backbone += within((f'stages.{stage}.#.', f'layer{stage + 1}.#.'), [*_BLOCK, ('norm.', f'transformer.{depth}.')])
     if task == 'backbone':
-        return _convert(state_dict, backbone, task, lambda key: key.startswith(('final_conv.', 'head.')))
-    rules = _within(('', 'backbone.'), backbone + _EXPANSION) + [('head.fc.', 'head.fc.')]
-    return _convert(state_dict, rules, task, lambda key: False)
+        return convert(state_dict, backbone, task, lambda key: key.startswith(('final_conv.', 'head.')))
+    rules = within(('', 'backbone.'), backbone + _EXPANSION) + [('head.fc.', 'head.fc.')]
+    return convert(state_dict, rules, task, lambda key: False)

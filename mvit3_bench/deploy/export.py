@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from .. import __version__
 from .fuse import fuse
-from .graphs import Graph, graph, replace_pools
+from .graphs import Graph, graph, replace_layers
 
 OPSET = 18  # the first in which every reduction takes its axes as an input, as today's exporter writes them
 TOLERANCE = 1e-4  # of the standard deviation
@@ -78,7 +78,7 @@ def export(model: nn.Module, size: tuple[int, int], form: str, out: str | Path, 
     model.eval()
     try:
         reference = graph(model, size, raw)
-        deployed = graph(replace_pools(fuse(model)), size, raw)
+        deployed = graph(replace_layers(fuse(model)), size, raw)
         notes = dict(made_by=f'mvit3_bench {__version__}', task=reference.task, images=reference.image, origin=note)
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f'.{out.name}.', dir=out.parent) as folder:
@@ -125,7 +125,7 @@ def _write_torch(deployed: Graph, file: Path, notes: dict) -> None:
     torch.export.save(_capture(deployed), file, extra_files={'mvit3_bench.json': json.dumps(notes)})
 
 
-def _write_onnx(deployed: Graph, file: Path, notes: dict) -> None:
+def write_onnx(deployed: Graph, file: Path, notes: dict) -> None:
     from .suppress import onnx_suppress
     program = torch.onnx.export(
         _capture(deployed), opset_version=OPSET, verbose=False, input_names=['images'],
@@ -150,14 +150,14 @@ def _name_batch(onnx_graph) -> None:
 def _write_openvino(deployed: Graph, file: Path, notes: dict) -> None:
     import openvino
     with tempfile.TemporaryDirectory() as folder:
-        _write_onnx(deployed, Path(folder) / 'model.onnx', notes)
+        write_onnx(deployed, Path(folder) / 'model.onnx', notes)
         model = openvino.convert_model(Path(folder) / 'model.onnx')
         for key, value in notes.items():
             model.set_rt_info(value, ['mvit3_bench', key])
         openvino.save_model(model, file, compress_to_fp16=False)
 
 
-_WRITERS = dict(onnx=_write_onnx, openvino=_write_openvino, torch=_write_torch)
+_WRITERS = dict(onnx=write_onnx, openvino=_write_openvino, torch=_write_torch)
 
 
 def _run_onnx(file: Path):

@@ -6,9 +6,12 @@ from mmcv.cnn import fuse_conv_bn
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from ..models.attention import MultiHeadAttention, SeparableLayer, TransformerLayer
+from ..models.attention import MultiHeadAttention, SeparableLayer, SeparableSelfAttention, TransformerLayer
+from ..models.backbone import MobileViT
 from ..models.layers import ConvNormAct
 from ..raw import raw_outputs
+from .attention import SplitAttention
+from .chunks import chunk_first_layers
 
 _TOLERANCE = 1e-3  # of the standard deviation; rounding stays three orders of magnitude below it
 
@@ -18,6 +21,7 @@ def fuse(model: nn.Module) -> nn.Module:
 
     The copy is in evaluation mode, its parameters need no gradient, and its outputs are those of the model but for
     rounding, which is checked on a random image. It has other parameters than the model, so a checkpoint is loaded before.
+    On a CPU the first layers of a MobileViT take a batch in parts that fit into the cache.
 
     Args:
         model: A backbone, or a classifier, detector or segmentor of OpenMMLab's with any backbone.
@@ -29,7 +33,7 @@ def fuse(model: nn.Module) -> nn.Module:
     fused = copy.deepcopy(model)
     fused.eval()  # a statement of its own: the backbones of mmpretrain return None
     fused = fuse_conv_bn(fused).requires_grad_(False)
-    for module in fused.modules():
+    for module in list(fused.modules()):
         if isinstance(module, ConvNormAct) and isinstance(module.norm, nn.Identity):
             del module.norm
         if isinstance(module, MultiHeadAttention):
@@ -39,7 +43,12 @@ def fuse(model: nn.Module) -> nn.Module:
         for name, child in module.named_children():
             if isinstance(child, nn.Dropout):
                 setattr(module, name, nn.Identity())
+            if isinstance(child, SeparableSelfAttention):
+                setattr(module, name, SplitAttention(child))
     _check(model, fused)
+    for module in list(fused.modules()):
+        if isinstance(module, MobileViT):
+            chunk_first_layers(module)
     return fused
 
 

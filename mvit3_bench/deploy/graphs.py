@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .attention import GraphAttention, SplitAttention
 from .suppress import suppress
 
 
@@ -52,13 +53,13 @@ class Graph(nn.Module):
     def deviation(self, images: Tensor, found: list[Tensor]) -> float:
         """How far outputs of the exported file are from those of this graph, in units of the standard deviation of these."""
         outputs = self.network(images)
-        return _deviation(found, outputs) if self.raw else self._deviation_of_answers(outputs, found)
+        return deviation(found, outputs) if self.raw else self._deviation_of_answers(outputs, found)
 
     def _deviation_of_answers(self, outputs: tuple[Tensor, ...], found: list[Tensor]) -> float:
-        return _deviation(found, self.finish(*outputs))
+        return deviation(found, self.finish(*outputs))
 
 
-def _deviation(found: list[Tensor], expected: tuple[Tensor, ...]) -> float:
+def deviation(found: list[Tensor], expected: tuple[Tensor, ...]) -> float:
     pairs = zip(found, expected, strict=True)
     return torch.stack([(one - other).abs().max() / other.std() for one, other in pairs]).max().item()  # NaN stays NaN
 
@@ -216,11 +217,17 @@ def _bins(length: int, bins: int) -> list[list[float]]:
     return [[float(start <= pixel < stop) / (stop - start) for pixel in range(length)] for start, stop in edges]
 
 
-def replace_pools(model: nn.Module) -> nn.Module:
-    """Put :class:`AdaptivePool` in the place of adaptive poolings to more than a single pixel, in the model itself."""
+def replace_layers(model: nn.Module) -> nn.Module:
+    """Put, in the model itself, layers that graphs can hold, or hold better, in the place of those that compute the same.
+
+    :class:`AdaptivePool` replaces adaptive poolings to more than a single pixel, :class:`.attention.GraphAttention` the
+    separable attention of an inference copy.
+    """
     for module in list(model.modules()):
         for name, child in module.named_children():
-            if isinstance(child, nn.AdaptiveAvgPool2d):
+            if isinstance(child, SplitAttention):
+                setattr(module, name, GraphAttention(child))
+            elif isinstance(child, nn.AdaptiveAvgPool2d):
                 size = child.output_size if isinstance(child.output_size, tuple) else (child.output_size,) * 2
                 if size != (1, 1):
                     setattr(module, name, AdaptivePool(size))

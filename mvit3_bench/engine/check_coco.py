@@ -6,6 +6,7 @@ from pathlib import Path
 from mmengine.config import ConfigDict
 from mmengine.logging import print_log
 
+from ..text import shown
 from .cli import UsageError
 
 
@@ -54,7 +55,7 @@ def check_coco(name: str, dataset: ConfigDict, classes: tuple[str, ...], num_cla
     if missing := [image for image in images.values() if not (folder / image).is_file()]:
         raise FileNotFoundError(
             f'{name}: {len(missing)} of {len(images)} images named in {file} are not in {folder}: '
-            f'{_shown(missing)}\n  put them there, or take them out of the json')
+            f'{shown(missing, total=True)}\n  put them there, or take them out of the json')
 
     annotated, usable, broken, foreign = set(), set(), set(), 0
     for image_id, category, area, crowd, x, y, width, height in boxes:
@@ -73,14 +74,10 @@ def check_coco(name: str, dataset: ConfigDict, classes: tuple[str, ...], num_cla
     if broken:
         print_log(f'{file}: boxes without area, less than a pixel wide or high, outside the image or NaN are left out in '
                   'training, and\n  missed in evaluation; mend or remove those of '
-                  + _shown([images.get(i, f'image {i}') for i in sorted(broken)]),
+                  + shown((images.get(i, f'image {i}') for i in sorted(broken)), total=True),
                   logger='current', level=logging.WARNING)
     if not usable:
         raise UsageError(f'{name}: no image of {file} has a box of the classes of the config')
     if not dataset.get('test_mode') and (empty := len(images.keys() - annotated)):
         print_log(f'{file}: {empty} of {len(images)} images have no boxes and do not take part in the training',
                   logger='current')
-
-
-def _shown(names: list[str]) -> str:
-    return ', '.join(names[:5]) + (f', ... ({len(names)})' if len(names) > 5 else '')

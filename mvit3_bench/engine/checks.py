@@ -4,9 +4,10 @@ from pathlib import Path
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import DATASETS
 
+from ..text import shown
 from .check_coco import check_coco
 from .cli import UsageError
-from .mini import data_sets
+from .mini import data_sets, type_name
 
 
 def check_data(cfg: Config, loaders: tuple[str, ...]) -> None:
@@ -57,7 +58,7 @@ def _check_data_set(cfg: Config, loader: str, key: str, dataset: ConfigDict) -> 
         if hasattr(kind, 'COCOAPI'):  # mmdet's, and what is derived from it; mmpretrain has a json format of its own
             check_coco(f'{loader}.{key}', dataset, (kind.METAINFO | (dataset.get('metainfo') or {}))['classes'],
                        cfg.model.get('bbox_head', {}).get('num_classes'))
-    if dataset.type == 'PascalVOCDataset':
+    if type_name(dataset) == 'PascalVOCDataset':
         _check_list(root, dataset)
     if 'split' in dataset and not (root / 'meta' / f'{dataset.split}.txt').exists():
         _check_class_folders(root, dataset.split, cfg.model.head.num_classes)
@@ -71,9 +72,8 @@ def _check_list(root: Path, dataset: ConfigDict) -> None:
     files = [root / folder / f'{stem}{suffix}' for stem in stems for folder, suffix in kinds]
     missing = [str(file) for file in files if not file.is_file()]
     if missing:
-        raise FileNotFoundError(f'{root / dataset.ann_file} names files that are missing: {", ".join(missing[:5])}'
-                                + (f', ... ({len(missing)} in all)' if len(missing) > 5 else '')
-                                + '\n  add them, or take their names from the list')
+        raise FileNotFoundError(f'{root / dataset.ann_file} names files that are missing: {shown(missing, total=True)}\n'
+                                '  add them, or take their names from the list')
 
 
 def _check_class_folders(root: Path, split: str, num_classes: int) -> None:
@@ -85,6 +85,6 @@ def _check_class_folders(root: Path, split: str, num_classes: int) -> None:
         missing = sorted(set.union(*folders.values()) - found)
         raise FileNotFoundError(
             f'{root / split} has {len(found)} folders of classes, the model has {num_classes} classes\n'
-            + (f'  missing: {", ".join(missing[:5])}{", ..." if len(missing) > 5 else ""}\n' if missing else '')
+            + (f'  missing: {shown(missing)}\n' if missing else '')
             + f'  put the images of each class into a folder of {root / split}, or list them in '
             f'{root / "meta" / split}.txt, a file below {root / split} and the number of its class in each line')

@@ -10,10 +10,15 @@ from pathlib import Path
 import torch
 from mmengine.config import Config, DictAction
 from mmengine.logging import print_log
+from mmengine.model import revert_sync_batchnorm
+from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
+from torch import nn
 
 from ..checkpoints.io import CheckpointError
+from ..complexity import input_size
 from ..datasets.loading import UnreadableSample
+from ..registry import MODELS
 from .mini import to_mini
 
 
@@ -43,6 +48,12 @@ def add_cfg_options(parser: argparse.ArgumentParser) -> None:
     """Add OpenMMLab's flag to override parts of a config."""
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='override parts of the config: a.b=1, a.b="[1,2]", a.b="[(1,2),(3,4)]" (no white space)')
+
+
+def add_shape(parser: argparse.ArgumentParser) -> None:
+    """Add the flag for the size of the images."""
+    parser.add_argument('--shape', type=int, nargs='+', metavar='N',
+                        help='height and width of the images, or one number for both (default: that of the test pipeline)')
 
 
 def read_config(path: str) -> Config:
@@ -88,6 +99,24 @@ def _distribute_on_cpu(cfg: Config) -> None:
     cfg.model_wrapper_cfg = dict(type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False)
     if cfg.pop('sync_bn', None):
         print_log("no GPU: batch norms are not synchronised, since torch's SyncBatchNorm needs one", logger='current')
+
+
+def model_and_size(args: argparse.Namespace) -> tuple[Config, nn.Module, tuple[int, int]]:
+    """The config that a command line names, its untrained model for one process, and height and width of its images.
+
+    Raises:
+        UsageError: The file does not exist or is no config, ``--shape`` or an argument in the config is impossible, or the
+            config has images of any size and there is no ``--shape``.
+    """
+    cfg = read_config(args.config)
+    cfg.merge_from_dict(args.cfg_options or {})
+    if args.shape and (len(args.shape) > 2 or min(args.shape) < 1):
+        raise UsageError(f'--shape {args.shape} is not possible; allowed: a height and a width of 1 or more, '
+                         'as one or two numbers')
+    init_default_scope(cfg.get('default_scope', 'mmengine'))
+    with user_errors(ValueError, KeyError, TypeError):
+        size = (*args.shape, *args.shape)[:2] if args.shape else input_size(cfg)
+        return cfg, revert_sync_batchnorm(MODELS.build(cfg.model)), size
 
 
 def find_checkpoint(path: str) -> str:

@@ -3,6 +3,7 @@ from mmengine.hooks import Hook
 
 from ..datasets.loading import UnreadableSample
 from ..registry import HOOKS
+from ..text import shown
 
 
 @HOOKS.register_module()
@@ -23,5 +24,5 @@ class CheckLabelsHook(Hook):
             labels = sample.gt_sem_seg.data
             foreign = labels[(labels >= num_classes) & (labels != 255)].unique().tolist()
             if foreign:
-                raise UnreadableSample(f'{sample.seg_map_path} has the labels {", ".join(map(str, foreign[:5]))}; possible '
+                raise UnreadableSample(f'{sample.seg_map_path} has the labels {shown(map(str, foreign))}; possible '
                                        f'are 0 to {num_classes - 1}, and 255, which is ignored')

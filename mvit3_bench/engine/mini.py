@@ -1,4 +1,5 @@
 """The miniature form of a config: the same model, head, loss and recipe on a drawn data set, in minutes on a CPU."""
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from mmengine.logging import print_log
 from torch.utils.data import SequentialSampler
 
 from ..datasets.mini import FOLDERS, MAKERS
+from ..hub import MIM
 from ..registry import DATA_SAMPLERS
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -20,17 +22,21 @@ _PIXEL_KEYS = ('scale', 'scales', 'max_size', 'crop_size', 'size', 'sizes', 'bas
 class Mini:
     """How a recipe shrinks for one miniature data set."""
     maker: str  # key of datasets.mini.MAKERS
-    shrink: float  # factor of every length in pixels
+    stock: str  # config of configs/_base_/datasets/ that reads the original
+    num_classes: int
+    side: int  # shorter side of the training images, in pixels
     train_images: int
     batch_size: int
     epochs: int
 
 
 MINIS = dict(
-    ADE20KDataset=Mini('ade20k', shrink=96 / 512, train_images=48, batch_size=8, epochs=20),
-    CocoDataset=Mini('coco', shrink=192 / 320, train_images=120, batch_size=4, epochs=30),
-    ImageNet=Mini('imagenet', shrink=64 / 256, train_images=240, batch_size=16, epochs=30),
-    PascalVOCDataset=Mini('voc2012', shrink=96 / 512, train_images=60, batch_size=8, epochs=20))
+    ADE20KDataset=Mini('ade20k', 'ade20k.py', num_classes=150, side=96, train_images=48, batch_size=8, epochs=20),
+    CocoDataset=Mini('coco', 'coco_ssdlite.py', num_classes=80, side=192, train_images=120, batch_size=4, epochs=30),
+    ImageNet=Mini('imagenet', 'imagenet_v2type.py', num_classes=1000, side=64, train_images=240, batch_size=16, epochs=30),
+    PascalVOCDataset=Mini('voc2012', 'voc2012_v2type.py', num_classes=21, side=96, train_images=60, batch_size=8, epochs=20))
+# types for any classes -> the type of the same task whose miniature stands in
+STAND_INS = dict(BaseSegDataset='ADE20KDataset', CustomDataset='ImageNet')
 
 
 def data_sets(loader: ConfigDict | None) -> dict[str, ConfigDict]:
@@ -43,19 +49,47 @@ def data_sets(loader: ConfigDict | None) -> dict[str, ConfigDict]:
             for key, part in inner.items() for below, dataset in (data_sets(part) or {'': part}).items()}
 
 
+def _path(dataset: ConfigDict) -> str:
+    """The class of a data set: its name, perhaps behind a scope or a module."""
+    kind = dataset.type
+    return kind if isinstance(kind, str) else f'{kind.__module__}.{kind.__name__}'
+
+
+def type_name(dataset: ConfigDict) -> str:
+    """The name of a data set's class, without the scope or the module that may stand before it."""
+    return _path(dataset).rpartition('.')[2]
+
+
+def _settings(node) -> Iterator[tuple]:
+    """Every setting in a part of a config, at any depth: what holds it, its key, its value."""
+    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, (list, tuple)) else ()
+    for key, value in list(items):
+        yield node, key, value
+        yield from _settings(value)
+
+
+def _pixels(value) -> list[float]:
+    """The lengths in a setting; fractions of an image are none, and neither is -1, which means any length."""
+    if isinstance(value, (list, tuple)):
+        return [length for part in value for length in _pixels(part)]
+    return [value] if value is not None and value > 1 else []
+
+
+def _shrink_factor(pipeline: ConfigDict, side: int) -> float:
+    """The factor that makes this the shorter side of the images that a pipeline ends with, 1 if they are no larger."""
+    sizes = list(filter(None, (_pixels(value) for _, key, value in _settings(pipeline) if key in _PIXEL_KEYS)))
+    return min(1, side / min(sizes[-1])) if sizes else 1
+
+
 def _shrink_pixels(node, factor: float) -> None:
-    """Scale, in place, every length in pixels in a pipeline or a preprocessor."""
+    """Scale, in place, every length in pixels in a pipeline or a preprocessor, to multiples of 8, for the strides' sake."""
     def scaled(value):
-        return type(value)(map(scaled, value)) if isinstance(value, (list, tuple)) else round(value * factor)
-    if isinstance(node, (list, tuple)):
-        for item in node:
-            _shrink_pixels(item, factor)
-    elif isinstance(node, dict):
-        for key, value in node.items():
-            if key in _PIXEL_KEYS and value is not None:
-                node[key] = scaled(value)
-            else:
-                _shrink_pixels(value, factor)
+        if isinstance(value, (list, tuple)):
+            return type(value)(map(scaled, value))
+        return max(8, 8 * round(value * factor / 8)) if _pixels(value) else value
+    for holder, key, value in _settings(node):
+        if key in _PIXEL_KEYS:
+            holder[key] = scaled(value)
 
 
 def _batches(loader: ConfigDict, images: int) -> int:
@@ -68,11 +102,40 @@ def _batches(loader: ConfigDict, images: int) -> int:
 
 def _move_paths(node, old: str, new: str) -> None:
     """Let, in place, every path below the folder ``old`` in an evaluator lie below ``new`` instead."""
-    for key, value in node.items() if isinstance(node, dict) else enumerate(node):
-        if isinstance(value, (dict, list)):
-            _move_paths(value, old, new)
-        elif isinstance(value, str) and Path(value).is_relative_to(old):
-            node[key] = str(Path(new) / Path(value).relative_to(old))
+    for holder, key, value in _settings(node):
+        if isinstance(value, str) and Path(value).is_relative_to(old):
+            holder[key] = str(Path(new) / Path(value).relative_to(old))
+
+
+def _read_stand_in(cfg: Config, mini: Mini) -> None:
+    """Let, in place, all loaders and evaluators of a config read a stock data set as that one's config does.
+
+    Pipelines stay.
+    """
+    stock = Config.fromfile(MIM / 'configs' / '_base_' / 'datasets' / mini.stock)
+    for name in LOADERS:
+        original = next(iter(data_sets(stock[name]).values()))
+        for dataset in data_sets(cfg.get(name)).values():
+            scope = _path(dataset).split('.')[:-1][:1]
+            keys = dict(original, type='.'.join([*scope, original.type]), pipeline=dataset.get('pipeline', []))
+            dataset.clear()
+            dataset.update(keys)
+    for name in EVALUATORS:
+        for holder, key, _ in _settings(cfg.get(name)):
+            if key == 'ann_file' and 'ann_file' in stock[name]:
+                holder[key] = stock[name].ann_file
+
+
+def _set_num_classes(cfg: Config, own: ConfigDict, mini: Mini) -> None:
+    """Let, in place, a model made for the classes of a data set predict those of a miniature."""
+    classes = (own.get('metainfo') or {}).get('classes')
+    known = isinstance(classes, (list, tuple))  # a file may name them, or the folders
+    print_log(f'--mini: the config has {f"{len(classes)} " if known else ""}classes of its own; in their place it now has '
+              f'the {mini.num_classes} of the miniature data set', logger='current')
+    for part in (cfg.model, cfg.get('data_preprocessor')):
+        for holder, key, value in _settings(part):
+            if key == 'num_classes' and (not known or value == len(classes)):
+                holder[key] = mini.num_classes
 
 
 def _shrink_schedule(cfg: Config, mini: Mini) -> None:
@@ -93,10 +156,27 @@ def _shrink_schedule(cfg: Config, mini: Mini) -> None:
     cfg.default_hooks.logger.interval = min(cfg.default_hooks.logger.interval, batches)
 
 
+def _training_set(cfg: Config) -> tuple[ConfigDict, Mini]:
+    """The data set that a config trains on (the first, if it joins several), and its miniature.
+
+    Raises:
+        ValueError: There is no data set, or no miniature of it.
+    """
+    first = next(iter(data_sets(cfg.get('train_dataloader')).values()), None)
+    if first is None:
+        raise ValueError('--mini: the config has no train_dataloader, whose data set says which miniature to take')
+    name = type_name(first)
+    if name not in (*MINIS, *STAND_INS):
+        raise ValueError(f'--mini knows no miniature of {_path(first)}; there is one of '
+                         + ', '.join([*MINIS, *STAND_INS]))
+    return first, MINIS[STAND_INS.get(name, name)]
+
+
 def to_mini(cfg: Config, root: str | Path = 'data/mini') -> Config:
     """Turn a config into its miniature form, and draw the data set if it is not there.
 
-    Model, head, loss and recipe stay. Lengths in pixels, batch, schedule, warm-up and the horizon of EMA shrink.
+    Model, head, loss and recipe stay. Lengths in pixels, batch, schedule, warm-up and the horizon of EMA shrink. A config
+    with classes of its own takes the miniature of the stock data set of its task, and its classes.
 
     Args:
         cfg: The config; changed in place.
@@ -105,31 +185,29 @@ def to_mini(cfg: Config, root: str | Path = 'data/mini') -> Config:
     Raises:
         ValueError: There is no miniature form of the config's data set, or of its schedule.
     """
-    first = next(iter(data_sets(cfg.get('train_dataloader')).values()), None)
-    if first is None:
-        raise ValueError('--mini: the config has no train_dataloader, whose data set says which miniature to take')
-    if first.type not in MINIS:
-        raise ValueError(f'--mini knows no miniature of {first.type}; there is one of {", ".join(MINIS)}')
-    if 'metainfo' in first:
-        raise ValueError(f'--mini: the config has classes of its own, the miniature {first.type} those of the original')
+    first, mini = _training_set(cfg)
     if 'max_epochs' not in (cfg.get('train_cfg') or {}):
         raise ValueError('--mini needs an epoch-based schedule, but train_cfg has no max_epochs; take a config with '
                          "train_cfg=dict(type='EpochBasedTrainLoop', max_epochs=...)")
-    mini = MINIS[first.type]
     folder = MAKERS[mini.maker](Path(root) / FOLDERS[mini.maker], train=mini.train_images)
     print_log(f'miniature data set: {folder}', logger='current')
+    if 'metainfo' in first or type_name(first) in STAND_INS:
+        _set_num_classes(cfg, first, mini)
+        _read_stand_in(cfg, mini)
+    factor = _shrink_factor(cfg.train_dataloader.dataset, mini.side)
     for name in EVALUATORS:
         for dataset in data_sets(cfg.get(name.replace('evaluator', 'dataloader'))).values():
             _move_paths(cfg[name], dataset.data_root, str(folder))
     for loader in filter(None, map(cfg.get, LOADERS)):
         for dataset in data_sets(loader).values():
             dataset.data_root = str(folder)
-        _shrink_pixels(loader.dataset, mini.shrink)
-        _shrink_pixels(loader.get('batch_sampler'), mini.shrink)
+        _shrink_pixels(loader.dataset, factor)
+        _shrink_pixels(loader.get('batch_sampler'), factor)
         loader.num_workers = 0  # the images are small: a worker costs more than it saves
         loader.persistent_workers = False
     cfg.train_dataloader.batch_size = mini.batch_size
     cfg.auto_scale_lr = ConfigDict(enable=False, base_batch_size=mini.batch_size)
-    _shrink_pixels(cfg.model.data_preprocessor, mini.shrink)
+    for preprocessor in (cfg.model.get('data_preprocessor'), cfg.get('data_preprocessor')):
+        _shrink_pixels(preprocessor, factor)
     _shrink_schedule(cfg, mini)
     return cfg

@@ -64,12 +64,17 @@ class SeparableSelfAttention(nn.Module):
         self.proj = nn.Conv2d(dim, dim, 1)
         self.attn_dropout = nn.Dropout(attn_drop_rate)
 
+    def project(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Query, key and value: (B, d, H, W) -> (B, 1, H, W), (B, d, H, W), (B, d, H, W)."""
+        dim = x.shape[1]
+        return self.qkv(x).split([1, dim, dim], dim=1)
+
     def forward(self, x: Tensor) -> Tensor:
         batch, dim, height, width = x.shape
         # rows and columns each split in (sub-grid's index, parity); channels stay behind the column's parity, so
         # that the widest view has rank 5
         grid = (batch, height // 2, 2, width // 2, -1)
-        query, key, value = self.qkv(x).permute(0, 2, 3, 1).split([1, dim, dim], dim=-1)  # (B, H, W, 1 or d)
+        query, key, value = (each.permute(0, 2, 3, 1) for each in self.project(x))  # (B, H, W, 1 or d)
         query = query.reshape(grid)
         scores = (query - query.logsumexp((1, 3), keepdim=True)).exp()  # a softmax over each sub-grid
         scores = self.attn_dropout(scores).view(batch, height, width, 1)

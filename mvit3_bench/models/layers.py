@@ -6,6 +6,7 @@ from mmcv.cnn import build_activation_layer, build_norm_layer
 from torch import Tensor
 
 from .archs import make_divisible
+from .norm_act import norm_act
 
 
 def _build(argument: str, builder: Callable[..., nn.Module], cfg: dict, channels: int | None = None) -> nn.Module:
@@ -35,6 +36,11 @@ class ConvNormAct(nn.Sequential):
         self.norm = _build('norm_cfg', build_norm_layer, norm_cfg, out_channels)
         if act_cfg is not None:
             self.act = _build('act_cfg', build_activation_layer, act_cfg)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if hasattr(self, 'norm') and hasattr(self, 'act'):  # an inference copy has no norm
+            return norm_act(self.conv(x), self.norm, self.act)
+        return super().forward(x)
 
 
 class InvertedResidual(nn.Module):

@@ -2,8 +2,7 @@
 
 The smaller the images of a batch, the more of them: `batch_size` is meant at 256 x 256.
 """
-data_root = 'data/imagenet'
-
+_base_ = ['imagenet_v2type.py']
 train_pipeline = [
     dict(
         type='mvit3_bench.MultiScale',
@@ -22,18 +21,7 @@ test_pipeline = [
 
 train_dataloader = dict(
     batch_size=64,
-    num_workers=8,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
     batch_sampler=dict(type='mvit3_bench.MultiScaleBatchSampler', sizes=(160, 192, 256, 288, 320), base_size=256),
-    dataset=dict(type='ImageNet', data_root=data_root, split='train', pipeline=train_pipeline))
-val_dataloader = dict(
-    batch_size=64,
-    num_workers=8,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(type='ImageNet', data_root=data_root, split='val', pipeline=test_pipeline))
+    dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
-
-val_evaluator = dict(type='Accuracy', topk=(1, 5))
-test_evaluator = val_evaluator

@@ -1,0 +1,64 @@
+"""What a measurement was made on."""
+import os
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+
+_PACKAGES = ('torch', 'timm', 'mmpretrain', 'onnxruntime', 'openvino')
+
+
+def describe(device: torch.device) -> dict[str, str | int | float]:
+    """Processor, memory, versions of what is installed, and the commit of a checkout.
+
+    Args:
+        device: Where the models run.
+    """
+    found = dict(cpu=_cpu(), cores=os.cpu_count(), threads=torch.get_num_threads(), memory_gb=_memory())
+    if device.type == 'cuda':
+        found['gpu'] = torch.cuda.get_device_name(device)
+    found['python'] = platform.python_version()
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    commit = _commit()
+    return found | (dict(commit=commit) if commit else {})
+
+
+def line(machine: dict[str, str | int | float]) -> str:
+    """A description in one line."""
+    hardware = f'{machine["cpu"]}, cores: {machine["cores"]}, threads: {machine["threads"]}, {machine["memory_gb"]} GB'
+    names = ('gpu', 'python', *_PACKAGES, 'commit')
+    return ', '.join([hardware, *(f'{name} {machine[name]}' for name in names if name in machine)])
+
+
+def _cpu() -> str:
+    try:
+        lines = Path('/proc/cpuinfo').read_text().splitlines()
+        return next(line.partition(':')[2].strip() for line in lines if line.startswith('model name'))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def _memory() -> float | None:
+    try:
+        return round(os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 1e9, 1)
+    except (AttributeError, ValueError):  # not on every system
+        return None
+
+
+def _commit() -> str | None:
+    """Short commit of the checkout that this package is in, with a plus sign if files differ from it."""
+    root = Path(__file__).parents[2]
+    if not (root / '.git').exists():
+        return None
+    try:
+        commit, changes = (subprocess.run(['git', *arguments], cwd=root, capture_output=True, text=True, check=True).stdout
+                           for arguments in (['rev-parse', '--short', 'HEAD'], ['status', '--porcelain', '-uno']))
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return commit.strip() + '+' * bool(changes.strip())

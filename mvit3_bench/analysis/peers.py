@@ -1,0 +1,112 @@
+"""The same network in other packages, with our weights: timm's MobileViTs and mmpretrain's MobileViT v1."""
+from collections.abc import Callable
+from importlib.util import find_spec
+
+from mmengine.config import ConfigDict
+from mmengine.registry import MODELS
+from torch import nn
+
+from ..checkpoints.published import StateDict, convert, within
+from ..checkpoints.timm import from_timm
+
+_INSTALL = dict(timm='timm', mmpretrain='mmpretrain==1.2.0')
+
+
+def _units(pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Rules of convolutions with their norms."""
+    return [(f'{theirs}.{part}.', f'{ours}.{our_part}.') for theirs, ours in pairs
+            for part, our_part in [('conv', 'conv'), ('bn', 'norm')]]
+
+
+# written from the names of mmpretrain's modules, tested against its forward pass; the first that matches counts
+_MMPRETRAIN_BLOCK = _units([
+    ('conv.0', 'expand'),
+    ('conv.1', 'depthwise'),
+    ('conv.2', 'project'),
+    ('local_rep.0', 'local_conv'),
+    ('conv_proj', 'proj'),
+    ('conv_fusion', 'fusion'),
+]) + [('local_rep.1.conv.', 'local_proj.')] + within(('global_rep.#.', 'transformer.#.'), [
+    ('ln1.', 'attn_norm.'),
+    ('attn.', 'attn.'),
+    ('ln2.', 'ffn_norm.'),
+    ('ffn.layers.0.0.', 'fc1.'),
+    ('ffn.layers.1.', 'fc2.'),
+    ('', ''),  # the final norm is the last entry of the same list on both sides
+])
+
+
+def from_mmpretrain(state_dict: StateDict) -> StateDict:
+    """Rename a state dict of mmpretrain's classifier with a ``MobileViT``, for ours with a ``MobileViTv1``.
+
+    Raises:
+        ValueError: A tensor has no place in such a model.
+    """
+    backbone = _units([('stem', 'stem'), ('conv_1x1_exp', 'expansion.0')])
+    for stage in range(5):
+        backbone += within((f'layers.{stage}.#.', f'layer{stage + 1}.#.'), _MMPRETRAIN_BLOCK)
+    rules = within(('backbone.', 'backbone.'), backbone) + [('head.fc.', 'head.fc.')]
+    return convert(state_dict, rules, 'classification', lambda key: False)
+
+
+def require(peer: str) -> None:
+    """Check that the package of a peer is installed.
+
+    Raises:
+        ImportError: It is not; the message has the line that installs it.
+    """
+    if not find_spec(peer):
+        raise ImportError(f'the peer {peer} needs {peer}: pip install {_INSTALL[peer]}')
+
+
+def build_peer(peer: str, cfg: ConfigDict, model: nn.Module) -> nn.Module | None:
+    """The network of another package that computes what ours does, in evaluation mode.
+
+    Args:
+        peer: ``'timm'`` or ``'mmpretrain'``.
+        cfg: Config of our model.
+        model: Our model, whose weights the peer gets.
+
+    Returns:
+        The network; None where the package has no such model.
+
+    Raises:
+        ImportError: The package is not installed.
+    """
+    require(peer)
+    family = str(cfg.backbone.type).rpartition('.')[2]
+    if cfg.type != 'ImageClassifier' or family not in ('MobileViTv1', 'MobileViTv2'):
+        return None
+    build, rename = _PEERS[peer]
+    network = build(family, str(cfg.backbone.arch), cfg.head)
+    if network is not None:
+        names = rename({key: key for key in network.state_dict()})  # ours -> theirs
+        weights = model.state_dict()
+        network.load_state_dict({theirs: weights[ours] for ours, theirs in names.items()}, strict=True)
+        network.eval()
+    return network
+
+
+def _build_timm(family: str, arch: str, head: ConfigDict) -> nn.Module | None:
+    import timm
+    name = f'mobilevit_{arch}' if family == 'MobileViTv1' else f'mobilevitv2_{round(float(arch) * 100):03}'
+    return timm.create_model(name, num_classes=head.num_classes) if timm.is_model(name) else None
+
+
+def _build_mmpretrain(family: str, arch: str, head: ConfigDict) -> nn.Module | None:
+    name = dict(xxs='xx_small', xs='x_small', s='small').get(arch)
+    if family != 'MobileViTv1' or name is None:
+        return None
+    return MODELS.build(dict(
+        type='ImageClassifier',
+        backbone=dict(type='MobileViT', arch=name),
+        neck=dict(type='GlobalAveragePooling'),
+        head=dict(type='LinearClsHead', num_classes=head.num_classes, in_channels=head.in_channels),
+        _scope_='mmpretrain'))
+
+
+Builder = Callable[[str, str, ConfigDict], nn.Module | None]
+_PEERS: dict[str, tuple[Builder, Callable[[StateDict], StateDict]]] = dict(
+    timm=(_build_timm, lambda names: from_timm(names, 'classification')),
+    mmpretrain=(_build_mmpretrain, from_mmpretrain))
+PEERS = tuple(_PEERS)

@@ -1,0 +1,58 @@
+"""Large maps in parts: on a CPU the first layers, which have the widest maps, take a batch a few images at a time."""
+import torch
+from torch import Tensor, nn
+
+from ..models.backbone import MobileViT
+from ..models.layers import InvertedResidual
+
+try:
+    from torch.fx.experimental.symbolic_shapes import has_static_value
+except ImportError:  # an older torch: what is compiled or exported takes its batch whole
+    def has_static_value(number: int) -> bool:
+        return not torch.compiler.is_compiling()
+
+# Of the widest map: half of a usual third-level cache. Besides, glibc maps every block above 32 MiB anew, page by page,
+# which takes longer than computing what stands in it.
+_BYTES = 2**24
+
+
+class Chunked(nn.Sequential):
+    """Layers on as many images at a time as the cache holds, (B, C, H, W) -> (B, C', H', W'), with equal outputs.
+
+    On other devices than a CPU, and in graphs whose batch is free, the whole batch goes through at once.
+
+    Args:
+        layers: The layers.
+        density: Numbers in the widest map for each pixel of the image.
+    """
+
+    def __init__(self, *layers: nn.Module, density: float):
+        super().__init__(*layers)
+        self.density = density
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, _, height, width = x.shape
+        if x.device.type == 'cpu' and has_static_value(batch):
+            images = max(1, int(_BYTES / (self.density * height * width * x.element_size())))
+            if images < batch:
+                return torch.cat([super(Chunked, self).forward(part) for part in x.split(images)])
+        return super().forward(x)
+
+
+def chunk_first_layers(backbone: MobileViT) -> None:
+    """Join, in place, the layers before the first MobileViT block and the first output to one that works in chunks.
+
+    The backbone can no longer be trained, and its tensors have other names.
+    """
+    layers, density, stride = [backbone.stem], 0.0, backbone.stem.conv.stride[0]
+    for index, name in enumerate(backbone.layer_names):
+        layer = getattr(backbone, name)
+        residuals = [part for part in layer if isinstance(part, InvertedResidual)]
+        for residual in residuals:
+            density = max(density, residual.expand.conv.out_channels / stride**2)
+            stride *= residual.depthwise.conv.stride[0]
+        layers += residuals
+        setattr(backbone, name, layer[len(residuals):])  # the rest; of nothing, a layer that changes nothing
+        if len(residuals) < len(layer) or index in backbone.out_indices:
+            break
+    backbone.stem = Chunked(*layers, density=density)

@@ -1,0 +1,287 @@
+"""The benchmark times what computes the same, in turns, and reports all of it."""
+import json
+import sys
+
+import conftest
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from mvit3_bench.analysis import modes, peers, timing
+from mvit3_bench.analysis.contenders import Contender, Deviates, check, plan
+from mvit3_bench.analysis.kernels import kernels_alone, record
+from mvit3_bench.analysis.report import published_top1
+from mvit3_bench.analysis.subjects import Network, build_subjects, lived_in
+from mvit3_bench.complexity import count
+from mvit3_bench.deploy import fuse
+from mvit3_bench.models import MobileViTv1, MobileViTv2
+from mvit3_bench.registry import MODELS
+
+CONFIGS = conftest.ROOT / 'configs'
+XXS = CONFIGS / 'cls' / 'mvit1_xxs_in1k.py'
+CPU = torch.device('cpu')
+needs_mmpretrain = pytest.mark.skipif(not peers.find_spec('mmpretrain'), reason='mmpretrain is not installed')
+
+
+@pytest.fixture
+def benchmark(tool, tmp_path, monkeypatch):
+    """Run the tool with blocks of two calls on small images -> outcome and report, None if there is none."""
+    monkeypatch.setattr(timing, 'BLOCK', 0)
+    threads = torch.get_num_threads()
+
+    def call(*args):
+        outcome = tool('benchmark', *args, '--shape', 64, '--rounds', 2, '--threads', 1, '--out', tmp_path / 'out')
+        file = tmp_path / 'out' / 'benchmark.json'
+        return outcome, json.loads(file.read_text()) if file.exists() else None
+    yield call
+    torch.set_num_threads(threads)
+
+
+@needs_mmpretrain
+def test_tool(benchmark, tmp_path):
+    """Each mode beside its peers, with the same outputs; json, tables and plot."""
+    pytest.importorskip('timm', reason='timm is not installed')
+    outcome, content = benchmark(XXS, '--modes', 'eager', 'deploy', 'train', '--peers', 'timm', 'mmpretrain', '--kernels')
+    assert outcome.code in (0, None), outcome.output
+    found = {(each['owner'], each['mode']): each for each in content['contenders']}
+    assert set(found) == {('ours', 'deploy'), ('ours', 'kernels'), *(
+        (owner, mode) for owner in ('ours', 'timm', 'mmpretrain') for mode in ('eager', 'train'))}
+    for (owner, mode), each in found.items():
+        assert each['model'] == 'mvit1_xxs_in1k' and each['batch'] == 1 and each['calls'] == 4
+        assert 0 < each['median_ms'] <= each['p90_ms'] and len(each['round_medians_ms']) == 2
+        assert each['images_per_s'] == pytest.approx(1e3 / each['median_ms'])
+        assert each['deviation'] is None if mode == 'kernels' else each['deviation'] < 1e-4
+        assert each['layout'] == 'channels_last' or (owner != 'ours' and each['layout'] == 'contiguous')
+    ratios = {(each['mode'], each['over']): each for each in content['ratios']}
+    assert set(ratios) == {(mode, over) for mode in ('eager', 'deploy', 'train')
+                           for over in ('timm', 'mmpretrain', 'kernels')} - {('train', 'kernels')}
+    assert ratios['deploy', 'timm']['other_mode'] == 'eager'
+    assert all(each['quartile_1'] <= each['ratio'] <= each['quartile_3'] for each in ratios.values())
+    assert content['published_top1'] == {'mvit1_xxs_in1k': 69.0} and content['skipped'] == []
+    assert {'cpu', 'threads', 'torch', 'timm', 'mmpretrain'} <= set(content['machine'])
+    table = (tmp_path / 'out' / 'benchmark.md').read_text()
+    assert table in outcome.output and table.count('| mvit1_xxs_in1k |') == 3 * 2 + 1
+    assert (tmp_path / 'out' / 'benchmark.png').stat().st_size > 5000
+
+
+@needs_mmpretrain
+def test_exported(benchmark):
+    """Ours and a peer are exported alike; a runtime has no layout to choose."""
+    for package in ('onnx', 'onnxscript', 'onnxruntime'):
+        pytest.importorskip(package, reason=f'{package} is not installed')
+    outcome, content = benchmark(XXS, '--modes', 'onnxruntime', '--peers', 'mmpretrain')
+    assert outcome.code in (0, None), outcome.output
+    assert [(each['owner'], each['mode'], each['layout']) for each in content['contenders']] == [
+        ('ours', 'onnxruntime', ''), ('mmpretrain', 'onnxruntime', '')]
+    assert all(each['deviation'] < 1e-4 for each in content['contenders'])
+    assert [each['over'] for each in content['ratios']] == ['mmpretrain']
+
+
+@needs_mmpretrain
+def test_paper(benchmark):
+    """The six configs of the latency table; flags override parts of the protocol."""
+    outcome, content = benchmark('--paper', '--batch-sizes', 1)
+    assert outcome.code in (0, None), outcome.output
+    assert {each['mode'] for each in content['contenders']} == {'eager'} and len(content['contenders']) == 6
+    assert {name: content['published_top1'][f'mvit3_{name}_in1k'] for name in ('xxs', 's')} == dict(xxs=70.98, s=79.3)
+    assert all(content['published_top1'].values())
+
+
+def test_segmentor(benchmark, tmp_path):
+    """Raw outputs, no peers; what cannot be run says why; nothing to draw without a published accuracy."""
+    pytest.importorskip('mmseg', reason='mmsegmentation is not installed')
+    outcome, content = benchmark(CONFIGS / 'seg' / 'deeplabv3_mvit3_xxs_camvid.py', '--modes', 'deploy', 'train')
+    assert outcome.code in (0, None), outcome.output
+    assert [each['mode'] for each in content['contenders']] == ['deploy']
+    assert 'classifiers alone' in content['skipped'][0]['reason'] and 'not run' in outcome.output
+    assert not (tmp_path / 'out' / 'benchmark.png').exists()
+
+
+@needs_mmpretrain
+def test_half_precision(benchmark):
+    """Inference in bfloat16, and training under autocast."""
+    outcome, content = benchmark(XXS, '--modes', 'eager', 'train', '--dtypes', 'fp32', 'bf16')
+    assert outcome.code in (0, None), outcome.output
+    assert [(each['mode'], each['dtype']) for each in content['contenders']] == [
+        ('eager', 'fp32'), ('train', 'fp32'), ('eager', 'bf16'), ('train', 'bf16')]
+    assert '| eager bf16 |' in outcome.output
+
+
+@needs_mmpretrain
+def test_interrupted(benchmark, monkeypatch):
+    """Ctrl-C in the second round: the first is reported."""
+    def measure(contenders, *args):
+        for each in contenders[:1]:
+            each.rounds.append([0.002, 0.004])
+        raise KeyboardInterrupt
+    monkeypatch.setattr(timing, 'measure', measure)
+    outcome, content = benchmark(XXS, '--modes', 'eager', 'deploy')
+    assert outcome.code in (0, None) and 'interrupted' in outcome.output
+    assert [each['median_ms'] for each in content['contenders']] == [pytest.approx(3)]
+
+
+@needs_mmpretrain
+def test_no_compiler(benchmark, monkeypatch):
+    """What cannot be compiled is left out, with the reason."""
+    def fails(*args):
+        raise RuntimeError('no C++ compiler')
+    monkeypatch.setattr(torch, 'compile', lambda network, **options: fails)
+    outcome, content = benchmark(XXS, '--modes', 'eager', 'compile')
+    assert outcome.code in (0, None), outcome.output
+    assert [each['reason'] for each in content['skipped']] == ['torch.compile failed: no C++ compiler']
+
+
+@needs_mmpretrain
+def test_not_exportable(benchmark, monkeypatch):
+    """A size that the exporter cannot take."""
+    pytest.importorskip('onnxruntime', reason='onnxruntime is not installed')
+
+    def fails(*args):
+        raise RuntimeError('data-dependent\nlong story')
+    monkeypatch.setattr(modes, 'write_onnx', fails)
+    outcome, content = benchmark(XXS, '--modes', 'onnxruntime')
+    assert outcome.code == 1 and content is None and 'Traceback' not in outcome.output
+    assert 'onnxruntime, fp32, batch 1: images of 64x64 cannot be exported to ONNX: data-dependent\n' in outcome.output
+
+
+@needs_mmpretrain
+def test_missing_package(benchmark, monkeypatch):
+    """The line that installs it."""
+    monkeypatch.setattr(peers, 'find_spec', lambda name: None)
+    outcome, _ = benchmark(XXS, '--peers', 'timm')
+    assert outcome.code == 1 and 'error: the peer timm needs timm: pip install timm' in outcome.output
+    module = sys.modules['mvit3_bench.deploy.export']
+    monkeypatch.setattr(module, 'find_spec', lambda name: name != 'openvino')
+    outcome, _ = benchmark(XXS, '--modes', 'openvino')
+    assert outcome.code == 1 and 'pip install openvino' in outcome.output
+
+
+@pytest.mark.parametrize('arguments, message', [
+    ([], 'no config given'),
+    (['nothing.py'], 'config not found: nothing.py'),
+    ([XXS, '--batch-sizes', 1, -1], '--batch-sizes 1 -1 is not possible; allowed: whole numbers from 1'),
+    ([XXS, '--threads', 0], '--threads 0 is not possible'),
+    ([XXS, '--shape', 1, 2, 3], '--shape 1 2 3 is not possible; allowed: one or two whole numbers'),
+    ([XXS, '--modes', 'graphs'], '--modes graphs is not possible with --device cpu')], ids=str)
+def test_wrong_arguments(tool, arguments, message):
+    """A message and exit code 1, no traceback."""
+    outcome = tool('benchmark', *arguments)
+    assert outcome.code == 1 and f'error: {message}' in outcome.output and 'Traceback' not in outcome.output
+
+
+@pytest.mark.parametrize('dtype, deviation, allowed', [
+    ('fp32', 1e-5, True), ('fp32', 1e-3, False), ('fp16', 1e-3, True), ('fp16', 0.05, False), ('fp32', torch.nan, False)])
+def test_deviating_outputs(dtype, deviation, allowed):
+    """A contender that computes something else is refused by name; so is one that gives no numbers."""
+    contender = Contender('model', 'timm', 'eager', dtype, 1)
+    expected = torch.randn(2, 10)
+    found = expected.clone()
+    found[1, 3] += deviation * expected.std()
+    if allowed:
+        check(contender, (found,), (expected,))
+        assert contender.deviation == pytest.approx(deviation, rel=0.1)
+    else:
+        with pytest.raises(Deviates, match=f'model, timm, eager, {dtype}, batch 1: its outputs deviate'):
+            check(contender, (found,), (expected,))
+
+
+def test_ratio():
+    """Median and quartiles over the rounds that both have; outliers of one round do not move it."""
+    assert timing.ratio([2, 4, 6, 8, 100], [1, 2, 3, 4, 5]) == (2, 2, 2)
+    assert timing.ratio([1, 2, 3, 4, 5, 9], [1, 1, 1, 1, 1]) == (3, 2, 4)
+    with pytest.raises(ValueError, match='no round'):
+        timing.ratio([], [1])
+
+
+def test_fastest(monkeypatch):
+    """The faster of two calls is found though the machine slows down meanwhile, in whichever order they stand."""
+    monkeypatch.setattr(timing, 'BLOCK', 0)
+    clock = iter(range(1000))
+    monkeypatch.setattr(timing, 'timed', lambda call, device: call() * (1 + 0.1 * next(clock)))
+    assert timing.fastest([lambda: 1.0, lambda: 1.2], CPU) == 0
+    assert timing.fastest([lambda: 1.2, lambda: 1.0], CPU) == 1
+
+
+def test_measure():
+    """In each round everyone has its block, in an order drawn anew."""
+    order = []
+    contenders = [Contender('model', 'ours', mode, 'fp32', 1, lambda mode=mode: order.append(mode), calls=2)
+                  for mode in ('a', 'b', 'c')]
+    blocks = []
+    timing.measure(contenders, 4, 0, CPU, lambda: blocks.append(order[-1]))
+    assert all([len(block) for block in each.rounds] == [2] * 4 for each in contenders)
+    rounds = [blocks[i:i + 3] for i in range(0, 12, 3)]
+    assert all(sorted(each) == ['a', 'b', 'c'] for each in rounds) and len(set(map(tuple, rounds))) > 1
+    assert order == [mode for mode in blocks for _ in range(3)]
+
+
+@pytest.mark.skipif(timing.peak_memory(int, CPU) is None, reason='the system does not tell')
+def test_memory():
+    """What a call takes at its peak, though it gives it back; to within the pages of the interpreter."""
+    assert timing.peak_memory(lambda: torch.ones(10_000_000), CPU) == pytest.approx(40e6, rel=0.1)
+
+
+@needs_mmpretrain
+@pytest.mark.parametrize('peer, name', [
+    *(('mmpretrain', f'mvit1_{arch}') for arch in ('xxs', 'xs', 's')), ('timm', 'mvit1_xxs'), ('timm', 'mvit2_0.5')])
+def test_peers(peer, name):
+    """A peer with our weights computes what ours computes, in double precision, also at odd sizes."""
+    pytest.importorskip(peer)
+    cfg = Config.fromfile(CONFIGS / 'cls' / f'{name}_in1k.py')
+    init_default_scope(cfg.default_scope)
+    model = lived_in(MODELS.build(cfg.model), 0).eval().double()
+    theirs = peers.build_peer(peer, cfg.model, model).double()
+    image = torch.rand(2, 3, 128, 96, dtype=torch.double)
+    with torch.no_grad():
+        expected, = Network(model)(image)
+        found, = Network(theirs)(image)
+    assert (found - expected).abs().max() < 1e-9 * expected.std()
+    assert (expected[0] - expected[1]).abs().max() > 0.01 * expected.std()  # the image matters
+
+
+@needs_mmpretrain
+@pytest.mark.parametrize('peer, path', [('timm', 'cls/mvit3_xxs_in1k.py'), ('mmpretrain', 'cls/mvit2_0.5_in1k.py')])
+def test_no_peer(peer, path):
+    """A package without the model."""
+    pytest.importorskip(peer)
+    cfg = Config.fromfile(CONFIGS / path)
+    assert [each.owner for each in build_subjects(path, cfg, [peer], (64, 64), 0)] == ['ours']
+
+
+@pytest.mark.parametrize('backbone, convolutions, products', [
+    # stem, 7 inverted residuals of three, 3 blocks of four; 9 layers of four linear layers and two products
+    (MobileViTv1('xxs', out_indices=(4,)), 1 + 7 * 3 + 3 * 4, 9 * 6),
+    # stem, 6 inverted residuals of three, 3 blocks of three, 9 layers of four
+    (MobileViTv2('0.5', out_indices=(4,)), 1 + 6 * 3 + 3 * 3 + 9 * 4, 0)], ids=['v1', 'v2'])
+def test_kernels(backbone, convolutions, products):
+    """Every convolution and matrix product is recorded, with the multiply-adds of the network, and runs alone."""
+    network, image = Network(fuse(backbone)), torch.rand(1, 3, 64, 96)
+    found = record(network, image)
+    kinds = {kind: sum(times for kernel, times in found.items() if kernel.kind == kind)
+             for kind in ('convolution', 'product')}
+    assert kinds == dict(convolution=convolutions, product=products)
+    total = sum(kernel.multiply_adds * times for kernel, times in found.items())
+    assert total == count(backbone, (64, 96))[''].multiply_adds
+    kernels_alone(network, image)(None)
+
+
+def test_plan_and_accuracies():
+    """Runtimes have float32 alone; an accuracy is that of the row of the config's own name."""
+    assert plan(['eager', 'openvino'], ['fp32', 'bf16']) == [('eager', 'fp32'), ('openvino', 'fp32'), ('eager', 'bf16')]
+    assert published_top1('somewhere/cls/mvit1_s_in1k.py') == 78.3
+    assert published_top1('seg/deeplabv3_mvit1_s_voc2012.py') is None
+
+
+@pytest.mark.slow(reason='each export and compilation takes some ten seconds')
+@needs_mmpretrain
+@pytest.mark.parametrize('path', [
+    'cls/mvit2_0.5_in1k.py', 'seg/pspnet_mvit3_0.5_voc2012.py', 'det/ssdlite_mvit3_xxs_coco.py'])
+def test_every_mode(benchmark, path):
+    """All that a CPU has, for every task."""
+    for package in ('timm', 'onnxruntime', 'openvino', 'mmseg', 'mmdet'):
+        pytest.importorskip(package)
+    outcome, content = benchmark(CONFIGS / path, '--peers', 'timm')
+    assert outcome.code in (0, None), outcome.output
+    ours = {each['mode'] for each in content['contenders'] if each['owner'] == 'ours'}
+    assert ours | {'train'} == {'eager', 'deploy', 'compile', 'onnxruntime', 'openvino', 'train'}

@@ -1,0 +1,117 @@
+"""Batch norm and SiLU in one step give the outputs, gradients and statistics of the two layers."""
+import copy
+
+import pytest
+import torch
+from backbones import build, every_type, image
+from torch import nn
+
+from mvit3_bench.models.norm_act import norm_act
+
+
+@pytest.fixture
+def layers():
+    """A norm with weights and statistics of its own, an activation, and an input of unequal channels, in float64."""
+    torch.manual_seed(0)
+    norm = nn.BatchNorm2d(3, momentum=0.3).double()
+    for tensor in (norm.weight, norm.bias, norm.running_mean):
+        nn.init.normal_(tensor, 1.0)
+    x = (torch.randn(2, 3, 4, 5, dtype=torch.float64) * torch.tensor([1.0, 3.0, 0.2]).view(3, 1, 1) + 1).requires_grad_()
+    return norm, nn.SiLU(), x
+
+
+def in_one_step(x) -> bool:
+    return 'BatchNormSiLU' in type(x.grad_fn).__name__
+
+
+@pytest.mark.parametrize('memory_format', [torch.contiguous_format, torch.channels_last])
+def test_equal(layers, memory_format):
+    """Outputs, all gradients, running statistics and their count."""
+    norm, act, x = layers
+    other = copy.deepcopy(norm)
+    found = norm_act(x.contiguous(memory_format=memory_format), norm, act)
+    expected = act(other(x))
+    assert in_one_step(found)
+    torch.testing.assert_close(found, expected)
+    weights = torch.rand_like(x)
+    for one, two in zip(torch.autograd.grad((found * weights).sum(), (x, *norm.parameters())),
+                        torch.autograd.grad((expected * weights).sum(), (x, *other.parameters())), strict=True):
+        torch.testing.assert_close(one, two)
+    assert all(torch.equal(value, other.state_dict()[key]) for key, value in norm.state_dict().items())
+
+
+def test_derivatives(layers):
+    """First and second derivatives against finite differences."""
+    norm, act, x = layers
+
+    def function(x, weight, bias):
+        return torch.func.functional_call(Step(norm, act), dict(zip(('norm.weight', 'norm.bias'), (weight, bias))), (x,))
+    inputs = (x, *(each.detach().clone().requires_grad_() for each in norm.parameters()))
+    assert torch.autograd.gradcheck(function, inputs)
+    assert torch.autograd.gradgradcheck(function, inputs)
+
+
+class Step(nn.Module):
+    def __init__(self, norm, act):
+        super().__init__()
+        self.norm, self.act = norm, act
+
+    def forward(self, x):
+        return norm_act(x, self.norm, self.act)
+
+
+def test_frozen(layers):
+    """Parameters, or an input, that need no gradient get none."""
+    norm, act, x = layers
+    norm.bias.requires_grad_(False)
+    out = norm_act(x.detach(), norm, act)
+    assert in_one_step(out)
+    out.sum().backward()
+    assert norm.weight.grad is not None and norm.bias.grad is None and x.grad is None
+
+
+def test_hooks_are_called(layers):
+    """Whoever watches a layer sees it run."""
+    norm, act, x = layers
+    for module in (norm, act):
+        seen = []
+        handle = module.register_forward_hook(lambda *_: seen.append(True))
+        assert not in_one_step(norm_act(x, norm, act)) and seen
+        handle.remove()
+    assert in_one_step(norm_act(x, norm, act))
+
+
+@pytest.mark.parametrize('other', [
+    dict(norm=nn.BatchNorm2d(3).eval()), dict(norm=nn.GroupNorm(1, 3)), dict(norm=nn.BatchNorm2d(3, momentum=None)),
+    dict(norm=nn.BatchNorm2d(3, affine=False)), dict(norm=nn.BatchNorm2d(3, track_running_stats=False)), dict(act=nn.ReLU())],
+    ids=['eval', 'group norm', 'no momentum', 'no weights', 'no statistics', 'relu'])
+def test_other_layers(layers, other):
+    """Anything else is computed layer by layer."""
+    norm, act = other.get('norm', nn.BatchNorm2d(3)), other.get('act', nn.SiLU())
+    x = layers[2].detach().float().requires_grad_()
+    out = norm_act(x, norm, act)
+    assert not in_one_step(out)
+    torch.testing.assert_close(out, act(norm(x)))
+
+
+@every_type
+def test_backbones(family, arch):
+    """A whole network has the gradients it has with layers that are watched, at a third less memory kept for them."""
+    gradients, kept = [], []
+    for watched in (False, True):
+        model = build(family, arch, drop_rate=0.0)
+        for module in model.modules():
+            if watched and isinstance(module, nn.SiLU):
+                module.register_forward_hook(lambda *_: None)
+        saved = {}
+
+        def note(tensor):
+            saved[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+            return tensor
+        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+            loss = sum(out.square().mean() for out in model(image()))
+        loss.backward()
+        gradients.append(torch.cat([parameter.grad.flatten() for parameter in model.parameters()]))
+        kept.append(sum(saved.values()) - sum(each.nbytes for each in model.parameters()))
+    torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-4 * gradients[0].abs().max().item())
+    assert kept[0] < 0.8 * kept[1]
