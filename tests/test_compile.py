@@ -1,4 +1,4 @@
-"""``torch.compile`` takes the networks as one graph, at a fixed and at a free batch, and computes the same; so does autocast."""
+"""``torch.compile`` takes each network as one graph, at a fixed and a free batch, and computes the same; so does autocast."""
 import shutil
 
 import pytest

@@ -83,7 +83,8 @@ def test_hooks_are_called(layers):
 
 @pytest.mark.parametrize('other', [
     dict(norm=nn.BatchNorm2d(3).eval()), dict(norm=nn.GroupNorm(1, 3)), dict(norm=nn.BatchNorm2d(3, momentum=None)),
-    dict(norm=nn.BatchNorm2d(3, affine=False)), dict(norm=nn.BatchNorm2d(3, track_running_stats=False)), dict(act=nn.ReLU())],
+    dict(norm=nn.BatchNorm2d(3, affine=False)), dict(norm=nn.BatchNorm2d(3, track_running_stats=False)),
+    dict(act=nn.ReLU())],
     ids=['eval', 'group norm', 'no momentum', 'no weights', 'no statistics', 'relu'])
 def test_other_layers(layers, other):
     """Anything else is computed layer by layer."""

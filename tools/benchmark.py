@@ -90,6 +90,10 @@ def build(args: argparse.Namespace) -> dict[str, list[Subject]]:
     return subjects
 
 
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
 def run(subjects: dict[str, list[Subject]], args: argparse.Namespace, contenders: list[Contender],
         skipped: list[tuple[str, str]]) -> None:
     """Time everything, one batch size after the other; what is measured is appended to ``contenders`` and ``skipped``."""
@@ -101,17 +105,17 @@ def run(subjects: dict[str, list[Subject]], args: argparse.Namespace, contenders
     for modes, batch in itertools.product(filter(None, (inference, training)), args.batch_sizes):
         mine = []
         for networks in subjects.values():
-            for each in prepare(networks, plan(modes, args.dtypes), batch, device, SEED, lambda text: print(text, flush=True)):
+            for each in prepare(networks, plan(modes, args.dtypes), batch, device, SEED, say):
                 if isinstance(each, Contender):
                     mine.append(each)
                 else:
                     skipped.append(each)
-                    print(f'  not run: {each[1]}', flush=True)
+                    say(f'  not run: {each[1]}')
         contenders += mine
-        print(f'batch {batch}: {len(mine)} contenders, {args.rounds} rounds', flush=True)
+        say(f'batch {batch}: {len(mine)} contenders, {args.rounds} rounds')
         bar = ProgressBar(args.rounds * len(mine))
         measure(mine, args.rounds, SEED, device, bar.update)
-        print(flush=True)
+        say('')
         for each in mine:
             each.call = None  # lets go of its memory
 

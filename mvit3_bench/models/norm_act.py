@@ -1,4 +1,4 @@
-"""Batch norm and SiLU as one step of training on a CPU: a third less memory for the activations, and fewer passes over it."""
+"""Batch norm and SiLU as one step of training on a CPU: a third less memory for activations, and fewer passes over it."""
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
