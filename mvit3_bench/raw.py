@@ -4,6 +4,11 @@ from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 
 
+def in_channels(model: nn.Module) -> int:
+    """Channels of the images that a network takes: those of its first convolution."""
+    return next(module.in_channels for module in model.modules() if isinstance(module, nn.Conv2d))
+
+
 def raw_outputs(model: nn.Module, image: Tensor):
     """Run a model on images, (B, C, H, W) as the backbone sees them, without preprocessing and post-processing.
 

@@ -3,6 +3,7 @@ import argparse
 
 from mvit3_bench.complexity import Complexity, count
 from mvit3_bench.engine import cli
+from mvit3_bench.raw import in_channels
 
 
 def parse_args() -> argparse.Namespace:
@@ -22,8 +23,8 @@ def row(name: str, counts: Complexity, note: str = '') -> str:
 
 def main():
     args = parse_args()
-    cfg, model, size = cli.model_and_size(args)
-    counts = count(model, size, cfg.model.backbone.get('in_channels', 3))
+    _, model, size = cli.model_and_size(args)
+    counts = count(model, size, in_channels(model))
 
     total = counts.pop('')
     print(f'{args.config}: one image of {size[0]}x{size[1]}, all figures in M')

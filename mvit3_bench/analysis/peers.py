@@ -7,19 +7,12 @@ from mmengine.registry import MODELS
 from torch import nn
 
 from ..checkpoints.published import StateDict, convert, within
-from ..checkpoints.timm import from_timm
+from ..checkpoints.timm import from_timm, units
 
 _INSTALL = dict(timm='timm', mmpretrain='mmpretrain==1.2.0')
 
-
-def _units(pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Rules of convolutions with their norms."""
-    return [(f'{theirs}.{part}.', f'{ours}.{our_part}.') for theirs, ours in pairs
-            for part, our_part in [('conv', 'conv'), ('bn', 'norm')]]
-
-
 # written from the names of mmpretrain's modules, tested against its forward pass; the first that matches counts
-_MMPRETRAIN_BLOCK = _units([
+_MMPRETRAIN_BLOCK = units([
     ('conv.0', 'expand'),
     ('conv.1', 'depthwise'),
     ('conv.2', 'project'),
@@ -42,7 +35,7 @@ def from_mmpretrain(state_dict: StateDict) -> StateDict:
     Raises:
         ValueError: A tensor has no place in such a model.
     """
-    backbone = _units([('stem', 'stem'), ('conv_1x1_exp', 'expansion.0')])
+    backbone = units([('stem', 'stem'), ('conv_1x1_exp', 'expansion.0')])
     for stage in range(5):
         backbone += within((f'layers.{stage}.#.', f'layer{stage + 1}.#.'), _MMPRETRAIN_BLOCK)
     rules = within(('backbone.', 'backbone.'), backbone) + [('head.fc.', 'head.fc.')]

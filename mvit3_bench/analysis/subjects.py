@@ -12,6 +12,7 @@ from torch.utils._pytree import tree_leaves
 
 from ..complexity import input_size
 from ..deploy.fuse import fuse
+from ..raw import in_channels
 from ..registry import MODELS
 from .peers import build_peer
 
@@ -65,7 +66,7 @@ def build_subjects(path: str, cfg: Config, peers: list[str], shape: tuple[int, i
     init_default_scope(cfg.get('default_scope', 'mmengine'))
     shape = shape or input_size(cfg)
     model = lived_in(revert_sync_batchnorm(MODELS.build(cfg.model)), seed).eval()
-    size = (cfg.model.backbone.get('in_channels', 3), *shape)
+    size = (in_channels(model), *shape)
     common = dict(model=Path(path).stem, size=size, classifier=cfg.model.type == 'ImageClassifier')
     subjects = [Subject(owner='ours', network=Network(model), deployed=Network(fuse(model)), **common)]
     for peer in peers:

@@ -5,15 +5,15 @@ Written from the names of timm's modules and tested against its forward pass.
 from .published import StateDict, convert, within
 
 
-def _units(pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Rules of convolutions with their norms."""
+def units(pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Rules of convolutions and their norms, called ``conv`` and ``bn`` there, from the prefixes of the pairs."""
     return [(f'{timm}.{part}.', f'{ours}.{our_part}.') for timm, ours in pairs
             for part, our_part in [('conv', 'conv'), ('bn', 'norm')]]
 
 
-_STEM = _units([('stem', 'stem')])
-_EXPANSION = _units([('final_conv', 'expansion.0')])
-_BLOCK = _units([
+_STEM = units([('stem', 'stem')])
+_EXPANSION = units([('final_conv', 'expansion.0')])
+_BLOCK = units([
     ('conv1_1x1', 'expand'),
     ('conv2_kxk', 'depthwise'),
     ('conv3_1x1', 'project'),

@@ -9,7 +9,7 @@ from torch.utils._pytree import tree_leaves
 from ..models.attention import MultiHeadAttention, SeparableLayer, SeparableSelfAttention, TransformerLayer
 from ..models.backbone import MobileViT
 from ..models.layers import ConvNormAct
-from ..raw import raw_outputs
+from ..raw import in_channels, raw_outputs
 from .attention import SplitAttention
 from .chunks import chunk_first_layers
 
@@ -67,8 +67,7 @@ def _check(model: nn.Module, fused: nn.Module) -> None:
         ValueError: One differs; the message names the first, which is where the fault is.
     """
     parameter = next(model.parameters())
-    channels = next(module.in_channels for module in model.modules() if isinstance(module, nn.Conv2d))  # the stem's
-    image = torch.rand(1, channels, 64, 64, generator=torch.Generator().manual_seed(0)).to(parameter)
+    image = torch.rand(1, in_channels(model), 64, 64, generator=torch.Generator().manual_seed(0)).to(parameter)
     before, after = _trace(model, image), _trace(fused, image)
     for name, outputs in before.items():
         for one, other in zip(outputs, after.get(name, ()), strict=False):

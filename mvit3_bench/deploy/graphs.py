@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..raw import in_channels
 from .attention import GraphAttention, SplitAttention
 from .suppress import suppress
 
@@ -32,7 +33,7 @@ class Graph(nn.Module):
         if len(size) != 2 or min(size) < 1:
             raise ValueError(f'images of size {tuple(size)} are not possible; allowed: a height and a width of 1 or more')
         self.model, self.size, self.raw = model, tuple(size), raw
-        self.channels = next(module.in_channels for module in model.modules() if isinstance(module, nn.Conv2d))
+        self.channels = in_channels(model)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         outputs = self.network(images)
