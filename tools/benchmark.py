@@ -34,8 +34,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--modes', nargs='+', choices=[mode for mode in MODES if mode != 'kernels'], metavar='MODE',
                         help='of %(choices)s (default: all that the device has)')
     parser.add_argument('--peers', nargs='+', choices=PEERS, default=[], help='packages to compare with (default: none)')
-    parser.add_argument('--shape', type=int, nargs='+', metavar='N',
-                        help='height and width of the images, or one number for both (default: that of the test pipeline)')
+    cli.add_shape(parser)
     parser.add_argument('--rounds', type=int, default=15, help='blocks of calls of each contender (default: %(default)s)')
     parser.add_argument('--threads', type=int, help='threads on the CPU (default: those that torch takes)')
     parser.add_argument('--device', choices=['cpu', 'cuda'], default='cpu', help='where to run (default: %(default)s)')

@@ -13,7 +13,7 @@ class SplitAttention(SeparableSelfAttention):
     """
 
     def __init__(self, attention: SeparableSelfAttention):
-        nn.Module.__init__(self)
+        nn.Module.__init__(self)  # the layer's own would make the joint convolution
         dim = attention.proj.in_channels
         self.query, self.key, self.value = (nn.Conv2d(dim, width, 1) for width in (1, dim, dim))
         for part, weight, bias in zip((self.query, self.key, self.value), attention.qkv.weight.split([1, dim, dim]),
