@@ -29,8 +29,8 @@ def test_equal(layers, memory_format):
     """Outputs, all gradients, running statistics and their count."""
     norm, act, x = layers
     other = copy.deepcopy(norm)
-    found = norm_act(x.contiguous(memory_format=memory_format), norm, act)
-    expected = act(other(x))
+    image = x.contiguous(memory_format=memory_format)
+    found, expected = norm_act(image, norm, act), act(other(image))
     assert in_one_step(found)
     torch.testing.assert_close(found, expected)
     weights = torch.rand_like(x)
