@@ -1,4 +1,4 @@
-"""Long lists in messages: their beginning, or their groups."""
+"""Text for people: long lists in messages, tables in pages."""
 from collections import Counter
 from collections.abc import Iterable
 
@@ -20,3 +20,20 @@ def grouped(keys: Iterable[str]) -> str:
     """``a.b.c, a.b.d`` -> ``a.b (2)``: the first two parts of each key, counted."""
     groups = Counter('.'.join(key.split('.')[:2]) for key in keys)
     return shown((f'{group} ({count})' for group, count in groups.items()), most=12)
+
+
+def put(page: str, name: str, text: str) -> str:
+    """A page with another text between its lines ``<!-- name -->`` and ``<!-- end of name -->``.
+
+    Args:
+        page: The page.
+        name: What the lines name.
+        text: What is to stand between them; ends with a new line.
+
+    Raises:
+        ValueError: The page has no such lines.
+    """
+    begin, end = f'<!-- {name} -->\n', f'<!-- end of {name} -->'
+    if not 0 <= page.find(begin) < page.find(end):
+        raise ValueError(f'the page lacks the lines {begin.strip()} and {end}')
+    return page[:page.index(begin) + len(begin)] + text + page[page.index(end):]
