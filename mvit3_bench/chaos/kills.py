@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from mmengine.config import config
 
 from ..checkpoints.io import CheckpointError, read_file
 from ..engine.stop_hook import EXIT_CODE
@@ -22,7 +23,7 @@ from . import Fault
 _IMPORTED = ['mvit3_bench.compat', *(f'{package}.{module}' for package in ('mmpretrain', 'mmdet', 'mmseg')
                                      for module in ('datasets', 'models', 'evaluation', 'engine', 'visualization')),
              'mvit3_bench.models', 'mvit3_bench.engine.cli', 'mvit3_bench.engine.stop_hook']
-_PATIENCE = 120  # seconds for what takes a few
+_PATIENCE = 300  # seconds for what takes a few
 _KILLS = 5  # of one training, at most
 
 
@@ -69,7 +70,7 @@ def outcome_of(work_dir: Path) -> dict:
         {key: checkpoint[key] for key in ('state_dict', 'ema_state_dict', 'optimizer', 'param_schedulers')},
         place={key: checkpoint['meta'][key] for key in ('epoch', 'iter', 'batches_done', 'validation_due')},
         history={key: history[key].data[0].tolist() for key in history if 'time' not in key and 'memory' not in key},
-        best=float(checkpoint['message_hub']['runtime_info']['best_score']))
+        best=float(checkpoint['message_hub']['runtime_info'].get('best_score', 'nan')).hex())
 
 
 class Training:
@@ -111,6 +112,8 @@ def _train(arguments: list[str], folder: str, output: str) -> None:
     for stream in (1, 2):
         os.dup2(descriptor, stream)
     sys.argv = arguments
+    # the layout of the config in each checkpoint takes as long as so short a training
+    config.FormatCode = lambda text, **style: (text, True)
     runpy.run_path(str(MIM / 'tools' / 'train.py'), run_name='__main__')
 
 
