@@ -85,4 +85,4 @@ def start(*args, **kwargs) -> subprocess.Popen:
     name, *rest = map(str, args)
     env = dict(os.environ, PYTHONPATH=str(ROOT))
     return subprocess.Popen([sys.executable, str(ROOT / 'tools' / f'{name}.py'), *rest], env=env, text=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **kwargs)
+                            **dict(dict(stdout=subprocess.PIPE, stderr=subprocess.STDOUT), **kwargs))

@@ -1,6 +1,7 @@
 """Train any config of the suite: classification, detection, segmentation."""
 import logging
 
+from mmengine.device import get_device
 from mmengine.logging import print_log
 from mmengine.runner import find_latest_checkpoint
 
@@ -26,6 +27,8 @@ def main():
     cfg = cli.load_config(args)
     check_data(cfg, ('train_dataloader', 'val_dataloader'))
     if args.amp:
+        if get_device() == 'cpu':
+            raise cli.UsageError('--amp needs a GPU, and none is found; leave it out')
         cfg.optim_wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
     processes = cli.world_size(args.launcher)
     with cli.user_errors(ValueError):

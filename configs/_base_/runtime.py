@@ -11,7 +11,9 @@ default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=2),
+    checkpoint=dict(type='mvit3_bench.CheckpointHook', interval=1, max_keep_ckpts=2),
+    finite=dict(type='mvit3_bench.FiniteLossHook'),
+    stop=dict(type='mvit3_bench.StopHook'),
     sampler_seed=dict(type='DistSamplerSeedHook'))
 custom_hooks = [
     dict(type='EMAHook', ema_type='ExponentialMovingAverage', momentum=5e-4, update_buffers=True)]

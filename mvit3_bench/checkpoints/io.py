@@ -4,7 +4,6 @@ Writing them: as a whole or not at all.
 """
 import json
 import logging
-import os
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from mmengine.model import is_model_wrapper
 from torch import Tensor, nn
 
 from ..text import grouped
+from .atomic import whole
 
 
 class CheckpointError(RuntimeError):
@@ -70,21 +70,16 @@ def write_checkpoint(path: str | Path, state_dict: dict[str, Tensor], meta: dict
 
     Raises:
         CheckpointError: safetensors is wanted and not installed.
+        WriteError: The file cannot be written.
     """
-    path = Path(path)
     safetensors = _safetensors(path)
     # a tensor may be a view of much more than itself, or of what another one views
     state_dict = {key: value.detach().clone(memory_format=torch.contiguous_format) for key, value in state_dict.items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f'.{path.name}.{os.getpid()}.part')
-    try:
+    with whole(path) as file:
         if safetensors:
-            safetensors.save_file(state_dict, part, metadata=dict(format='pt', meta=json.dumps(meta or {})))
+            file.write(safetensors.save(state_dict, metadata=dict(format='pt', meta=json.dumps(meta or {}))))
         else:
-            torch.save(state_dict if meta is None else dict(meta=meta, state_dict=state_dict), part)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+            torch.save(state_dict if meta is None else dict(meta=meta, state_dict=state_dict), file)
 
 
 def _safetensors(path: str | Path):

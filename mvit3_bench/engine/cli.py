@@ -15,10 +15,12 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from torch import nn
 
+from ..checkpoints.atomic import WriteError, space_needed
 from ..checkpoints.io import CheckpointError
 from ..complexity import input_size
 from ..datasets.loading import UnreadableSample
 from ..registry import MODELS
+from .finite import DivergedError
 from .mini import to_mini
 
 
@@ -26,7 +28,7 @@ class UsageError(Exception):
     """An argument, a config or a file is wrong; the message is all a user needs."""
 
 
-_EXPECTED = (UsageError, CheckpointError, UnreadableSample, FileNotFoundError)
+_EXPECTED = (UsageError, CheckpointError, UnreadableSample, WriteError, DivergedError, FileNotFoundError)
 
 
 def parser(description: str, example: str) -> argparse.ArgumentParser:
@@ -156,7 +158,8 @@ def user_errors(*types: type[Exception]):
 def run(main: Callable[[], None]) -> None:
     """Call a tool's main function; an expected error becomes its message and exit code 1."""
     try:
-        main()
+        with space_needed():
+            main()
     except _EXPECTED as error:
         # an error of a data loader's worker comes wrapped in that process's traceback; its own message stands last
         message = str(error)

@@ -188,7 +188,7 @@ def to_mini(cfg: Config, root: str | Path = 'data/mini') -> Config:
     first, mini = _training_set(cfg)
     if 'max_epochs' not in (cfg.get('train_cfg') or {}):
         raise ValueError('--mini needs an epoch-based schedule, but train_cfg has no max_epochs; take a config with '
-                         "train_cfg=dict(type='EpochBasedTrainLoop', max_epochs=...)")
+                         "train_cfg=dict(type='mvit3_bench.ResumableTrainLoop', max_epochs=...)")
     folder = MAKERS[mini.maker](Path(root) / FOLDERS[mini.maker], train=mini.train_images)
     print_log(f'miniature data set: {folder}', logger='current')
     if 'metainfo' in first or type_name(first) in STAND_INS:

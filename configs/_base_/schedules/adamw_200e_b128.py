@@ -1,6 +1,6 @@
 """The published COCO schedule: 200 epochs of AdamW at batch 128, cosine 9e-4 -> 1e-6, warm-up of 500 iterations from 9e-5."""
 max_epochs = 200
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=5)
+train_cfg = dict(type='mvit3_bench.ResumableTrainLoop', max_epochs=max_epochs, val_interval=5)
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=9e-4, weight_decay=0.01))
 param_scheduler = [
     dict(type='LinearLR', start_factor=9e-5 / 9e-4, begin=0, end=500, by_epoch=False),

@@ -1,6 +1,6 @@
 """The published ImageNet schedule of the v2 type: 300 epochs of AdamW at batch 1020, cosine 2e-3 -> 2e-4."""
 max_epochs = 300
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=1)
+train_cfg = dict(type='mvit3_bench.ResumableTrainLoop', max_epochs=max_epochs, val_interval=1)
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=2e-3, weight_decay=0.05),

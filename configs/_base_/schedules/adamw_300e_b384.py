@@ -1,6 +1,6 @@
 """The published ImageNet schedule of the v1 type: 300 epochs of AdamW at batch 384, cosine 2e-3 -> 2e-4."""
 max_epochs = 300
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=1)
+train_cfg = dict(type='mvit3_bench.ResumableTrainLoop', max_epochs=max_epochs, val_interval=1)
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=2e-3, weight_decay=0.01))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, begin=0, end=3000, by_epoch=False),  # from 2e-4

@@ -1,6 +1,6 @@
 """The published VOC2012 schedule of the v2 type: 50 epochs of AdamW at batch 128, cosine 5e-4 -> 1e-6."""
 max_epochs = 50
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=1)
+train_cfg = dict(type='mvit3_bench.ResumableTrainLoop', max_epochs=max_epochs, val_interval=1)
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=5e-4, weight_decay=0.05),

@@ -3,7 +3,7 @@
 The warm-up of 500 iterations begins at a tenth, as in the COCO schedule; the publications do not say where.
 """
 max_epochs = 50
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=1)
+train_cfg = dict(type='mvit3_bench.ResumableTrainLoop', max_epochs=max_epochs, val_interval=1)
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=9e-4, weight_decay=0.01),

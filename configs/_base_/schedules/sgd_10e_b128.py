@@ -1,5 +1,5 @@
 """The published fine-tuning at 384: 10 epochs of SGD at batch 128 and a constant 1e-3."""
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=10, val_interval=1)
+train_cfg = dict(type='mvit3_bench.ResumableTrainLoop', max_epochs=10, val_interval=1)
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='SGD', lr=1e-3, momentum=0.9, weight_decay=4e-5),

@@ -1,0 +1,89 @@
+"""Writing a file as a whole or not at all: what breaks off in between, even by a power cut, leaves the old one."""
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+_NO_SPACE = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
+
+
+class WriteError(RuntimeError):
+    """A file cannot be written; the message names it and the free space. What was there before is unharmed."""
+
+    def __init__(self, path: str | Path, error: OSError):
+        folder = Path(path).absolute().parent
+        free = shutil.disk_usage(folder).free if folder.is_dir() else 0
+        remedy = 'make room' if error.errno in _NO_SPACE else 'mend that'
+        super().__init__(f'cannot write {path}: {error.strerror}; {free / 1e6:.1f} MB are free in {folder}\n'
+                         f'  {remedy}, or take another folder; what was written before is whole')
+
+
+@contextmanager
+def whole(path: str | Path) -> Iterator[BinaryIO]:
+    """A file to write in place of ``path``, which it becomes at the end, with its folder if that is not there.
+
+    It is written under a hidden name in the same folder, synchronised with the disk and renamed.
+
+    Raises:
+        WriteError: The disk is full, or another error of the system; nothing is left of what was written.
+    """
+    path = Path(path)
+    part = path.with_name(f'.{path.name}.{os.getpid()}.part')
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open('wb') as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+        _sync_folder(path.parent)
+    except (OSError, RuntimeError) as error:
+        cause = error if isinstance(error, OSError) else error.__context__  # torch.save raises another one on the way out
+        if not isinstance(cause, OSError):
+            raise
+        raise WriteError(path, cause) from error
+    finally:
+        if part.exists():
+            part.unlink()
+
+
+def _sync_folder(folder: Path) -> None:
+    """Let the new name survive a power cut, where a system can do so."""
+    if os.name == 'posix':
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a small text file; errors as :func:`whole`."""
+    with whole(path) as file:
+        file.write(text.encode())
+
+
+def remove_parts(folder: str | Path) -> list[Path]:
+    """Remove what processes that were killed while writing have left in a folder.
+
+    Returns:
+        The files removed.
+    """
+    parts = sorted(Path(folder).glob('.*.part'))
+    for part in parts:
+        part.unlink(missing_ok=True)
+    return parts
+
+
+@contextmanager
+def space_needed() -> Iterator[None]:
+    """Within it, a full disk is a :class:`WriteError`, whoever was writing: a log, for instance."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_SPACE:
+            raise
+        raise WriteError(error.filename or 'a file', error) from error

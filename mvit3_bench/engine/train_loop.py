@@ -1,0 +1,110 @@
+"""Training by epochs that can be left after any iteration and taken up there, bit by bit as if nothing had happened."""
+import bisect
+import logging
+
+from mmengine.dist import get_rank
+from mmengine.logging import print_log
+from mmengine.runner import EpochBasedTrainLoop
+
+from ..datasets.seeded import SeededBatchSampler, seed_all, seeded
+from ..registry import LOOPS
+
+_ITERATIONS = 2**32 - 1  # where the keys of samples have the epoch: no iteration shares its numbers with a sample
+
+
+@LOOPS.register_module()
+class ResumableTrainLoop(EpochBasedTrainLoop):
+    """MMEngine's loop, whose random numbers depend on the seed, the epoch, the index and the iteration only.
+
+    Each sample is drawn from generators seeded for it (:mod:`mvit3_bench.datasets.seeded`), each iteration runs on
+    generators seeded anew. A run that is resumed begins with the batch after the last one, and with the validation if that
+    was due.
+
+    Args:
+        runner: The runner.
+        dataloader: Config of the data loader.
+        **kwargs: ``max_epochs``, ``val_begin``, ``val_interval``, ``dynamic_intervals`` as in MMEngine.
+
+    Raises:
+        TypeError: The data loader is no config.
+    """
+
+    def __init__(self, runner, dataloader: dict, **kwargs):
+        if not isinstance(dataloader, dict):
+            raise TypeError(f'{type(self).__name__} takes train_dataloader as a config, found a {type(dataloader).__name__}')
+        super().__init__(runner, seeded(dataloader), **kwargs)
+        self.batches_done = 0  # of the epoch
+        self.validation_due = False
+        self._seed = 0
+
+    def position(self) -> dict:
+        """What a checkpoint has to know besides epoch and iteration."""
+        return dict(batches_done=self.batches_done, batches=len(self.dataloader), validation_due=self.validation_due)
+
+    def go_to(self, position: dict) -> None:
+        """Take up the position of a checkpoint: its ``meta``; one of MMEngine's is that of an epoch's end.
+
+        With another number of batches in an epoch, because there are more processes or larger batches, the same share of
+        the epoch counts as done.
+        """
+        self.batches_done, batches = position.get('batches_done', 0), position.get('batches', len(self.dataloader))
+        self.validation_due = position.get('validation_due', False)
+        if self.batches_done and batches != len(self.dataloader):
+            before = f'{self.batches_done} of {batches}'
+            self.batches_done = self.batches_done * len(self.dataloader) // batches
+            print_log(f'an epoch has {len(self.dataloader)} batches, of which {self.batches_done} count as done: in the run '
+                      f'that wrote the checkpoint it was {before}; the run will not end in the very same weights',
+                      logger='current', level=logging.WARNING)
+
+    def run(self):
+        """Train to the last epoch.
+
+        Returns:
+            The model.
+        """
+        self.runner.call_hook('before_train')
+        self._take_up_seed()
+        self._validate_if_due()
+        while self._epoch < self._max_epochs and not self.stop_training:
+            self.run_epoch()
+            self._validate_if_due()
+        self.runner.call_hook('after_train')
+        return self.runner.model
+
+    def _take_up_seed(self) -> None:
+        """Give the sampler the seed of the run, which a checkpoint may have brought after the sampler was made."""
+        randomness = self.runner._randomness_cfg
+        self._seed = self.runner.seed - (get_rank() if randomness.get('diff_rank_seed') else 0)
+        sampler = self.dataloader.batch_sampler.sampler
+        if hasattr(sampler, 'seed'):
+            sampler.seed = self._seed
+
+    def _validate_if_due(self) -> None:
+        if self.validation_due:
+            self.runner.val_loop.run()
+            self.validation_due = False
+
+    def run_epoch(self) -> None:
+        """Train the epoch, or the rest of it."""
+        self.runner.call_hook('before_train_epoch')
+        self.runner.model.train()
+        batch_sampler: SeededBatchSampler = self.dataloader.batch_sampler
+        batch_sampler.begin(self._seed, self._epoch, self.batches_done)
+        for index, batch in enumerate(self.dataloader, start=self.batches_done):
+            self.batches_done = index + 1
+            self.run_iter(index, batch)
+        self.batches_done = 0
+        self.validation_due = self._is_validated(self._epoch + 1)
+        self.runner.call_hook('after_train_epoch')
+        self._epoch += 1
+
+    def run_iter(self, idx: int, data_batch) -> None:
+        """One iteration, with generators seeded for it and this process: dropout, mixup and the like."""
+        seed_all(self._seed, _ITERATIONS, self._iter, get_rank())
+        super().run_iter(idx, data_batch)
+
+    def _is_validated(self, epoch: int) -> bool:
+        """Whether there is a validation after so many epochs."""
+        self.val_interval = self.dynamic_intervals[bisect.bisect(self.dynamic_milestones, epoch + 1) - 1]
+        return (self.runner.val_loop is not None and epoch >= self.val_begin
+                and (epoch % self.val_interval == 0 or epoch == self._max_epochs))

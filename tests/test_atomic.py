@@ -1,0 +1,70 @@
+"""Files are written as a whole or not at all."""
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+import conftest
+import pytest
+import torch
+
+from mvit3_bench.checkpoints.atomic import WriteError, remove_parts, whole, write_text
+from mvit3_bench.checkpoints.io import read_checkpoint, write_checkpoint
+
+
+@pytest.fixture
+def limit():
+    """Let no file grow beyond a megabyte, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
+def test_full_disk(tmp_path, limit, suffix):
+    """The old file stays, nothing else is left, and the message names the file and the free space."""
+    file = tmp_path / f'x{suffix}'
+    write_checkpoint(file, dict(weight=torch.ones(3)))
+    with pytest.raises(WriteError, match=rf'cannot write .*x{suffix}: File too large; [\d.]+ MB are free'):
+        write_checkpoint(file, dict(weight=torch.ones(1_000_000)))
+    assert list(tmp_path.iterdir()) == [file] and torch.equal(read_checkpoint(file)['weight'], torch.ones(3))
+
+
+def test_interrupted(tmp_path):
+    """Another error leaves the old file as well, and is passed on as it is."""
+    write_text(tmp_path / 'x', 'old')
+    with pytest.raises(KeyError), whole(tmp_path / 'x') as file:
+        file.write(b'new')
+        raise KeyError
+    assert [path.name for path in tmp_path.iterdir()] == ['x'] and (tmp_path / 'x').read_text() == 'old'
+
+
+def test_missing_folder_is_made(tmp_path):
+    """The folder of a file is made; where it cannot be, the message names the file."""
+    write_text(tmp_path / 'a' / 'b', 'new')
+    assert (tmp_path / 'a' / 'b').read_text() == 'new'
+    with pytest.raises(WriteError, match='cannot write .*a/b/c: '):
+        write_text(tmp_path / 'a' / 'b' / 'c', 'new')
+
+
+def test_killed_while_writing(tmp_path):
+    """A process killed again and again while it writes leaves a whole file each time, and hidden parts to remove."""
+    file = tmp_path / 'x.pth'
+    code = ('import sys, torch; from mvit3_bench.checkpoints.io import write_checkpoint\n'
+            'for number in range(10**9):\n'
+            '    write_checkpoint(sys.argv[1], dict(weight=torch.full((500_000,), float(number))))\n'
+            '    print(number, flush=True)')
+    for pause in (0.003, 0.01):
+        process = subprocess.Popen([sys.executable, '-c', code, str(file)], stdout=subprocess.PIPE,
+                                   env=dict(os.environ, PYTHONPATH=str(conftest.ROOT)))
+        process.stdout.readline()
+        time.sleep(pause)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        weight = read_checkpoint(file)['weight']
+        assert len(weight) == 500_000 and weight.unique().numel() == 1
+    remove_parts(tmp_path)
+    assert list(tmp_path.iterdir()) == [file]
