@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from mmengine.registry import DATA_SAMPLERS as ROOT_DATA_SAMPLERS
 from mmengine.registry import HOOKS as ROOT_HOOKS
 from mmengine.registry import LOOPS as ROOT_LOOPS
+from mmengine.registry import MODEL_WRAPPERS as ROOT_MODEL_WRAPPERS
 from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import TASK_UTILS as ROOT_TASK_UTILS
 from mmengine.registry import TRANSFORMS as ROOT_TRANSFORMS
@@ -23,9 +24,11 @@ DATA_SAMPLERS = Registry('data sampler', parent=ROOT_DATA_SAMPLERS, scope='mvit3
 # one hook is mmpretrain's, and without it the segmentors need theirs all the same
 HOOKS = Registry('hook', parent=ROOT_HOOKS, scope='mvit3_bench',
                  locations=['mvit3_bench.engine.label_hook', 'mvit3_bench.engine.checkpoint_hook', 'mvit3_bench.engine.stop_hook',
-                            'mvit3_bench.engine.finite',
+                            'mvit3_bench.engine.finite', 'mvit3_bench.engine.buffers_hook',
                             *(['mvit3_bench.engine.visualization_hook'] if find_spec('mmpretrain') else [])])
 LOOPS = Registry('loop', parent=ROOT_LOOPS, scope='mvit3_bench', locations=['mvit3_bench.engine.train_loop'])
+MODEL_WRAPPERS = Registry('model_wrapper', parent=ROOT_MODEL_WRAPPERS, scope='mvit3_bench',
+                          locations=['mvit3_bench.engine.distributed'])
 MODELS = Registry('model', parent=ROOT_MODELS, scope='mvit3_bench', locations=['mvit3_bench.models'])
 TASK_UTILS = Registry('task util', parent=ROOT_TASK_UTILS, scope='mvit3_bench', locations=['mvit3_bench.models'])
 TRANSFORMS = Registry('transform', parent=ROOT_TRANSFORMS, scope='mvit3_bench',

@@ -4,7 +4,7 @@ custom_imports = dict(imports=['mvit3_bench.compat'], allow_failed_imports=False
 env_cfg = dict(
     cudnn_benchmark=True,
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
-    dist_cfg=dict(backend='nccl'))
+    dist_cfg=dict(backend='nccl', timeout=600))  # seconds until a process gives up on another that hangs
 sync_bn = 'torch'  # batch norms are synchronised in distributed training, as in the published logs
 
 default_hooks = dict(

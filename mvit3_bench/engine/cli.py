@@ -7,9 +7,7 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 
-import torch
 from mmengine.config import Config, DictAction
-from mmengine.logging import print_log
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
@@ -20,6 +18,7 @@ from ..checkpoints.io import CheckpointError
 from ..complexity import input_size
 from ..datasets.loading import UnreadableSample
 from ..registry import MODELS
+from .distributed import distribute
 from .finite import DivergedError
 from .mini import to_mini
 
@@ -77,7 +76,8 @@ def load_config(args: argparse.Namespace) -> Config:
     """The config of a run: file, then ``--mini``, then ``--cfg-options``, and its work dir.
 
     Raises:
-        UsageError: The file does not exist or is no config, or ``--mini`` is not possible.
+        UsageError: The file does not exist or is no config, or ``--mini`` is not possible, or ``--launcher`` has not
+            started this process.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = read_config(args.config)
@@ -89,18 +89,9 @@ def load_config(args: argparse.Namespace) -> Config:
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs') / name)
-    cfg.launcher = args.launcher
-    if args.launcher == 'pytorch' and not torch.cuda.is_available():
-        _distribute_on_cpu(cfg)
+    with user_errors(ValueError):
+        distribute(cfg, args.launcher)
     return cfg
-
-
-def _distribute_on_cpu(cfg: Config) -> None:
-    """Let processes without a GPU train together, which MMEngine's own start-up and defaults do not foresee."""
-    torch.distributed.init_process_group('gloo')  # MMEngine would first choose a GPU, whatever the backend
-    cfg.model_wrapper_cfg = dict(type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False)
-    if cfg.pop('sync_bn', None):
-        print_log("no GPU: batch norms are not synchronised, since torch's SyncBatchNorm needs one", logger='current')
 
 
 def model_and_size(args: argparse.Namespace) -> tuple[Config, nn.Module, tuple[int, int]]:
@@ -169,6 +160,5 @@ def run(main: Callable[[], None]) -> None:
 
 
 def world_size(launcher: str) -> int:
-    """Number of processes that a launcher has started, before they have met."""
-    variable = dict(pytorch='WORLD_SIZE', slurm='SLURM_NTASKS', mpi='OMPI_COMM_WORLD_SIZE').get(launcher)
-    return int(os.environ.get(variable, 1)) if variable else 1
+    """Number of processes of a run, whose config is loaded."""
+    return 1 if launcher == 'none' else int(os.environ['WORLD_SIZE'])

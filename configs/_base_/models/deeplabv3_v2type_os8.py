@@ -24,7 +24,7 @@ model = dict(
         num_classes=150,
         norm_cfg=norm_cfg,
         align_corners=True,
-        loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True, loss_weight=1.0)),
+        loss_decode=dict(type='mvit3_bench.CrossEntropyLoss', loss_weight=1.0)),
     auxiliary_head=dict(
         type='FCNHead',
         in_index=2,
@@ -35,6 +35,6 @@ model = dict(
         num_classes=150,
         norm_cfg=norm_cfg,
         align_corners=True,
-        loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True, loss_weight=0.4)),
+        loss_decode=dict(type='mvit3_bench.CrossEntropyLoss', loss_weight=0.4)),
     train_cfg=dict(),
     test_cfg=dict(mode='whole'))

@@ -14,4 +14,4 @@ model = dict(
         num_classes=150,
         norm_cfg=_base_.norm_cfg,
         align_corners=True,
-        loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True, loss_weight=1.0)))
+        loss_decode=dict(type='mvit3_bench.CrossEntropyLoss', loss_weight=1.0)))

@@ -1,7 +1,11 @@
 """The paper's segmentation heads, on mmsegmentation's classes."""
+import torch
 from mmcv.cnn import ConvModule
+from mmengine.dist import all_reduce
+from mmseg.models import losses
 from mmseg.models.decode_heads import ASPPHead, PSPHead
 from mmseg.models.decode_heads.psp_head import PPM
+from torch import Tensor
 
 from ...registry import MODELS
 
@@ -35,3 +39,28 @@ class PSPNetHead(PSPHead):
         width = self.in_channels // len(self.pool_scales)
         self.psp_modules = PPM(self.pool_scales, self.in_channels, width, align_corners=self.align_corners, **layers)
         self.bottleneck = ConvModule(self.in_channels + len(self.pool_scales) * width, self.channels, 3, padding=1, **layers)
+
+
+@MODELS.register_module()
+class CrossEntropyLoss(losses.CrossEntropyLoss):
+    """mmseg's cross entropy with ``avg_non_ignore``: the mean over the labelled pixels of all processes.
+
+    mmseg takes the mean of each process's own; a pixel would weigh the more the fewer its process has. Shapes are mmseg's:
+    logits (B, num_classes, H, W) and labels (B, H, W) -> a number.
+
+    Args:
+        class_weight: Weight of each class.
+        loss_weight: Factor of the loss.
+        loss_name: Its name in the log.
+    """
+
+    def __init__(self, class_weight: list[float] | None = None, loss_weight: float = 1.0, loss_name: str = 'loss_ce'):
+        super().__init__(class_weight=class_weight, loss_weight=loss_weight, loss_name=loss_name, avg_non_ignore=True)
+
+    def forward(self, cls_score: Tensor, label: Tensor, weight: Tensor | None = None, ignore_index: int = 255) -> Tensor:
+        """The loss; ``weight`` is that of each pixel, (B, H, W), which the mean does not count."""
+        labelled = label != ignore_index
+        count = (torch.tensor(self.class_weight, device=label.device)[label[labelled]].sum() if self.class_weight
+                 else labelled.sum().float())
+        all_reduce(count, 'mean')
+        return super().forward(cls_score, label, weight, avg_factor=count, ignore_index=ignore_index)

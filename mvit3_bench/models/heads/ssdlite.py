@@ -6,6 +6,7 @@ from mmcv.ops import nms
 from mmdet.models import SSDHead
 from mmdet.models.task_modules import SSDAnchorGenerator
 from mmdet.structures.bbox import bbox_cxcywh_to_xyxy, bbox_xyxy_to_cxcywh
+from mmengine.dist import all_reduce
 from mmengine.model import BaseModule
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
@@ -100,7 +101,7 @@ class SSDLiteAnchorGenerator(SSDAnchorGenerator):
 class SSDLiteHead(SSDHead):
     """SSDLite's head: one depthwise 3x3 a level for classes and offsets together, and the published choice of detections.
 
-    Arguments, loss and targets are those of :class:`mmdet.models.SSDHead`. ``test_cfg`` has ``score_thr``,
+    Arguments and loss are those of :class:`mmdet.models.SSDHead`. ``test_cfg`` has ``score_thr``,
     ``max_per_class`` (before NMS), ``nms`` and ``max_per_img``.
     """
 
@@ -117,6 +118,16 @@ class SSDLiteHead(SSDHead):
     def forward(self, x: tuple[Tensor, ...]) -> tuple[list[Tensor], list[Tensor]]:
         """Maps (B, C_i, H_i, W_i) -> for each level logits (B, A_i * (classes + 1), ...) and offsets (B, A_i * 4, ...)."""
         return super().forward([depthwise(level) for depthwise, level in zip(self.depthwise, x, strict=True)])
+
+    def get_targets(self, *args, **kwargs) -> tuple:
+        """mmdet's targets; the last, the number of positives that the loss is divided by, is the mean over the processes.
+
+        With each process's own, a box would weigh the more the fewer its process has.
+        """
+        *levels, positives = super().get_targets(*args, **kwargs)
+        positives = torch.tensor(float(positives))
+        all_reduce(positives, 'mean')
+        return *levels, positives.item()
 
     def _predict_by_feat_single(self, cls_score_list, bbox_pred_list, score_factor_list, mlvl_priors, img_meta, cfg=None,
                                 rescale=False, with_nms=True) -> InstanceData:

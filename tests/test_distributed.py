@@ -1,0 +1,167 @@
+"""Several processes train and test as one does: gloo on the CPU, started by torchrun, or with Slurm's or Open MPI's variables."""
+import json
+import os
+import stat
+
+import pytest
+import torch
+from processes import ENV, begin, fixed_recipe, flags, free_port, output, records
+
+from mvit3_bench.engine.distributed import first_host
+
+pytest.importorskip('mmdet', reason='mmdetection is not installed')
+pytest.importorskip('mmseg', reason='mmsegmentation is not installed')
+pytest.importorskip('mmpretrain', reason='mmpretrain is not installed')
+TASKS = ['classification', pytest.param('detection', marks=pytest.mark.slow),
+         pytest.param('segmentation', marks=pytest.mark.slow)]
+METRIC = dict(classification='accuracy/top1', detection='coco/bbox_mAP', segmentation='mIoU')
+
+
+def same_training(one, two):
+    """Two runs had the same losses and rates at each iteration, and end with the same weights, averages and statistics."""
+    steps = list(zip(records(one), records(two), strict=True))
+    assert len(steps) >= 4
+    for single, joint in steps:
+        for key in [key for key in single if 'loss' in key or key == 'lr']:
+            assert joint[key] == pytest.approx(single[key], rel=1e-5), (single['step'], key)
+    single, joint = (torch.load(run / 'epoch_2.pth', weights_only=True) for run in (one, two))
+    for part in ('state_dict', 'ema_state_dict'):
+        for name, value in single[part].items():
+            torch.testing.assert_close(joint[part][name], value, rtol=1e-4, atol=1e-4, msg=lambda text, n=name: f'{n}: {text}')
+
+
+@pytest.mark.parametrize('task', TASKS)
+def test_two_processes_train_as_one(run_dir, tool, task):
+    """At an equal global batch and with synchronised batch norms: equal losses, weights, averages; no parameter unused.
+
+    Detection and segmentation are slow, as each needs three processes that import the frameworks.
+    """
+    config = fixed_recipe(run_dir, task)
+    two = begin('dist_train.sh', config, 2, *flags(task, 2), '--work-dir', 'two')
+    outcome = tool('train', config, *flags(task, 1), '--work-dir', 'one')
+    assert outcome.code == 0, outcome.output
+    text = output(two)
+    assert 'batch norms are synchronised by mvit3_bench' in text
+    same_training(run_dir / 'one', run_dir / 'two')
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('task', METRIC)
+def test_metrics_of_several_processes(run_dir, tool, task):
+    """Two and three processes, with 7 images, have the metrics of one to the last digit, with --deploy too.
+
+    Slow: seven processes for each task.
+    """
+    config = fixed_recipe(run_dir, task)
+    outcome = tool('train', config, *flags(task, 1), '--work-dir', 'run')
+    assert outcome.code == 0, outcome.output
+
+    def metrics(processes, *extra):
+        name = '_'.join(map(str, (processes, *extra)))
+        output(begin('dist_test.sh', config, 'run', processes, '--mini', '--out', name, '--work-dir', 'work', *extra,
+                     '--cfg-options', 'test_dataloader.dataset.indices=7'))
+        return json.loads((run_dir / name / 'metrics.json').read_text())
+
+    one = metrics(1)
+    assert METRIC[task] in one
+    assert metrics(2) == metrics(3) == one
+    assert metrics(2, '--deploy') == metrics(1, '--deploy')
+
+
+@pytest.mark.slow
+def test_two_nodes(run_dir):
+    """Two agents of torchrun, as on two machines, train together with one process each, and with the losses of one agent.
+
+    Slow: four processes that import the frameworks.
+    """
+    config = fixed_recipe(run_dir, 'segmentation')
+    port = free_port()
+    nodes = [begin('dist_train.sh', config, 1, *flags('segmentation', 2), '--work-dir', 'nodes', NNODES=2, NODE_RANK=rank,
+                   MASTER_ADDR='127.0.0.1', PORT=port) for rank in (0, 1)]
+    for node in nodes:
+        output(node)
+    output(begin('dist_train.sh', config, 2, *flags('segmentation', 2), '--work-dir', 'agent'))
+    nodes, agent = ([record['loss'] for record in records(run_dir / name)] for name in ('nodes', 'agent'))
+    assert nodes == agent and len(nodes) > 3
+
+
+def test_first_host():
+    """Slurm's short form of a list of hosts."""
+    for nodes, host in (('login1', 'login1'), ('a,b', 'a'), ('gpu[03-07,12],a', 'gpu03'), ('r[1-2]n[7,9]', 'r1n7'),
+                        ('gpu[5].site.org', 'gpu5.site.org')):
+        assert first_host(nodes) == host
+
+
+@pytest.mark.parametrize('launcher, env, parts', [
+    ('pytorch', {}, ('RANK, WORLD_SIZE', 'torchrun')),
+    ('slurm', dict(SLURM_PROCID='0'), ('SLURM_NTASKS, SLURM_LOCALID', 'srun')),
+    ('slurm', dict(SLURM_PROCID='0', SLURM_NTASKS='2', SLURM_LOCALID='0'), ('MASTER_ADDR',)),
+    ('mpi', {}, ('OMPI_COMM_WORLD_RANK', 'mpirun')),
+    ('mpi', dict(OMPI_COMM_WORLD_RANK='0', OMPI_COMM_WORLD_SIZE='4', OMPI_COMM_WORLD_LOCAL_RANK='0',
+                 OMPI_COMM_WORLD_LOCAL_SIZE='2'), ('MASTER_ADDR', 'host of the first process'))])
+def test_not_started_by_the_launcher(run_dir, tool, monkeypatch, launcher, env, parts):
+    """Started without the launcher that the flag names, a tool says what is missing in the environment."""
+    for name in [name for name in os.environ if name.startswith(('SLURM_', 'OMPI_', 'MASTER_', 'RANK', 'WORLD_SIZE'))]:
+        monkeypatch.delenv(name)
+    for name in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK'):
+        monkeypatch.setenv(name, '0')  # so that it is as before in the end
+        monkeypatch.delenv(name)
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    config = fixed_recipe(run_dir, 'segmentation')
+    outcome = tool('train', config, '--mini', '--launcher', launcher)
+    assert outcome.code == 1 and 'Traceback' not in outcome.output
+    assert all(part in outcome.output for part in (f'--launcher {launcher}', *parts)), outcome.output
+
+
+# What srun does, as far as a program sees: starts the tasks on this machine, each with its number, ends with the worst code.
+SRUN = r"""#!/usr/bin/env bash
+args=("$@")
+while [[ $1 == -* ]]; do
+  case $1 in -p) shift 2;; --ntasks=*) ntasks=${1#*=}; shift;; *) shift;; esac
+done
+printf '%s\n' "${args[@]}" > srun_arguments
+for ((rank = 0; rank < ntasks; rank++)); do
+  SLURM_PROCID=$rank SLURM_NTASKS=$ntasks SLURM_LOCALID=$rank SLURM_NODELIST='localhost,node[1-3]' "$@" & pids+=($!)
+done
+code=0
+for pid in "${pids[@]}"; do wait "$pid" || code=$?; done
+exit $code
+"""
+
+
+@pytest.mark.slow
+def test_slurm_script_with_an_imitation_of_srun(run_dir):
+    """tools/slurm_train.sh with two tasks; real Slurm was not there: a script in its place starts them with its variables.
+
+    Slow: two processes that import the frameworks.
+    """
+    srun = run_dir / 'bin' / 'srun'
+    srun.parent.mkdir()
+    srun.write_text(SRUN)
+    srun.chmod(srun.stat().st_mode | stat.S_IXUSR)
+    config = fixed_recipe(run_dir, 'segmentation')
+    path = f'{srun.parent}:{ENV["PATH"]}'
+    text = output(begin('slurm_train.sh', 'part', 'a name', config, *flags('segmentation', 2), '--work-dir', 'run', PATH=path,
+                        GPUS=2, CPUS_PER_TASK=3, MASTER_PORT=free_port(), SRUN_ARGS='--quotatype=spot --time=10'))
+    arguments = (run_dir / 'srun_arguments').read_text().splitlines()
+    assert arguments[:2] == ['-p', 'part']
+    assert {'--job-name=a name', '--gres=gpu:2', '--ntasks=2', '--ntasks-per-node=2', '--cpus-per-task=3', '--time=10',
+            '--quotatype=spot'} <= set(arguments), arguments
+    assert len(records(run_dir / 'run')) == 6, text
+
+
+@pytest.mark.slow
+def test_variables_of_open_mpi(run_dir):
+    """Two processes with the variables that mpirun sets; Open MPI itself was not there.
+
+    Slow: two processes that import the frameworks.
+    """
+    config = fixed_recipe(run_dir, 'segmentation')
+    port = free_port()
+    ranks = [begin('train.py', config, '--launcher', 'mpi', *flags('segmentation', 2), '--work-dir', 'run', MASTER_PORT=port,
+                   OMPI_COMM_WORLD_RANK=rank, OMPI_COMM_WORLD_SIZE=2, OMPI_COMM_WORLD_LOCAL_RANK=rank,
+                   OMPI_COMM_WORLD_LOCAL_SIZE=2) for rank in (0, 1)]
+    for rank in ranks:
+        output(rank)
+    assert len(records(run_dir / 'run')) == 6
