@@ -13,9 +13,8 @@ from mmengine.config import ConfigDict
 from mmengine.logging import HistoryBuffer
 
 from conftest import ROOT
-from mvit3_bench.chaos import victim
+from mvit3_bench.chaos import hostile, victim
 from mvit3_bench.chaos.forging import Made
-from mvit3_bench.chaos.hostile import faults
 from mvit3_bench.chaos.hostile_files import KINDS, write
 from mvit3_bench.checkpoints.io import CheckpointError, check_resumable, read_file, write_checkpoint
 
@@ -29,10 +28,10 @@ READABLE = {'a list', 'weights that are no tensors', 'weights that are complex',
 @pytest.fixture(scope='module')
 def seen(tmp_path_factory):
     """Every kind, each offered in a process of little memory: kind -> fault."""
-    found = {}
-    for fault in faults(tmp_path_factory.mktemp('hostile'), len(KINDS), seed=0):
-        found[fault.kind.partition(': ')[2]] = fault
-    return found
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hostile, 'EVERY', len(KINDS) + 1)  # the command lines have a test of their own
+        found = list(hostile.faults(tmp_path_factory.mktemp('hostile'), len(KINDS), seed=0))
+    return {fault.kind.partition(': ')[2]: fault for fault in found}
 
 
 @pytest.mark.parametrize('kind', KINDS)
@@ -49,6 +48,18 @@ def test_refused_for_what_it_is(tmp_path, kind):
         read_file(path)
     assert str(path) in str(error.value) and '\x1b' not in str(error.value)
     assert not (tmp_path / 'canary').exists()
+
+
+@pytest.mark.parametrize('kind', ['call of os.system', 'tuple 200000 deep as a key', 'link to itself', 'weights that are complex',
+                                  'safetensors: header of 2^62 bytes'])
+@pytest.mark.parametrize('name', hostile.TOOLS)
+def test_tools_refuse(run_dir, tool, name, kind):
+    """Exit code 1, and the error names the file."""
+    path = str(write(kind, run_dir, WEIGHTS, Random(0)))
+    program, *rest = hostile.TOOLS[name](path)
+    outcome = tool(program, *(ROOT / argument if argument == hostile.CONFIG else argument for argument in rest))
+    assert outcome.code == 1 and path in outcome.output.rpartition('error: ')[2], outcome.output
+    assert not (run_dir / 'canary').exists()
 
 
 def test_kinds_are_hostile(tmp_path):
@@ -168,16 +179,16 @@ def test_address_is_read_safely(tmp_path, monkeypatch):
     from mmengine.runner.checkpoint import _load_checkpoint
     monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'cache'))
     (tmp_path / 'site').mkdir()
-    hostile = write('call of os.system', tmp_path / 'site', WEIGHTS, Random(0))
+    bad = write('call of os.system', tmp_path / 'site', WEIGHTS, Random(0))
     write_checkpoint(tmp_path / 'site' / 'x.safetensors', WEIGHTS)
     handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path / 'site'))
     with ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         site = f'http://127.0.0.1:{server.server_port}'
-        with pytest.raises(CheckpointError, match=hostile.name):
-            _load_checkpoint(f'{site}/{hostile.name}')
-        monkeypatch.setattr('mmengine.runner.checkpoint.get_torchvision_models', lambda: dict(net=f'{site}/{hostile.name}'))
-        with pytest.raises(CheckpointError, match=hostile.name):
+        with pytest.raises(CheckpointError, match=bad.name):
+            _load_checkpoint(f'{site}/{bad.name}')
+        monkeypatch.setattr('mmengine.runner.checkpoint.get_torchvision_models', lambda: dict(net=f'{site}/{bad.name}'))
+        with pytest.raises(CheckpointError, match=bad.name):
             _load_checkpoint('torchvision://net')
         load_checkpoint(victim.Model(), f'{site}/x.safetensors', map_location='cpu', strict=True)
         server.shutdown()

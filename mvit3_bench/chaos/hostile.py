@@ -18,7 +18,7 @@ SECONDS = 60
 EVERY = 25  # one of so many goes to a tool's command line, which takes seconds to start
 ROOT = Path(__file__).parents[2]
 CONFIG = 'configs/cls/mvit3_xxs_in1k.py'
-_TOOLS = {
+TOOLS = {
     'test': lambda path: ['test', CONFIG, path, '--mini'],
     'train --resume': lambda path: ['train', CONFIG, '--mini', '--resume', path],
     'train load_from': lambda path: ['train', CONFIG, '--mini', '--cfg-options', f'load_from={path}'],
@@ -44,8 +44,8 @@ def faults(folder: Path, count: int, seed: int) -> Iterator[Fault]:
         place.mkdir(parents=True)
         file = write(kind, place, tensors, rng)
         if number % EVERY == EVERY - 1:
-            name = list(_TOOLS)[number // EVERY % len(_TOOLS)]
-            seen = _command(_TOOLS[name](str(file)), folder, str(file))
+            name = list(TOOLS)[number // EVERY % len(TOOLS)]
+            seen = _command(TOOLS[name](str(file)), folder, str(file))
         else:
             name = 'loads'
             victim = victim if victim and victim.poll() is None else _start(folder)

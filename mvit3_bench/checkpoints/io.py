@@ -50,6 +50,8 @@ def read_file(path: str | Path, map_location='cpu') -> dict:
         raise CheckpointError(f'{path} is not a checkpoint that can be read safely: {reason}') from error
     if not isinstance(checkpoint, dict):
         raise CheckpointError(f'{path} holds no state dict: found {type(checkpoint).__name__} without tensors')
+    if not isinstance(checkpoint.get('meta', {}), dict):
+        raise CheckpointError(f'{path} is no checkpoint: its entry "meta" is no dictionary, but {type(checkpoint["meta"]).__name__}')
     return checkpoint
 
 
@@ -126,8 +128,10 @@ def check_values(path: str | Path, found: dict[str, Tensor], wanted: dict[str, T
     """Check that the tensors of a checkpoint, of which only those that are wanted count, are weights.
 
     Raises:
-        CheckpointError: Some are complex where real ones are wanted, or hold NaN or infinity.
+        CheckpointError: Some are no tensors, are complex where real ones are wanted, or hold NaN or infinity.
     """
+    if odd := [key for key, value in found.items() if key in wanted and not isinstance(value, Tensor)]:
+        raise CheckpointError(f'{path}: {len(odd)} entries of its state dict are no tensors: {shown(odd)}')
     weights = {key: value for key, value in found.items() if key in wanted}
     if odd := [key for key, value in weights.items() if value.is_complex() and not wanted[key].is_complex()]:
         raise CheckpointError(f'{path}: {len(odd)} of its tensors are complex numbers: {shown(odd)}')
@@ -189,8 +193,7 @@ def report_filled(module: nn.Module, state_dict: dict, prefix: str, *_) -> None:
     wanted = {key: value for key, value in module.state_dict().items() if not key.endswith('num_batches_tracked')}
     init_cfg = module.init_cfg if isinstance(module.init_cfg, list) else [module.init_cfg]
     source = next((cfg['checkpoint'] for cfg in init_cfg if cfg and 'checkpoint' in cfg), 'the pretrained checkpoint')
-    check_values(source, {key.removeprefix(prefix): value for key, value in state_dict.items()
-                          if isinstance(value, Tensor)}, wanted)
+    check_values(source, {key.removeprefix(prefix): value for key, value in state_dict.items()}, wanted)
     left = [key for key, value in wanted.items() if getattr(state_dict.get(prefix + key), 'shape', None) != value.shape]
     name = type(module).__name__
     if len(left) == len(wanted):

@@ -48,10 +48,7 @@ def load_url(url: str, model_dir: str | None = None, map_location=None, progress
 
 def _without_config(checkpoint: dict, filename: str) -> dict:
     """Take away the text that ``Runner.resume`` would run as Python; only mmcv 1.x wrote it, and such runs cannot be resumed."""
-    meta = checkpoint.get('meta', {})
-    if not isinstance(meta, dict):
-        raise CheckpointError(f'{filename}: its entry "meta" is no dictionary, but {type(meta).__name__}')
-    if meta.pop('config', None) is not None:
+    if checkpoint.get('meta', {}).pop('config', None) is not None:
         print_log(f'{filename}: left out meta.config, a text that MMEngine would run as Python on resuming', logger='current')
     return checkpoint
 
