@@ -1,6 +1,6 @@
 """What lets today's torch and mmcv-lite work with the released OpenMMLab packages.
 
-Importing this module is all there is to do; a second import changes nothing. It does two things:
+Importing this module is all there is to do; a second import changes nothing. It does three things:
 
 1. **mmcv-lite.** mmdet and mmseg import `mmcv._ext`, the compiled operators that mmcv-lite leaves
    out. A stand-in takes its place, with the operators our recipes need built on torchvision and
@@ -8,6 +8,8 @@ Importing this module is all there is to do; a second import changes nothing. It
 2. **Resuming.** Since torch 2.6 `torch.load` refuses every type it does not know, and a checkpoint
    of MMEngine 0.10.7 holds a few of those. We name them to torch, and only in a form that cannot
    run code. The safety stays on.
+3. **Untrusted checkpoints.** MMEngine's own loads go through `mvit3_bench.checkpoints`, which looks at
+   a file before it loads it (docs/security.md).
 
 This imports mmengine and torch; mmcv if it is installed; torchvision once an operator needs it.
 """
@@ -25,6 +27,8 @@ import torch
 import torch.nn.functional as F
 from mmengine.config import ConfigDict
 from mmengine.logging import HistoryBuffer, print_log
+
+from .checkpoints import loaders
 
 # --------------------------------------------------------------------------------------------------
 # 1. mmcv-lite: a stand-in for the compiled operators
@@ -201,6 +205,8 @@ class _Array(np.ndarray):
         _, shape, dtype, fortran, data = state
         if type(dtype) is not _Dtype or type(data) is not bytes:
             _refuse('a numpy array without plain contents')
+        if not dtype.dtype.itemsize:  # any number of elements would do with no data
+            _refuse('a numpy array of elements without a size')
         super().__setstate__((1, shape, dtype.dtype, fortran, data))  # numpy compares the sizes
 
     def __reduce_ex__(self, protocol):
@@ -260,7 +266,14 @@ _MMENGINE = [(_History, 'mmengine.logging.history_buffer.HistoryBuffer'),
              (_getattr, 'builtins.getattr'),
              # A dict out of a config, e.g. `metainfo=dict(label_map=dict(...))` of a dataset.
              (ConfigDict, 'mmengine.config.config.ConfigDict')]
-_BYTES = [(bytes, 'builtins.bytes')]  # how an empty array says that it has no contents
+
+
+def _no_bytes():
+    """Stands for `bytes`, the way an empty array says that it has no contents; a number would ask for so many bytes."""
+    return b''
+
+
+_BYTES = [(_no_bytes, 'builtins.bytes')]
 
 
 def allow_checkpoint_types() -> None:
@@ -279,3 +292,4 @@ def allow_checkpoint_types() -> None:
 
 install_ext_stand_in()
 allow_checkpoint_types()
+loaders.install()

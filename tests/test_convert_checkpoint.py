@@ -125,14 +125,14 @@ def test_safetensors(tmp_path, tool):
     tensors = golden.state_dict('cls_v3_xxs')
     write_checkpoint(tmp_path / 'x.safetensors', tensors)
     assert tool('convert_checkpoint', tmp_path / 'x.safetensors', tmp_path / 'y.safetensors').code in (0, None)
-    ours, wanted = read_file(tmp_path / 'y.safetensors'), from_published(tensors, 'classification')
+    ours, wanted = read_file(tmp_path / 'y.safetensors')['state_dict'], from_published(tensors, 'classification')
     assert set(ours) == set(wanted) and all(torch.equal(ours[key], wanted[key]) for key in wanted)
 
 
 def test_safetensors_is_not_installed(tmp_path, monkeypatch):
     """The package is named."""
     (tmp_path / 'x.safetensors').touch()
-    monkeypatch.setattr('mvit3_bench.checkpoints.io.find_spec', lambda name: None)
+    monkeypatch.setattr('mvit3_bench.checkpoints.untrusted.find_spec', lambda name: None)
     with pytest.raises(CheckpointError, match='pip install safetensors'):
         read_file(tmp_path / 'x.safetensors')
 

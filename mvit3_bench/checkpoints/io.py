@@ -12,37 +12,52 @@ from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from torch import Tensor, nn
 
-from ..text import grouped
+from ..text import grouped, shown
 from .atomic import whole
+from .dry_run import Refused
+from .untrusted import load_safetensors, load_torch
 
 
 class CheckpointError(RuntimeError):
     """A file is no checkpoint, or not one of this model; the message names it."""
 
 
-def read_file(path: str | Path) -> dict:
-    """Read a dictionary from a file without running anything in it (``weights_only=True``, or safetensors by suffix).
+def read_file(path: str | Path, map_location='cpu') -> dict:
+    """Read a dictionary from a file without running anything in it: of ``torch.save``, or of safetensors by its suffix.
+
+    Args:
+        path: The file.
+        map_location: Device, as of ``torch.load``.
 
     Returns:
-        What the file holds, tensors on the CPU.
+        What the file holds; of safetensors its tensors, under ``state_dict`` if there is a ``meta`` beside them.
 
     Raises:
         FileNotFoundError: There is no such file.
-        CheckpointError: It is not a checkpoint, or holds more than tensors and plain values; or it is one of safetensors,
-            and the package is not installed.
+        CheckpointError: It is not a checkpoint, or holds more than dense tensors and plain values; or it is one of
+            safetensors, and the package is not installed.
     """
-    if not Path(path).is_file():
+    if not Path(path).exists():
         raise FileNotFoundError(f'checkpoint not found: {path}')
-    safetensors = _safetensors(path)
+    if not Path(path).is_file():
+        raise CheckpointError(f'{path} is a {"folder" if Path(path).is_dir() else "device or pipe"}, not a checkpoint file')
     try:
-        checkpoint = (safetensors.load_file(path) if safetensors else
-                      torch.load(path, map_location='cpu', weights_only=True))
+        checkpoint = (load_safetensors if is_safetensors(path) else load_torch)(path, map_location)
+    except Refused as error:
+        raise CheckpointError(f'{path} is not a checkpoint that can be read safely. Found: {error}') from error
     except Exception as error:  # torch raises many types, depending on where a file breaks off
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CheckpointError(f'{path} is not a checkpoint that can be read safely: {reason}') from error
     if not isinstance(checkpoint, dict):
         raise CheckpointError(f'{path} holds no state dict: found {type(checkpoint).__name__} without tensors')
+    if not isinstance(checkpoint.get('meta', {}), dict):
+        raise CheckpointError(f'{path} is no checkpoint: its entry "meta" is no dictionary, but {type(checkpoint["meta"]).__name__}')
     return checkpoint
+
+
+def is_safetensors(path: str | Path) -> bool:
+    """Whether a file is one of safetensors, by its suffix."""
+    return Path(path).suffix == '.safetensors'
 
 
 def read_checkpoint(path: str | Path) -> dict:
@@ -52,11 +67,14 @@ def read_checkpoint(path: str | Path) -> dict:
         The dictionary it holds, on the CPU; tensors are under ``'state_dict'``, or at the top.
 
     Raises:
-        FileNotFoundError, CheckpointError: As :func:`read_file`; or there are no tensors at these places.
+        FileNotFoundError, CheckpointError: As :func:`read_file`; or there are no tensors at these places, or not only tensors.
     """
     checkpoint = read_file(path)
-    if not any(isinstance(v, Tensor) for v in _state_dict(checkpoint).values()):
+    state_dict = _state_dict(checkpoint)
+    if not any(isinstance(value, Tensor) for value in state_dict.values()):
         raise CheckpointError(f'{path} holds no state dict: found {type(checkpoint).__name__} without tensors')
+    if others := [str(key) for key, value in state_dict.items() if not isinstance(value, Tensor)]:
+        raise CheckpointError(f'{path}: {len(others)} entries of its state dict are no tensors: {shown(others)}')
     return checkpoint
 
 
@@ -72,24 +90,16 @@ def write_checkpoint(path: str | Path, state_dict: dict[str, Tensor], meta: dict
         CheckpointError: safetensors is wanted and not installed.
         WriteError: The file cannot be written.
     """
-    safetensors = _safetensors(path)
+    if is_safetensors(path) and not find_spec('safetensors'):
+        raise CheckpointError(f'{path} needs the package safetensors: pip install safetensors')
     # a tensor may be a view of much more than itself, or of what another one views
     state_dict = {key: value.detach().clone(memory_format=torch.contiguous_format) for key, value in state_dict.items()}
     with whole(path) as file:
-        if safetensors:
-            file.write(safetensors.save(state_dict, metadata=dict(format='pt', meta=json.dumps(meta or {}))))
+        if is_safetensors(path):
+            from safetensors.torch import save
+            file.write(save(state_dict, metadata=dict(format='pt', meta=json.dumps(meta or {}))))
         else:
             torch.save(state_dict if meta is None else dict(meta=meta, state_dict=state_dict), file)
-
-
-def _safetensors(path: str | Path):
-    """The module that reads and writes this file, None if that is torch itself."""
-    if Path(path).suffix != '.safetensors':
-        return None
-    if not find_spec('safetensors'):
-        raise CheckpointError(f'{path} needs the package safetensors: pip install safetensors')
-    import safetensors.torch
-    return safetensors.torch
 
 
 def _state_dict(checkpoint: dict) -> dict:
@@ -109,6 +119,38 @@ def differences(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> dict[str
     return {kind: keys for kind, keys in kinds.items() if keys}
 
 
+def check_values(path: str | Path, found: dict[str, Tensor], wanted: dict[str, Tensor]) -> None:
+    """Check that the tensors of a checkpoint, of which only those that are wanted count, are weights.
+
+    Raises:
+        CheckpointError: Some are no tensors, are complex where real ones are wanted, or hold NaN or infinity.
+    """
+    if odd := [key for key, value in found.items() if key in wanted and not isinstance(value, Tensor)]:
+        raise CheckpointError(f'{path}: {len(odd)} entries of its state dict are no tensors: {shown(odd)}')
+    weights = {key: value for key, value in found.items() if key in wanted}
+    if odd := [key for key, value in weights.items() if value.is_complex() and not wanted[key].is_complex()]:
+        raise CheckpointError(f'{path}: {len(odd)} of its tensors are complex numbers: {shown(odd)}')
+    if odd := [key for key, value in weights.items() if value.is_floating_point() and not value.float().isfinite().all()]:
+        raise CheckpointError(f'{path}: {len(odd)} of its tensors hold NaN or infinity, as after a run that diverged: '
+                              f'{shown(odd)}; take an earlier checkpoint')
+
+
+def check_resumable(path: str | Path) -> None:
+    """Check that a run can go on from a checkpoint: that it holds more than weights.
+
+    Raises:
+        FileNotFoundError, CheckpointError: As :func:`read_file`; or what a run needs is missing.
+    """
+    checkpoint = read_file(path)
+    meta = checkpoint.get('meta')
+    missing = [f'meta.{key}' for key in ('epoch', 'iter')
+               if not isinstance(meta, dict) or type(meta.get(key)) is not int or meta[key] < 0]
+    missing += [key for key in ('message_hub', 'optimizer') if not isinstance(checkpoint.get(key), dict)]
+    if missing:
+        raise CheckpointError(f'{path} holds weights only, so no run can go on from it (missing: {", ".join(missing)}); to start '
+                              f'a new run with these weights: --cfg-options load_from={path}')
+
+
 def check_fits(model: nn.Module, path: str | Path, any_head: bool = False) -> None:
     """Check that a checkpoint is one of this very model.
 
@@ -123,6 +165,7 @@ def check_fits(model: nn.Module, path: str | Path, any_head: bool = False) -> No
     """
     found = _state_dict(read_checkpoint(path))
     wanted = (model.module if is_model_wrapper(model) else model).state_dict()  # DDP prefixes every key
+    check_values(path, found, wanted)
     problems = differences(found, wanted)
     lines = [f'  {len(keys)} {kind}: {grouped(keys)}' for kind, keys in problems.items()]
     unfilled = problems.get('missing', []) + problems.get('of another shape', [])
@@ -143,11 +186,14 @@ def report_filled(module: nn.Module, state_dict: dict, prefix: str, *_) -> None:
     """
     # a checkpoint from before PyTorch 0.4.1 has no counters, and nothing depends on them
     wanted = {key: value for key, value in module.state_dict().items() if not key.endswith('num_batches_tracked')}
+    init_cfg = module.init_cfg if isinstance(module.init_cfg, list) else [module.init_cfg]
+    source = next((cfg['checkpoint'] for cfg in init_cfg if cfg and 'checkpoint' in cfg), 'the pretrained checkpoint')
+    check_values(source, {key.removeprefix(prefix): value for key, value in state_dict.items()}, wanted)
     left = [key for key, value in wanted.items() if getattr(state_dict.get(prefix + key), 'shape', None) != value.shape]
     name = type(module).__name__
     if len(left) == len(wanted):
         raise CheckpointError(
-            f'the pretrained checkpoint fills none of the {len(wanted)} tensors of {name}: it has {grouped(state_dict)}; '
+            f'{source} fills none of the {len(wanted)} tensors of {name}: it has {grouped(state_dict)}; '
             f"wanted: {grouped(wanted)}. For the checkpoint of a whole model, set prefix='backbone.' in init_cfg; for a "
             'published one, convert it first (tools/convert_checkpoint.py)')
     print_log(f'{name}: the pretrained checkpoint filled {len(wanted) - len(left)} of {len(wanted)} tensors'

@@ -1,0 +1,104 @@
+"""Loading a file that may come from anyone: nothing in it runs, and it takes no more memory than its own size tells."""
+import json
+import zipfile
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import BinaryIO
+
+import torch
+
+from .dry_run import DryRun, Refused
+
+_ZIP = b'PK\x03\x04'
+_OLD_FORMAT = (0x1950a86a20f9469cfc6c, 1001)  # how a file of torch before 1.6 begins: two pickles of one number each
+_MOST_VIEWED = 8  # times the size of the file: tensors may share data, but not to become a hundred times as much
+
+
+def load_torch(path: str | Path, map_location='cpu'):
+    """Load a file of ``torch.save``, ``weights_only=True``, after a dry run of its pickle.
+
+    Raises:
+        Exception: The file is damaged or refused; which type depends on where it breaks off.
+    """
+    with open(path, 'rb') as file:
+        size = Path(path).stat().st_size
+        is_zip = file.read(len(_ZIP)) == _ZIP
+        file.seek(0)
+        run = _zip_run(file, size) if is_zip else _old_run(file, size)
+        if run.viewed > _MOST_VIEWED * size:
+            raise Refused(f'tensors of {run.viewed} bytes out of a file of {size}')
+        file.seek(0)  # the very file that was looked at, whatever has come to stand under its name
+        return torch.load(file, map_location=map_location, weights_only=True, mmap=False)
+
+
+def load_safetensors(path: str | Path, map_location='cpu') -> dict:
+    """Load a file of safetensors: its tensors; or, where :func:`~.io.write_checkpoint` has added it, ``meta`` beside them.
+
+    Raises:
+        Exception: As :func:`load_torch`.
+    """
+    if not find_spec('safetensors'):
+        raise Refused('it needs the package safetensors: pip install safetensors')
+    from safetensors import safe_open
+    device = str(map_location) if isinstance(map_location, (str, torch.device)) else 'cpu'
+    with safe_open(path, 'pt', device=device) as file:
+        if unprintable := [key for key in file.keys() if not key.isprintable()]:
+            raise Refused(f'a key with control characters: {unprintable[0]!r:.200}')
+        state_dict = {key: file.get_tensor(key) for key in file.keys()}
+        meta = json.loads((file.metadata() or {}).get('meta', '{}'))
+    return dict(meta=meta, state_dict=state_dict) if meta and isinstance(meta, dict) else state_dict
+
+
+def _zip_run(file: BinaryIO, size: int) -> DryRun:
+    with zipfile.ZipFile(file) as archive:
+        entries = archive.infolist()
+        names = [entry.filename for entry in entries]
+        folder = names[0].partition('/')[0] if names else ''
+        if len(set(names)) < len(names) or not all(
+                name.startswith(f'{folder}/') and '..' not in name.split('/') for name in names):
+            raise Refused('entries of the same name, or outside the one folder')
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries) or sum(
+                entry.file_size for entry in entries) > size:
+            raise Refused('compressed or overlapping entries, as torch never writes them')
+        if f'{folder}/constants.pkl' in names:
+            raise Refused('a TorchScript program')
+        sizes = {entry.filename.removeprefix(f'{folder}/data/'): entry.file_size for entry in entries}
+        if f'{folder}/data.pkl' not in names:
+            raise Refused('no data.pkl: a zip archive, but not of torch.save')
+        with archive.open(f'{folder}/data.pkl') as pickle:
+            run = DryRun(pickle, _size_of(sizes))
+    # of two directories in one file torch might take the other one
+    file.seek(0)
+    reader = torch._C.PyTorchFileReader(file)
+    with zipfile.ZipFile(file) as archive:
+        if sorted(f'{folder}/{name}' for name in reader.get_all_records()) != sorted(names) or (
+                reader.get_record('data.pkl') != archive.read(f'{folder}/data.pkl')):
+            raise Refused('two archives in one')
+    return run
+
+
+def _size_of(sizes: dict[str, int]) -> Callable[[str], int]:
+    def size_of(key: str) -> int:
+        if key not in sizes:
+            raise Refused(f'a storage that is not there: {key!r:.200}')
+        return sizes[key]
+    return size_of
+
+
+def _old_run(file: BinaryIO, size: int) -> DryRun:
+    try:
+        begins = tuple(DryRun(file).result for _ in _OLD_FORMAT)
+    except Exception:  # pickletools raises what it likes
+        begins = None
+    if begins != _OLD_FORMAT:
+        file.seek(0)
+        raise Refused(f'it begins with {file.read(16)!r}, as no file of torch.save does')
+    DryRun(file)  # about the machine that wrote it
+    run = DryRun(file)
+    keys = DryRun(file).result
+    if keys.kind != 'list' or sorted(keys.items) != sorted(run.storages):
+        raise Refused('storages that are not there')
+    if sum(run.storages.values()) > size:
+        raise Refused(f'storages of {sum(run.storages.values())} bytes in a file of {size}')
+    return run
