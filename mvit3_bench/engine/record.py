@@ -17,10 +17,11 @@ Record = dict[str, str | int | bool | dict | None]
 _PACKAGES = ('torch', 'torchvision', 'mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain', 'numpy', 'cv2')
 _START = ('work_dir', 'launcher', 'resume', 'load_from')  # where and how a run starts, not what it computes
 _SIZES = 1000  # of so many samples at most the files' sizes are looked up: on a network drive that is seconds
+_CHUNK = 10_000  # samples hashed at once
 
 
 def make_record(runner: Runner) -> Record:
-    """The record of a run whose loops are built.
+    """The record of a run about to begin, its loops built and its seed set.
 
     Args:
         runner: Its runner.
@@ -111,13 +112,14 @@ def fingerprint(dataset: Dataset) -> dict[str, int | str | None]:
     """
     digest, parts = hashlib.sha256(), list(_parts(dataset))
     for part in parts:
-        root, step = str(part.data_root or ''), -(-len(part) // _SIZES)
-        for index in range(len(part)):
+        root, step = str(part.data_root or ''), max(1, -(-len(part) // _SIZES))
+        for start in range(0, len(part), _CHUNK):
+            infos = [part.get_data_info(index) for index in range(start, min(start + _CHUNK, len(part)))]
+            digest.update(repr(infos).replace(root, '').encode(errors='surrogateescape'))
+        for index in range(0, len(part), step):
             info = part.get_data_info(index)
-            digest.update(repr(info).replace(root, '').encode(errors='surrogateescape'))
-            if index % step == 0:
-                files = filter(os.path.isfile, (info[key] for key in ('img_path', 'seg_map_path') if info.get(key)))
-                digest.update(repr([os.path.getsize(file) for file in files]).encode())
+            files = filter(os.path.isfile, (info[key] for key in ('img_path', 'seg_map_path') if info.get(key)))
+            digest.update(repr([os.path.getsize(file) for file in files]).encode())
     return dict(samples=len(dataset), hash=_short(digest) if parts else None)
 
 

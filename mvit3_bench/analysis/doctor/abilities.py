@@ -18,6 +18,7 @@ from PIL import Image
 
 from ... import compat
 from .finding import ERROR, INFO, OK, WARNING, Finding
+from .plan import listening
 
 _finding = partial(Finding, 'abilities')
 _OVERRIDE = 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
@@ -27,7 +28,8 @@ _ROTATED = 6  # of EXIF: to be turned by 90 degrees
 
 def examine_abilities() -> Iterator[Finding]:
     """Operators of mmcv, the loading of checkpoints, the decoding of images, a compiler."""
-    yield _operators()
+    with listening():  # the stand-in announces itself in the log
+        yield _operators()
     yield _safe_loading()
     yield _resuming()
     with tempfile.TemporaryDirectory() as folder:

@@ -1,6 +1,7 @@
 """Are the data sets there, whole, and readable?"""
 import itertools
 import logging
+import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -51,7 +52,7 @@ def examine_roots(root: Path = Path('data')) -> Iterator[Finding]:
 def _count(path: Path) -> int:
     """Images in and below a folder, or lines of a list; nothing is 0."""
     if path.is_dir():
-        return sum(file.lower().endswith(_IMAGES) for _, _, files in path.walk() for file in files)
+        return sum(file.lower().endswith(_IMAGES) for _, _, files in os.walk(path) for file in files)
     return sum(1 for line in path.read_text(encoding='utf-8').splitlines() if line.strip()) if path.is_file() else 0
 
 

@@ -31,10 +31,10 @@ def examine_packages(scope: str | None) -> Iterator[Finding]:
     if find_spec('mmengine') and find_spec('mmcv'):
         import mvit3_bench.compat  # noqa: F401  without it, mmdet and mmseg do not import on mmcv-lite
     for name, task in FRAMEWORKS.items():
-        yield _imported(name, ERROR if name == scope else INFO, f'needed for {task}')
+        yield (_imported(name, ERROR if name == scope else INFO, f'needed for {task}') if scope in (name, None) else
+               _listed(name, f'for {task}', _INSTALL))  # importing takes seconds
     for name, purpose in _OPTIONAL.items():
-        yield (_finding(name, INFO, _named(name)) if find_spec(name) else
-               _finding(name, INFO, f'not installed; needed only {purpose}', f'if wanted: pip install {name}'))
+        yield _listed(name, purpose, f'if wanted: pip install {name}')
 
 
 def _python() -> Finding:
@@ -58,6 +58,12 @@ def _imported(name: str, level: str, purpose: str) -> Finding:
         return _finding(name, ERROR, f'{found}, whose safe loading could be bypassed', 'pip install "torch>=2.6"')
     others = [each for each in packages_distributions().get(name, []) if each.lower() != name]
     return _finding(name, OK, found + (f' ({", ".join(others)})' if others else ''))
+
+
+def _listed(name: str, purpose: str, remedy: str) -> Finding:
+    """A package that the run does not need, and that is not imported."""
+    return (_finding(name, INFO, _named(name)) if find_spec(name) else
+            _finding(name, INFO, f'not installed; needed only {purpose}', remedy))
 
 
 def _named(name: str) -> str:
