@@ -24,7 +24,7 @@ DATA_SAMPLERS = Registry('data sampler', parent=ROOT_DATA_SAMPLERS, scope='mvit3
 # one hook is mmpretrain's, and without it the segmentors need theirs all the same
 HOOKS = Registry('hook', parent=ROOT_HOOKS, scope='mvit3_bench',
                  locations=['mvit3_bench.engine.label_hook', 'mvit3_bench.engine.checkpoint_hook', 'mvit3_bench.engine.stop_hook',
-                            'mvit3_bench.engine.finite', 'mvit3_bench.engine.buffers_hook',
+                            'mvit3_bench.engine.finite', 'mvit3_bench.engine.buffers_hook', 'mvit3_bench.engine.record_hook',
                             *(['mvit3_bench.engine.visualization_hook'] if find_spec('mmpretrain') else [])])
 LOOPS = Registry('loop', parent=ROOT_LOOPS, scope='mvit3_bench', locations=['mvit3_bench.engine.train_loop'])
 MODEL_WRAPPERS = Registry('model_wrapper', parent=ROOT_MODEL_WRAPPERS, scope='mvit3_bench',

@@ -8,6 +8,7 @@ from mmengine.runner import find_latest_checkpoint
 from mvit3_bench.checkpoints.io import check_fits, check_resumable
 from mvit3_bench.engine import cli, schedule
 from mvit3_bench.engine.checks import check_data
+from mvit3_bench.engine.randomness import set_randomness
 
 
 def parse_args():
@@ -19,6 +20,10 @@ def parse_args():
                         help="scale the learning rate by the effective batch over the recipe's")
     parser.add_argument('--accumulate', metavar='N',
                         help="accumulate gradients over N iterations; 'auto': as many as make the recipe's batch")
+    parser.add_argument('--seed', type=int, metavar='N',
+                        help='seed of weights, order and augmentation (default: drawn, and logged)')
+    parser.add_argument('--deterministic', action='store_true',
+                        help='let torch use deterministic algorithms only: with --seed, a run can be repeated to the bit')
     return parser.parse_args()
 
 
@@ -32,6 +37,7 @@ def main():
         cfg.optim_wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
     processes = cli.world_size(args.launcher)
     with cli.user_errors(ValueError):
+        set_randomness(cfg, args.seed, args.deterministic)
         if args.accumulate:
             schedule.accumulate(cfg, args.accumulate, processes)
         if args.auto_scale_lr:

@@ -14,7 +14,8 @@ default_hooks = dict(
     checkpoint=dict(type='mvit3_bench.CheckpointHook', interval=1, max_keep_ckpts=2),
     finite=dict(type='mvit3_bench.FiniteLossHook'),
     stop=dict(type='mvit3_bench.StopHook'),
-    sampler_seed=dict(type='DistSamplerSeedHook'))
+    sampler_seed=dict(type='DistSamplerSeedHook'),
+    record=dict(type='mvit3_bench.RunRecordHook'))
 custom_hooks = [
     dict(type='EMAHook', ema_type='ExponentialMovingAverage', momentum=5e-4, update_buffers=True)]
 

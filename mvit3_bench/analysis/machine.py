@@ -16,17 +16,25 @@ def describe(device: torch.device) -> dict[str, str | int | float]:
     Args:
         device: Where the models run.
     """
-    found = dict(cpu=_cpu(), cores=os.cpu_count(), threads=torch.get_num_threads(), memory_gb=_memory())
-    if device.type == 'cuda':
-        found['gpu'] = torch.cuda.get_device_name(device)
-    found['python'] = platform.python_version()
+    found = hardware(device)
     for package in _PACKAGES:
         try:
             found[package] = version(package)
         except PackageNotFoundError:
             continue
-    commit = _commit()
-    return found | (dict(commit=commit) if commit else {})
+    return found | (dict(commit=checkout) if (checkout := commit()) else {})
+
+
+def hardware(device: torch.device) -> dict[str, str | int | float]:
+    """Processor, memory, and the Python on it.
+
+    Args:
+        device: Where the models run.
+    """
+    found = dict(cpu=_cpu(), cores=os.cpu_count(), threads=torch.get_num_threads(), memory_gb=_memory())
+    if device.type == 'cuda':
+        found['gpu'] = torch.cuda.get_device_name(device)
+    return found | dict(python=platform.python_version())
 
 
 def line(machine: dict[str, str | int | float]) -> str:
@@ -51,14 +59,14 @@ def _memory() -> float | None:
         return None
 
 
-def _commit() -> str | None:
+def commit() -> str | None:
     """Short commit of the checkout that this package is in, with a plus sign if files differ from it."""
     root = Path(__file__).parents[2]
     if not (root / '.git').exists():
         return None
     try:
-        commit, changes = (subprocess.run(['git', *arguments], cwd=root, capture_output=True, text=True, check=True).stdout
+        found, changes = (subprocess.run(['git', *arguments], cwd=root, capture_output=True, text=True, check=True).stdout
                            for arguments in (['rev-parse', '--short', 'HEAD'], ['status', '--porcelain', '-uno']))
     except (OSError, subprocess.CalledProcessError):
         return None
-    return commit.strip() + '+' * bool(changes.strip())
+    return found.strip() + '+' * bool(changes.strip())

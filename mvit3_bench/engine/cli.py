@@ -30,10 +30,10 @@ class UsageError(Exception):
 _EXPECTED = (UsageError, CheckpointError, UnreadableSample, WriteError, DivergedError, FileNotFoundError)
 
 
-def parser(description: str, example: str) -> argparse.ArgumentParser:
+def parser(description: str, example: str, needs_config: bool = True) -> argparse.ArgumentParser:
     """An argument parser with the flags that all tools have."""
     result = argparse.ArgumentParser(description=description, epilog=f'example: {example}')
-    result.add_argument('config', help='config file, for instance of configs/seg/')
+    result.add_argument('config', nargs=None if needs_config else '?', help='config file, for instance of configs/seg/')
     result.add_argument('--work-dir', help='folder of logs, checkpoints and results (default: work_dirs/NAME_OF_CONFIG)')
     result.add_argument('--mini', action='store_true',
                         help='run on the miniature data set, drawn if it is not there: small images, a short schedule, '
