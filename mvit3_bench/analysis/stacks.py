@@ -8,8 +8,7 @@ import shutil
 import subprocess
 import time
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 
@@ -22,19 +21,16 @@ class Stack:
         python: Version of Python as ``'3.11'``; found as ``python3.11`` on the PATH.
         requirements: Arguments of ``pip install``, which runs in the repository's folder.
         what: The stack in a few words.
-        env: Environment variables of ``pip install``.
     """
     name: str
     python: str
     requirements: tuple[str, ...]
     what: str
-    env: Mapping[str, str] = field(default_factory=dict)
 
 
 _RELEASED = ('-e', '.[openmmlab,test]')
-_TORCH_2_6 = ('torch==2.6.*', 'torchvision==0.21.*')
-# mmcv's source builds without its compiled operators, and so without a compiler, if it is told so
 _FORKS = ('-e', '.[onedl,test]')
+_TORCH_2_6 = ('torch==2.6.*', 'torchvision==0.21.*')
 
 STACKS = (
     Stack('python3.10', '3.10', _RELEASED, 'newest versions'),
@@ -42,7 +38,7 @@ STACKS = (
     Stack('python3.12', '3.12', _RELEASED, 'newest versions'),
     Stack('torch2.6', '3.11', (*_RELEASED, *_TORCH_2_6), 'oldest torch'),
     Stack('numpy1', '3.10', (*_RELEASED, *_TORCH_2_6, 'numpy<2'), 'oldest Python and torch, numpy 1'),
-    Stack('onedl', '3.11', _FORKS, 'the maintained forks', dict(MMCV_WITH_OPS='0')))
+    Stack('onedl', '3.11', _FORKS, 'the maintained forks'))
 
 
 class NotInstalled(RuntimeError):
@@ -65,7 +61,7 @@ def prepare(stack: Stack, root: Path, folder: Path) -> Path:
     """
     environment = folder / stack.name
     python, ready = environment / 'bin' / 'python', environment / '.ready'
-    wanted = '\n'.join([stack.python, *stack.requirements, *(f'{key}={value}' for key, value in stack.env.items()),
+    wanted = '\n'.join([stack.python, *stack.requirements,
                         *(path.read_text(encoding='utf-8') for path in [root / 'setup.cfg'] if path.exists())])
     if ready.exists() and ready.read_text(encoding='utf-8') == wanted:
         return python
@@ -79,7 +75,7 @@ def prepare(stack: Stack, root: Path, folder: Path) -> Path:
         raise NotInstalled(f'python{stack.python} is not on the PATH, or cannot make an environment') from None
     with log.open('w', encoding='utf-8') as file:
         done = subprocess.run([python, '-m', 'pip', 'install', '--progress-bar', 'off', *stack.requirements],
-                              cwd=root, env=env | stack.env, stdout=file, stderr=subprocess.STDOUT)
+                              cwd=root, env=env, stdout=file, stderr=subprocess.STDOUT)
     if done.returncode:
         raise NotInstalled(_pips_reason(log.read_text(encoding='utf-8')))
     ready.write_text(wanted, encoding='utf-8')
