@@ -6,13 +6,14 @@ READY = $(VENV)/.ready
 CONFIG = configs/seg/deeplabv3_mvit3_1.0_ade20k.py
 WORK = work_dirs/quickstart
 
-.PHONY: help quickstart test test-all chaos lint clean
+.PHONY: help quickstart test test-all test-stacks chaos lint clean
 
 help:
 	@echo 'make quickstart   train, test and draw MobileViTv3 on miniature data (minutes on two CPU cores)'
 	@echo 'make test         the tests, without those that need minutes'
 	@echo 'make test-all     all tests'
 	@echo 'make chaos        kills, hostile checkpoints, damaged inputs, lost ranks: what survives (under 45 minutes)'
+	@echo 'make test-stacks  the tests with other versions of Python, torch and OpenMMLab (STACKS=--list lists them)'
 	@echo 'make lint         ruff'
 	@echo 'make clean        remove the miniature data and the quickstart run'
 
@@ -38,6 +39,10 @@ test-all: $(READY)
 
 chaos: $(READY)
 	$(PY) tools/chaos.py --record
+
+# no environment is needed for it: it makes its own
+test-stacks:
+	$(PYTHON) tools/test_stacks.py $(STACKS)
 
 lint: $(READY)
 	$(PY) -m pip install -q ruff
