@@ -21,7 +21,7 @@ DATA_SAMPLERS = Registry('data sampler', parent=ROOT_DATA_SAMPLERS, scope='mvit3
                          locations=['mvit3_bench.datasets.multi_scale'])
 # one hook is mmpretrain's, and without it the segmentors need theirs all the same
 HOOKS = Registry('hook', parent=ROOT_HOOKS, scope='mvit3_bench',
-                 locations=['mvit3_bench.engine.label_hook',
+                 locations=['mvit3_bench.engine.label_hook', 'mvit3_bench.engine.loading_hook',
                             *(['mvit3_bench.engine.visualization_hook'] if find_spec('mmpretrain') else [])])
 MODELS = Registry('model', parent=ROOT_MODELS, scope='mvit3_bench', locations=['mvit3_bench.models'])
 TASK_UTILS = Registry('task util', parent=ROOT_TASK_UTILS, scope='mvit3_bench', locations=['mvit3_bench.models'])

@@ -3,6 +3,7 @@ _base_ = ['runtime.py']
 default_scope = 'mmpretrain'
 sync_bn = None
 default_hooks = dict(
+    labels=dict(type='mvit3_bench.CheckLabelsHook'),
     checkpoint=dict(save_best='accuracy/top1', rule='greater'),
     visualization=dict(type='mvit3_bench.ClsVisualizationHook', resize=360))
 visualizer = dict(type='UniversalVisualizer', vis_backends=[dict(type='LocalVisBackend')], name='visualizer')
