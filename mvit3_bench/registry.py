@@ -21,11 +21,10 @@ from mmengine.registry import Registry
 
 DATA_SAMPLERS = Registry('data sampler', parent=ROOT_DATA_SAMPLERS, scope='mvit3_bench',
                          locations=['mvit3_bench.datasets.multi_scale'])
-# one hook is mmpretrain's, and without it the segmentors need theirs all the same
-HOOKS = Registry('hook', parent=ROOT_HOOKS, scope='mvit3_bench',
-                 locations=['mvit3_bench.engine.label_hook', 'mvit3_bench.engine.checkpoint_hook', 'mvit3_bench.engine.stop_hook',
-                            'mvit3_bench.engine.finite', 'mvit3_bench.engine.buffers_hook', 'mvit3_bench.engine.record_hook',
-                            *(['mvit3_bench.engine.visualization_hook'] if find_spec('mmpretrain') else [])])
+_HOOKS = ['buffers_hook', 'checkpoint_hook', 'finite', 'label_hook', 'loading_hook', 'record_hook', 'stop_hook']
+if find_spec('mmpretrain'):  # one is a subclass of its; without it the segmentors need the others all the same
+    _HOOKS.append('visualization_hook')
+HOOKS = Registry('hook', parent=ROOT_HOOKS, scope='mvit3_bench', locations=[f'mvit3_bench.engine.{name}' for name in _HOOKS])
 LOOPS = Registry('loop', parent=ROOT_LOOPS, scope='mvit3_bench', locations=['mvit3_bench.engine.train_loop'])
 MODEL_WRAPPERS = Registry('model_wrapper', parent=ROOT_MODEL_WRAPPERS, scope='mvit3_bench',
                           locations=['mvit3_bench.engine.distributed'])

@@ -15,6 +15,7 @@ default_hooks = dict(
     finite=dict(type='mvit3_bench.FiniteLossHook'),
     stop=dict(type='mvit3_bench.StopHook'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
+    samples=dict(type='mvit3_bench.CheckSamplesHook'),
     record=dict(type='mvit3_bench.RunRecordHook'))
 custom_hooks = [
     dict(type='EMAHook', ema_type='ExponentialMovingAverage', momentum=5e-4, update_buffers=True)]

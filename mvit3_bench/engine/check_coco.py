@@ -1,6 +1,8 @@
 """The check of a detection data set before the start."""
 import json
 import logging
+from collections import Counter
+from math import isinf, isnan
 from pathlib import Path
 
 from mmengine.config import ConfigDict
@@ -21,23 +23,18 @@ def check_coco(name: str, dataset: ConfigDict, classes: tuple[str, ...], num_cla
 
     Raises:
         FileNotFoundError: An image named in the json is missing.
-        UsageError: The json is not in COCO's format, its categories are not the classes of the config or not in this order,
-            the head is for another number of classes, the config names no image folder, or there is no box at all.
+        UsageError: The json is not in COCO's format, has an id twice or a box of infinite size, its categories are not the
+            classes of the config or not in this order, the head is for another number of classes, the config names no image
+            folder, or there is no box at all.
     """
     if 'img' not in (dataset.get('data_prefix') or {}):
         raise UsageError(f'{name}: {dataset.type} needs the folder of its images: set {name}.data_prefix.img')
     root = Path(dataset.get('data_root') or '.')
     file, folder = root / dataset.ann_file, root / dataset.data_prefix.img
-    try:
-        content = json.loads(file.read_text(encoding='utf-8'))
-        categories = {category['id']: category['name'] for category in content['categories']}
-        images = {image['id']: image['file_name'] for image in content['images']}
-        sizes = {image['id']: (image['width'], image['height']) for image in content['images']}
-        # mmdet reads `area`, the evaluation `iscrowd`
-        boxes = [(box['image_id'], box['category_id'], float(box['area']), int(box['iscrowd']), *map(float, box['bbox']))
-                 for box in content['annotations']]
-    except (ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{file} is not a json in COCO's format: {type(error).__name__}: {error}") from error
+    content = _read(file)
+    categories = {category['id']: category['name'] for category in content['categories']}
+    images = {image['id']: image['file_name'] for image in content['images']}
+    sizes = {image['id']: (image['width'], image['height']) for image in content['images']}
 
     found = list(categories.values())
     # mmdet numbers the classes as the json does, whatever the order in the config
@@ -58,7 +55,9 @@ def check_coco(name: str, dataset: ConfigDict, classes: tuple[str, ...], num_cla
             f'{shown(missing, total=True)}\n  put them there, or take them out of the json')
 
     annotated, usable, broken, foreign = set(), set(), set(), 0
-    for image_id, category, area, crowd, x, y, width, height in boxes:
+    for box in content['annotations']:
+        image_id, category, area = box['image_id'], box['category_id'], box['area']
+        x, y, width, height = box['bbox']
         right, bottom = sizes.get(image_id, (0, 0))
         if categories.get(category) not in classes:
             foreign += 1
@@ -66,7 +65,7 @@ def check_coco(name: str, dataset: ConfigDict, classes: tuple[str, ...], num_cla
         annotated.add(image_id)
         if not (area > 0 and width >= 1 and height >= 1 and -width < x < right and -height < y < bottom):  # or NaN
             broken.add(image_id)
-        elif not crowd:
+        elif not box['iscrowd']:
             usable.add(image_id)
     if foreign:
         print_log(f'{file}: {foreign} boxes of categories that the config does not name are left out', logger='current',
@@ -81,3 +80,38 @@ def check_coco(name: str, dataset: ConfigDict, classes: tuple[str, ...], num_cla
     if not dataset.get('test_mode') and (empty := len(images.keys() - annotated)):
         print_log(f'{file}: {empty} of {len(images)} images have no boxes and do not take part in the training',
                   logger='current')
+
+
+def _read(file: Path) -> dict:
+    """The content of a json, of which every part that mmdet and the evaluation read is there and of its type."""
+    try:
+        content = json.loads(file.read_text(encoding='utf-8'))
+        for category in content['categories']:
+            hash(category['name'])
+        for image in content['images']:
+            Path(image['file_name'])
+            _numbers(image, 'width', 'height')
+            if not (image['width'] >= 1 and image['height'] >= 1):
+                raise ValueError(f'image {image["id"]} is {image["width"]}x{image["height"]} pixels')
+        for box in content['annotations']:
+            hash((box['image_id'], box['category_id']))
+            _numbers(box, 'area', 'iscrowd')
+            x, y, width, height = box['bbox']
+            _numbers(dict(x=x, y=y, width=width, height=height), 'x', 'y', 'width', 'height')
+            # mmdet leaves out a box of NaN size, but neither an infinite one nor one of NaN area
+            if any(map(isinf, [*box['bbox'], box['area']])) or isnan(box['area']):
+                raise ValueError(f'annotation {box["id"]} has the box {box["bbox"]} of area {box["area"]}')
+        twice = {kind: [str(id) for id, count in Counter(part['id'] for part in content[kind]).items() if count > 1]
+                 for kind in ('categories', 'images', 'annotations')}
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+        raise UsageError(f"{file} is not a json in COCO's format: {type(error).__name__}: {error}") from error
+    for kind, ids in twice.items():
+        if ids:  # pycocotools would take the last in place of both
+            raise UsageError(f'{file}: {kind} have the same id: {shown(ids, total=True)}; give each its own')
+    return content
+
+
+def _numbers(part: dict, *keys: str) -> None:
+    for key in keys:
+        if not isinstance(part[key], (int, float)):
+            raise TypeError(f'{key} is {part[key]!r}, not a number')

@@ -1,4 +1,6 @@
 """Checks before the start: what would fail after minutes should fail at once, and say what to do."""
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
@@ -12,7 +14,8 @@ from .mini import data_sets, type_name
 
 def check_data(cfg: Config, loaders: tuple[str, ...]) -> None:
     """Check that the folders and files of the data sets exist, and the files that a list names; that those in COCO's
-    format fit the config; that no class folder of an ImageNet is missing; and that a classifier's numbers of classes agree.
+    format fit the config; that no class folder of an ImageNet is missing, no link in class folders broken, and each line of a
+    list of images a file and its class; and that a classifier's numbers of classes agree.
 
     Args:
         cfg: The config of the run.
@@ -20,8 +23,8 @@ def check_data(cfg: Config, loaders: tuple[str, ...]) -> None:
 
     Raises:
         FileNotFoundError: Something is missing; the message names it, the layout expected and the remedies.
-        UsageError: A json is not in COCO's format, or its categories are not the classes of the config; or two numbers of
-            classes in the model differ.
+        UsageError: A json is not in COCO's format, or its categories are not the classes of the config; a line of a list of
+            images is not understood; or two numbers of classes in the model differ.
     """
     _check_num_classes(cfg)
     for loader in loaders:
@@ -40,7 +43,7 @@ def _check_num_classes(cfg: Config) -> None:
 def _check_data_set(cfg: Config, loader: str, key: str, dataset: ConfigDict) -> None:
     root = Path(dataset.get('data_root') or '.')
     prefix = dataset.get('data_prefix') or {}  # mmpretrain also takes a single folder
-    folders = [prefix] if isinstance(prefix, str) else prefix.values()
+    folders = [prefix] if isinstance(prefix, str) else [*prefix.values()]
     parts = [*filter(None, [*folders, dataset.get('ann_file'), dataset.get('split')])]
     missing = [part for part in parts if not (root / part).exists()]
     if missing:
@@ -60,8 +63,10 @@ def _check_data_set(cfg: Config, loader: str, key: str, dataset: ConfigDict) -> 
                        cfg.model.get('bbox_head', {}).get('num_classes'))
     if type_name(dataset) == 'PascalVOCDataset':
         _check_list(root, dataset)
-    if 'split' in dataset and not (root / 'meta' / f'{dataset.split}.txt').exists():
-        _check_class_folders(root, dataset.split, cfg.model.head.num_classes)
+    if not dataset.get('ann_file'):
+        _check_links([root / folder for folder in filter(None, [*folders, dataset.get('split')])])
+    if type_name(dataset) in ('ImageNet', 'CustomDataset') and dataset.get('with_label', dataset.get('split') != 'test'):
+        _check_classified(root, dataset, cfg.model.get('head', {}).get('num_classes'))
 
 
 def _check_list(root: Path, dataset: ConfigDict) -> None:
@@ -74,6 +79,48 @@ def _check_list(root: Path, dataset: ConfigDict) -> None:
     if missing:
         raise FileNotFoundError(f'{root / dataset.ann_file} names files that are missing: {shown(missing, total=True)}\n'
                                 '  add them, or take their names from the list')
+
+
+def _check_classified(root: Path, dataset: ConfigDict, num_classes: int | None) -> None:
+    split = dataset.get('split')
+    listed = root / (dataset.get('ann_file') or f'meta/{split}.txt')
+    if listed.is_file():
+        return _check_lines(listed, num_classes)
+    if split:
+        return _check_class_folders(root, split, num_classes)
+    prefix = dataset.get('data_prefix') or ''
+    folder = root / (prefix if isinstance(prefix, str) else prefix.get('img_path', ''))
+    classes = sorted(path.name for path in folder.iterdir() if path.is_dir())  # hidden ones count too
+    if num_classes not in (None, len(classes)):
+        raise UsageError(f'{folder} has {len(classes)} folders of classes, the model has {num_classes} classes\n'
+                         f'  found: {shown(classes, total=True)}\n  remove what is no class, or set metainfo.classes and num_classes')
+
+
+def _check_lines(file: Path, num_classes: int | None) -> None:
+    most = num_classes or float('inf')
+    for number, line in enumerate(file.read_text(encoding='utf-8', errors='replace').splitlines(), start=1):
+        name, _, label = line.strip().rpartition(' ')
+        if not (name and label.isdecimal() and int(label) < most):
+            raise UsageError(f'{file}, line {number}: {line[:100]!r} is not a file and the number of its class'
+                             + (f', 0 to {num_classes - 1}' if num_classes else ''))
+
+
+def _check_links(folders: list[Path]) -> None:
+    """The frameworks list the files of a folder: they pass over a link to nothing, and follow one upwards many times."""
+    broken = [link for folder in folders for link in _broken_links(folder)]
+    if broken:
+        raise FileNotFoundError(f'{len(broken)} links lead to files that are missing, or to a folder that holds them: '
+                                f'{shown(broken)}\n  put the files there, or remove the links')
+
+
+def _broken_links(folder: Path | str) -> Iterator[str]:
+    for entry in os.scandir(folder):
+        if entry.is_symlink():
+            link = Path(entry.path)
+            if not link.exists() or link.parent.resolve().is_relative_to(link.resolve()):
+                yield entry.path
+        elif entry.is_dir():
+            yield from _broken_links(entry.path)
 
 
 def _check_class_folders(root: Path, split: str, num_classes: int) -> None:

@@ -1,4 +1,6 @@
-"""A check of the masks that reach the network."""
+"""A check of the labels that reach the network."""
+from collections.abc import Iterable
+
 from mmengine.hooks import Hook
 
 from ..datasets.loading import UnreadableSample
@@ -6,23 +8,35 @@ from ..registry import HOOKS
 from ..text import shown
 
 
-@HOOKS.register_module()
-class CheckLabelsHook(Hook):
-    """Stop at a mask with a value that is neither a class number nor 255.
-
-    mmsegmentation's metric would count its pixels for nothing, and its loss fail without naming the file.
+def check_labels(samples: Iterable, num_classes: int) -> None:
+    """Check the masks of mmsegmentation's samples, and the labels of mmpretrain's.
 
     Raises:
-        UnreadableSample: A mask has another value; the message names it.
+        UnreadableSample: One has a value that is no class, nor, in a mask, 255; the message names it.
+    """
+    for sample in samples:
+        if 'gt_sem_seg' in sample:
+            file, labels, ignored = sample.seg_map_path, sample.gt_sem_seg.data, 255
+        elif 'gt_label' in sample:
+            file, labels, ignored = sample.img_path, sample.gt_label, None
+        else:  # a test set without labels
+            continue
+        foreign = labels[((labels < 0) | (labels >= num_classes)) & (labels != ignored)].unique().tolist()
+        if foreign:
+            raise UnreadableSample(f'{file} has the labels {shown(map(str, foreign))}; possible are 0 to {num_classes - 1}'
+                                   + (f', and {ignored}, which is ignored' if ignored else ''))
+
+
+@HOOKS.register_module()
+class CheckLabelsHook(Hook):
+    """Stop at a label that is neither a class number nor, in a mask, 255.
+
+    mmsegmentation's metric would count its pixels for nothing, and the losses fail without naming the file.
+
+    Raises:
+        UnreadableSample: A mask or an image has another label; the message names it.
     """
 
     def _before_iter(self, runner, batch_idx: int, data_batch: dict, mode: str) -> None:
         num_classes = len(getattr(runner, f'{mode}_dataloader').dataset.metainfo['classes'])
-        for sample in data_batch['data_samples']:
-            if 'gt_sem_seg' not in sample:  # a test set without masks
-                continue
-            labels = sample.gt_sem_seg.data
-            foreign = labels[(labels >= num_classes) & (labels != 255)].unique().tolist()
-            if foreign:
-                raise UnreadableSample(f'{sample.seg_map_path} has the labels {shown(map(str, foreign))}; possible '
-                                       f'are 0 to {num_classes - 1}, and 255, which is ignored')
+        check_labels(data_batch['data_samples'], num_classes)

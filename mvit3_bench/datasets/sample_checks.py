@@ -1,0 +1,92 @@
+"""What makes the labels of a loaded sample those of its pixels. Where it fails, the sample is refused with the reason.
+
+An image is seen as a viewer shows it, its EXIF orientation applied: so the decoders of mmcv do, and so COCO's boxes are
+meant. Labels must be those of that image.
+"""
+from io import BytesIO
+from math import isfinite
+
+import numpy as np
+from mmengine import fileio
+from PIL import Image
+
+LONGEST = 100  # times the shorter side: resized to keep its ratio, a longer image has no height, or gigabytes of width
+_ORIENTATION = 0x0112  # the tag of EXIF; 1 is upright
+
+
+def check_sample(results: dict, loaded: set[str]) -> None:
+    """Check what a loading transform has added to a sample.
+
+    Args:
+        results: The sample, after the transform.
+        loaded: The keys that are new in it.
+
+    Raises:
+        ValueError: The labels would not be those of the pixels, or the image cannot be used; the message has the reason.
+        OSError, SyntaxError: A check sum in a PNG is wrong.
+    """
+    for key in loaded & _CHECKS.keys():
+        _CHECKS[key](results)
+
+
+def _open(path: str) -> tuple[Image.Image, bytes]:
+    """The header of an image, and the file; the check sums of a PNG are compared, which no decoder does."""
+    content = fileio.get(path)
+    header = Image.open(BytesIO(content))
+    if header.format == 'PNG':
+        header.verify()
+    return header, content
+
+
+def _check_image(results: dict) -> None:
+    height, width = results['ori_shape']
+    if max(height, width) > LONGEST * min(height, width):
+        raise ValueError(f'{width}x{height} pixels: one side is more than {LONGEST} times the other')
+    stated = results.get('width'), results.get('height')
+    if None not in stated and stated != (width, height):
+        raise ValueError(f'the annotation is of {stated[0]}x{stated[1]} pixels, the image, with its EXIF orientation applied, '
+                         f'has {width}x{height}')
+    if results.get('img_path'):
+        header, _ = _open(results['img_path'])
+        if header.mode.startswith(('I', 'F')):
+            raise ValueError(f'a grey image of more than 8 bits (mode {header.mode}), whose range is not known: save it with 8')
+
+
+def _check_mask(results: dict) -> None:
+    header, content = _open(results['seg_map_path'])
+    _check_mask_format(header, content)
+    height, width = results['ori_shape']
+    if header.size != (width, height):
+        raise ValueError(f'the mask has {header.width}x{header.height} pixels, the image, with its EXIF orientation applied, '
+                         f'{width}x{height}')
+    # mmsegmentation squeezes a side of one pixel away
+    results['gt_seg_map'] = results['gt_seg_map'].reshape(height, width)
+
+
+def _check_mask_format(header: Image.Image, content: bytes) -> None:
+    """Whether a file holds one class number for each pixel, as it was written."""
+    if header.format in ('JPEG', 'MPO', 'JPEG2000'):
+        raise ValueError(f'the mask is a {header.format}, which does not keep class numbers: save it as PNG')
+    if getattr(header, 'n_frames', 1) > 1:
+        raise ValueError(f'the mask has {header.n_frames} frames')
+    if header.mode not in ('1', 'L', 'P') and not header.mode.startswith('I'):
+        raise ValueError(f'a mask has one channel of class numbers, this one has mode {header.mode}')
+    if header.format == 'PNG':
+        depth, colour = content[24:26]  # of the first chunk, which has a fixed layout
+        if colour == 0 and depth in (2, 4):
+            raise ValueError(f'a grey mask of {depth} bits, whose numbers Pillow spreads to 0 to 255: save it with 8')
+        if 'exif' in header.info and header.getexif().get(_ORIENTATION, 1) != 1:
+            raise ValueError('the mask has an EXIF orientation, which mmsegmentation does not apply: save it upright')
+    if header.mode.startswith('I'):
+        pixels = np.asarray(Image.open(BytesIO(content)))
+        if pixels.min() < 0 or pixels.max() > 255:
+            raise ValueError(f'the mask has the labels {pixels.min()} to {pixels.max()}; possible are 0 to 255')
+
+
+def _check_boxes(results: dict) -> None:
+    for instance in results.get('instances', []):
+        if not all(map(isfinite, instance['bbox'])):
+            raise ValueError(f'the box {instance["bbox"]} is not finite')
+
+
+_CHECKS = dict(img=_check_image, gt_seg_map=_check_mask, gt_bboxes=_check_boxes)
