@@ -8,17 +8,19 @@ import resource
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import conftest
 import pytest
 import torch
+from mmengine.config import Config
 
 for package in ('mmpretrain', 'mmdet', 'mmseg'):
     pytest.importorskip(package, reason=f'{package} is not installed')
 
-from mvit3_bench.chaos.kills import TASKS, outcome_of, unequal  # noqa: E402
+from mvit3_bench.chaos.kills import TASKS, faults, outcome_of, unequal  # noqa: E402
 from mvit3_bench.engine.stop_hook import EXIT_CODE  # noqa: E402
 
 # one config of each task, and of classification both types: multi-scale batches, and mixup with transforms of torchvision
@@ -281,6 +283,29 @@ def test_signal_to_the_whole_group(run_dir):
     assert outcome_of(run_dir / 'run')['place']['iter'] > 0
 
 
+@pytest.mark.slow
+def test_several_processes(run_dir):
+    """A launcher that is stopped lets all processes stop after one iteration; resumed, they end in the same bits."""
+    def torchrun(folder, *flags):
+        output = (run_dir / f'{folder}.txt').open('a')
+        return subprocess.Popen(
+            [sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node=2', '--master_port=29577',
+             str(conftest.ROOT / 'tools' / 'train.py'), str(CONFIGS['classification']), '--mini', '--launcher', 'pytorch',
+             '--work-dir', folder, *flags, '--cfg-options', *SHORT, *IMAGES['classification'], SEED, 'train_cfg.max_epochs=3'],
+            stdout=output, stderr=output, env=dict(os.environ, PYTHONPATH=str(conftest.ROOT)))
+
+    assert torchrun('whole').wait() == 0, (run_dir / 'whole.txt').read_text()
+    process = torchrun('parts')
+    while 'Epoch(train)' not in (run_dir / 'parts.txt').read_text():
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait() == 1
+    assert 'stopped by SIGTERM' in (run_dir / 'parts.txt').read_text(), (run_dir / 'parts.txt').read_text()
+    assert torchrun('parts', '--resume').wait() == 0, (run_dir / 'parts.txt').read_text()
+    assert unequal(outcome_of(run_dir / 'whole'), outcome_of(run_dir / 'parts')) == []
+
+
 def test_second_interrupt_ends_at_once():
     """One Ctrl-C waits for the end of the iteration, two do not."""
     code = ('import time; from types import SimpleNamespace as Part; from mvit3_bench.engine.stop_hook import StopHook\n'
@@ -328,3 +353,34 @@ def test_amp_without_gpu(train):
     """Where there is no GPU, --amp is refused without a traceback."""
     outcome = train('segmentation', 'run', '--amp')
     assert outcome.code == 1 and 'error: --amp needs a GPU' in outcome.output and 'Traceback' not in outcome.output
+
+
+@pytest.mark.slow
+def test_kills():
+    """Trainings of the three tasks, killed at random moments and resumed until they end, with and without workers."""
+    with tempfile.TemporaryDirectory() as folder:
+        found = list(faults(Path(folder), 9, seed=0))
+    assert len(found) == 9 and {fault.outcome for fault in found} == {'survived'}, found
+
+
+def test_all_configs():
+    """Every config has the loop and the hooks, and its checkpoint hook keeps what the task adds to it."""
+    for path in conftest.CONFIGS:
+        cfg = Config.fromfile(path)
+        assert cfg.train_cfg.type == 'mvit3_bench.ResumableTrainLoop', path
+        hooks = cfg.default_hooks
+        assert [hooks[name].type for name in ('checkpoint', 'finite', 'stop')] == [
+            'mvit3_bench.CheckpointHook', 'mvit3_bench.FiniteLossHook', 'mvit3_bench.StopHook'], path
+        assert hooks.checkpoint.save_best and hooks.checkpoint.max_keep_ckpts == 2, path
+
+
+def test_difference_is_found():
+    """What the comparison of two trainings rests on tells one bit, a missing part and another type."""
+    def tree(**changes):
+        return dict(dict(weight=torch.tensor([1.0, 2.0]), groups=[dict(lr=0.1)], steps=3), **changes)
+
+    assert unequal(tree(), tree()) == []
+    assert unequal(tree(), tree(weight=torch.tensor([1.0, 2.0 + 2**-22]))) == ['weight']
+    assert unequal(tree(), tree(groups=[dict(lr=0.1 + 1e-17)])) == [] and unequal(tree(), tree(groups=[])) == ['groups']
+    assert unequal(tree(), tree(groups=[dict(lr=0.1 + 2e-17)])) == ['groups.0.lr']
+    assert unequal(tree(), tree(steps=3.0)) == ['steps'] and unequal(tree(), dict(steps=3)) == ['']
