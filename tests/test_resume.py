@@ -28,7 +28,8 @@ CONFIGS = {name: conftest.ROOT / 'configs' / task.config for name, task in TASKS
 CONFIGS['v2 type'] = conftest.ROOT / 'configs' / 'cls' / 'mvit3_0.5_in1k.py'
 SHORT = ['train_cfg.max_epochs=2', 'train_cfg.val_interval=1', 'default_hooks.logger.interval=1']
 IMAGES = dict(
-    classification=['train_dataloader.dataset.indices=14', 'train_dataloader.batch_size=4', 'val_dataloader.dataset.indices=4'],
+    classification=[
+        'train_dataloader.dataset.indices=14', 'train_dataloader.batch_size=4', 'val_dataloader.dataset.indices=4'],
     detection=['train_dataloader.dataset.indices=6', 'train_dataloader.batch_size=2', 'val_dataloader.dataset.indices=4'],
     segmentation=[*(f'train_dataloader.dataset.datasets.{part}.indices=3' for part in (0, 1)),
                   'train_dataloader.batch_size=2', 'val_dataloader.dataset.indices=2'])
@@ -46,7 +47,8 @@ def train(run_dir, tool, monkeypatch):
         config = run_dir / 'config.py'
         config.write_text(f'_base_ = [{str(CONFIGS[task])!r}]\n'
                           + (f'custom_hooks = [*_base_.custom_hooks, {hook!r}]\n' if hook else ''))
-        return tool('train', config, '--mini', '--work-dir', folder, *flags, '--cfg-options', *SHORT, *IMAGES[task], *options)
+        return tool('train', config, '--mini', '--work-dir', folder, *flags,
+                    '--cfg-options', *SHORT, *IMAGES[task], *options)
     return call
 
 
@@ -181,7 +183,7 @@ def test_seed_comes_from_the_checkpoint(train, whole):
 
 @pytest.mark.slow
 def test_accumulated_gradients(train, whole):
-    """Gradients summed over two iterations: the stop waits for the step, and a checkpoint at an epoch's end keeps the sum."""
+    """Gradients summed over two iterations: the stop waits for the step, a checkpoint at an epoch's end keeps the sum."""
     undisturbed = whole('segmentation', '--accumulate', '2')
     outcome = train('segmentation', 'parts', '--accumulate', '2', hook=signal_at('before_train_iter', 0))
     assert outcome.code == EXIT_CODE and 'epoch_0_iter_2.pth' in outcome.output
@@ -234,8 +236,8 @@ def test_loss_not_a_number(train):
     outcome = train('detection', 'run', hook=dict(type='mvit3_bench.PoisonHook', point='before_train_iter', iteration=4))
     assert outcome.code == 1 and 'Traceback' not in outcome.output
     message = outcome.output[outcome.output.rindex('error: '):]
-    for part in ('epoch 2, iteration 2 (5 in all)', 'loss_cls nan', 'lr ', 'images: ', 'train2017', 'epoch_1.pth', '--resume',
-                 'optim_wrapper.optimizer.lr'):
+    for part in ('epoch 2, iteration 2 (5 in all)', 'loss_cls nan', 'lr ', 'images: ', 'train2017', 'epoch_1.pth',
+                 '--resume', 'optim_wrapper.optimizer.lr'):
         assert part in message, message
     assert message.count('.jpg') == 2
     assert 'epoch_2.pth' not in files('run') and 'epoch_1.pth' in Path('run/last_checkpoint').read_text()
@@ -291,7 +293,8 @@ def test_several_processes(run_dir):
         return subprocess.Popen(
             [sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node=2', '--master_port=29577',
              str(conftest.ROOT / 'tools' / 'train.py'), str(CONFIGS['classification']), '--mini', '--launcher', 'pytorch',
-             '--work-dir', folder, *flags, '--cfg-options', *SHORT, *IMAGES['classification'], SEED, 'train_cfg.max_epochs=3'],
+             '--work-dir', folder, *flags,
+             '--cfg-options', *SHORT, *IMAGES['classification'], SEED, 'train_cfg.max_epochs=3'],
             stdout=output, stderr=output, env=dict(os.environ, PYTHONPATH=str(conftest.ROOT)))
 
     assert torchrun('whole').wait() == 0, (run_dir / 'whole.txt').read_text()
