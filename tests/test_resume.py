@@ -8,17 +8,19 @@ import resource
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import conftest
 import pytest
 import torch
+from mmengine.config import Config
 
 for package in ('mmpretrain', 'mmdet', 'mmseg'):
     pytest.importorskip(package, reason=f'{package} is not installed')
 
-from mvit3_bench.chaos.kills import TASKS, outcome_of, unequal  # noqa: E402
+from mvit3_bench.chaos.kills import TASKS, faults, outcome_of, unequal  # noqa: E402
 from mvit3_bench.engine.stop_hook import EXIT_CODE  # noqa: E402
 
 # one config of each task, and of classification both types: multi-scale batches, and mixup with transforms of torchvision
@@ -26,7 +28,8 @@ CONFIGS = {name: conftest.ROOT / 'configs' / task.config for name, task in TASKS
 CONFIGS['v2 type'] = conftest.ROOT / 'configs' / 'cls' / 'mvit3_0.5_in1k.py'
 SHORT = ['train_cfg.max_epochs=2', 'train_cfg.val_interval=1', 'default_hooks.logger.interval=1']
 IMAGES = dict(
-    classification=['train_dataloader.dataset.indices=14', 'train_dataloader.batch_size=4', 'val_dataloader.dataset.indices=4'],
+    classification=[
+        'train_dataloader.dataset.indices=14', 'train_dataloader.batch_size=4', 'val_dataloader.dataset.indices=4'],
     detection=['train_dataloader.dataset.indices=6', 'train_dataloader.batch_size=2', 'val_dataloader.dataset.indices=4'],
     segmentation=[*(f'train_dataloader.dataset.datasets.{part}.indices=3' for part in (0, 1)),
                   'train_dataloader.batch_size=2', 'val_dataloader.dataset.indices=2'])
@@ -44,7 +47,8 @@ def train(run_dir, tool, monkeypatch):
         config = run_dir / 'config.py'
         config.write_text(f'_base_ = [{str(CONFIGS[task])!r}]\n'
                           + (f'custom_hooks = [*_base_.custom_hooks, {hook!r}]\n' if hook else ''))
-        return tool('train', config, '--mini', '--work-dir', folder, *flags, '--cfg-options', *SHORT, *IMAGES[task], *options)
+        return tool('train', config, '--mini', '--work-dir', folder, *flags,
+                    '--cfg-options', *SHORT, *IMAGES[task], *options)
     return call
 
 
@@ -179,7 +183,7 @@ def test_seed_comes_from_the_checkpoint(train, whole):
 
 @pytest.mark.slow
 def test_accumulated_gradients(train, whole):
-    """Gradients summed over two iterations: the stop waits for the step, and a checkpoint at an epoch's end keeps the sum."""
+    """Gradients summed over two iterations: the stop waits for the step, a checkpoint at an epoch's end keeps the sum."""
     undisturbed = whole('segmentation', '--accumulate', '2')
     outcome = train('segmentation', 'parts', '--accumulate', '2', hook=signal_at('before_train_iter', 0))
     assert outcome.code == EXIT_CODE and 'epoch_0_iter_2.pth' in outcome.output
@@ -206,9 +210,9 @@ def test_checkpoints_by_the_clock(train, whole):
 def test_another_number_of_batches(train):
     """Resumed with another batch size, the rest of the epoch is what has not been seen, and a warning says it."""
     assert train('detection', 'run', hook=signal_at('before_train_iter', 4)).code == EXIT_CODE
-    outcome = train('detection', 'run', '--resume', options=[SEED, 'train_dataloader.batch_size=1'])
-    assert outcome.code == 0 and 'an epoch has 6 batches, of which 4 count as done' in outcome.output
-    assert torch.load('run/epoch_2.pth', weights_only=True)['meta']['iter'] == 5 + 2
+    outcome = train('detection', 'run', '--resume', options=[SEED, 'train_dataloader.batch_size=3'])
+    assert outcome.code == 0 and 'an epoch has 2 batches, of which 1 count as done' in outcome.output
+    assert torch.load('run/epoch_2.pth', weights_only=True)['meta']['iter'] == 5 + 1
 
 
 def test_full_disk(train, run_dir):
@@ -232,8 +236,8 @@ def test_loss_not_a_number(train):
     outcome = train('detection', 'run', hook=dict(type='mvit3_bench.PoisonHook', point='before_train_iter', iteration=4))
     assert outcome.code == 1 and 'Traceback' not in outcome.output
     message = outcome.output[outcome.output.rindex('error: '):]
-    for part in ('epoch 2, iteration 2 (5 in all)', 'loss_cls nan', 'lr ', 'images: ', 'train2017', 'epoch_1.pth', '--resume',
-                 'optim_wrapper.optimizer.lr'):
+    for part in ('epoch 2, iteration 2 (5 in all)', 'loss_cls nan', 'lr ', 'images: ', 'train2017', 'epoch_1.pth',
+                 '--resume', 'optim_wrapper.optimizer.lr'):
         assert part in message, message
     assert message.count('.jpg') == 2
     assert 'epoch_2.pth' not in files('run') and 'epoch_1.pth' in Path('run/last_checkpoint').read_text()
@@ -279,6 +283,30 @@ def test_signal_to_the_whole_group(run_dir):
     os.killpg(process.pid, signal.SIGTERM)
     assert process.wait(60) == EXIT_CODE, output.read_text()
     assert outcome_of(run_dir / 'run')['place']['iter'] > 0
+
+
+@pytest.mark.slow
+def test_several_processes(run_dir):
+    """A launcher that is stopped lets all processes stop after one iteration; resumed, they end in the same bits."""
+    def torchrun(folder, *flags):
+        output = (run_dir / f'{folder}.txt').open('a')
+        return subprocess.Popen(
+            [sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node=2', '--master_port=29577',
+             str(conftest.ROOT / 'tools' / 'train.py'), str(CONFIGS['classification']), '--mini', '--launcher', 'pytorch',
+             '--work-dir', folder, *flags,
+             '--cfg-options', *SHORT, *IMAGES['classification'], SEED, 'train_cfg.max_epochs=3'],
+            stdout=output, stderr=output, env=dict(os.environ, PYTHONPATH=str(conftest.ROOT)))
+
+    assert torchrun('whole').wait() == 0, (run_dir / 'whole.txt').read_text()
+    process = torchrun('parts')
+    while 'Epoch(train)' not in (run_dir / 'parts.txt').read_text():
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait() == 1
+    assert 'stopped by SIGTERM' in (run_dir / 'parts.txt').read_text(), (run_dir / 'parts.txt').read_text()
+    assert torchrun('parts', '--resume').wait() == 0, (run_dir / 'parts.txt').read_text()
+    assert unequal(outcome_of(run_dir / 'whole'), outcome_of(run_dir / 'parts')) == []
 
 
 def test_second_interrupt_ends_at_once():
@@ -328,3 +356,34 @@ def test_amp_without_gpu(train):
     """Where there is no GPU, --amp is refused without a traceback."""
     outcome = train('segmentation', 'run', '--amp')
     assert outcome.code == 1 and 'error: --amp needs a GPU' in outcome.output and 'Traceback' not in outcome.output
+
+
+@pytest.mark.slow
+def test_kills():
+    """Trainings of the three tasks, killed at random moments and resumed until they end, with and without workers."""
+    with tempfile.TemporaryDirectory() as folder:
+        found = list(faults(Path(folder), 9, seed=0))
+    assert len(found) == 9 and {fault.outcome for fault in found} == {'survived'}, found
+
+
+def test_all_configs():
+    """Every config has the loop and the hooks, and its checkpoint hook keeps what the task adds to it."""
+    for path in conftest.CONFIGS:
+        cfg = Config.fromfile(path)
+        assert cfg.train_cfg.type == 'mvit3_bench.ResumableTrainLoop', path
+        hooks = cfg.default_hooks
+        assert [hooks[name].type for name in ('checkpoint', 'finite', 'stop')] == [
+            'mvit3_bench.CheckpointHook', 'mvit3_bench.FiniteLossHook', 'mvit3_bench.StopHook'], path
+        assert hooks.checkpoint.save_best and hooks.checkpoint.max_keep_ckpts == 2, path
+
+
+def test_difference_is_found():
+    """What the comparison of two trainings rests on tells one bit, a missing part and another type."""
+    def tree(**changes):
+        return dict(dict(weight=torch.tensor([1.0, 2.0]), groups=[dict(lr=0.1)], steps=3), **changes)
+
+    assert unequal(tree(), tree()) == []
+    assert unequal(tree(), tree(weight=torch.tensor([1.0, 2.0 + 2**-22]))) == ['weight']
+    assert unequal(tree(), tree(groups=[dict(lr=0.1 + 1e-17)])) == [] and unequal(tree(), tree(groups=[])) == ['groups']
+    assert unequal(tree(), tree(groups=[dict(lr=0.1 + 2e-17)])) == ['groups.0.lr']
+    assert unequal(tree(), tree(steps=3.0)) == ['steps'] and unequal(tree(), dict(steps=3)) == ['']

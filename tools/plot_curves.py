@@ -27,7 +27,8 @@ def read(work_dir, key):
     """(epoch, value) of every log entry that has the key; a resumed run overwrites what it repeats."""
     entries = {}
     for file in sorted(work_dir.glob('*/vis_data/scalars.json')):
-        for line in file.read_text().splitlines():
+        text = file.read_text()
+        for line in text[:text.rfind('\n') + 1].splitlines():  # a run that was killed may have cut off its last line
             entry = json.loads(line)
             if key in entry:
                 # validation entries have the epoch in `step`
