@@ -17,7 +17,7 @@ from mmengine.logging import HistoryBuffer
 from torch import Tensor
 
 from .forging import (TENSOR, Lying, Made, Named, OldLying, StateDict, TorchPickle, archive, changed, command, cyclic, entry,
-                      history, laughs, lying, nested, pickled, safe, saved, touch, whole)
+                      history, laughs, lying, nested, pickled, rungs, safe, saved, touch, whole)
 
 # What a pickle may call. The command writes the canary.
 _CALLS: dict[str, Callable[[str], object]] = {
@@ -76,6 +76,7 @@ _VALUES: dict[str, Callable[[], object]] = {
         1, (2 ** 40,), np.dtype('f8'), False, b'12345678')),
     'history with a foreign method': lambda: history(mean=HistoryBuffer.max),
     'object that holds itself': cyclic,
+    'lists in lists, from below': rungs,
     'a billion laughs': laughs,
     'key that steers a terminal': lambda: {'\x1b]0;owned\x07': 1},
     'key of half a character': lambda: {'\ud800': 1},

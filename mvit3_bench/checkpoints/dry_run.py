@@ -258,7 +258,7 @@ def _check_key(key, value=None) -> None:
 
 def _check_nesting(root) -> None:
     """Depth and number of objects, without recursion."""
-    measured = {}  # of a note: objects in all
+    measured = {}  # of a note: (depth, objects in all)
     path, todo = set(), [root]
     while todo:
         note = todo[-1]
@@ -268,14 +268,15 @@ def _check_nesting(root) -> None:
         children = [item for item in note.items if isinstance(item, Note)]
         if id(note) not in path:
             path.add(id(note))
-            if len(path) > DEEPEST:
-                raise Refused(f'objects nested more than {DEEPEST} deep')
             todo += [child for child in children if id(child) not in measured]
             if any(id(child) in path for child in children):
                 raise Refused('an object that holds itself')
             continue
-        measured[id(note)] = 1 + len(note.items) + sum(measured[id(child)] for child in children)
-        if measured[id(note)] > MOST_OBJECTS:
+        depths, counts = zip((0, len(note.items)), *(measured[id(child)] for child in children))
+        measured[id(note)] = depth, count = 1 + max(depths), 1 + sum(counts)
+        if max(depth, len(path)) > DEEPEST:
+            raise Refused(f'objects nested more than {DEEPEST} deep')
+        if count > MOST_OBJECTS:
             raise Refused(f'more than {MOST_OBJECTS} objects')
         path.discard(id(note))
         todo.pop()
