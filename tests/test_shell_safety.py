@@ -7,8 +7,8 @@ from conftest import ROOT, start
 
 CLS = 'configs/cls/mvit3_xxs_in1k.py'
 VALUES = ['$(touch canary)', '`touch canary`', '; touch canary', '&& touch canary', "' ; touch canary #",
-          '" ; touch canary #', '| tee canary', '> canary', '\n touch canary \n', '$HOME', '*', '{a,b}', "__import__('os').system('touch canary')",
-          'f"{open(chr(99))}"', '${IFS}touch${IFS}canary']
+          '" ; touch canary #', '| tee canary', '> canary', '\n touch canary \n', '$HOME', '*', '{a,b}',
+          "__import__('os').system('touch canary')", 'f"{open(chr(99))}"', '${IFS}touch${IFS}canary']
 
 
 def options(form: str = 'note{}={}') -> list[str]:
