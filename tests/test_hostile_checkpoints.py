@@ -9,10 +9,10 @@ from random import Random
 import numpy as np
 import pytest
 import torch
+from conftest import ROOT
 from mmengine.config import ConfigDict
 from mmengine.logging import HistoryBuffer
 
-from conftest import ROOT
 from mvit3_bench.chaos import hostile, victim
 from mvit3_bench.chaos.forging import Made
 from mvit3_bench.chaos.hostile_files import KINDS, write
@@ -50,8 +50,8 @@ def test_refused_for_what_it_is(tmp_path, kind):
     assert not (tmp_path / 'canary').exists()
 
 
-@pytest.mark.parametrize('kind', ['call of os.system', 'tuple 200000 deep as a key', 'link to itself', 'weights that are complex',
-                                  'safetensors: header of 2^62 bytes'])
+@pytest.mark.parametrize('kind', ['call of os.system', 'tuple 200000 deep as a key', 'link to itself',
+                                  'weights that are complex', 'safetensors: header of 2^62 bytes'])
 @pytest.mark.parametrize('name', hostile.TOOLS)
 def test_tools_refuse(run_dir, tool, name, kind):
     """Exit code 1, and the error names the file."""

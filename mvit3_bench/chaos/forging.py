@@ -138,6 +138,14 @@ def laughs(depth: int = 30) -> list:
     return value
 
 
+def rungs(depth: int = 100) -> list:
+    """A chain of lists, each held by one more besides: whoever follows them from either end sees short ways only."""
+    chain = [[]]
+    for _ in range(depth):
+        chain.append([chain[-1]])
+    return [chain, chain[::-1]]
+
+
 def cyclic() -> list:
     """A list that holds itself."""
     value = []

@@ -16,8 +16,30 @@ from mmengine.config import ConfigDict
 from mmengine.logging import HistoryBuffer
 from torch import Tensor
 
-from .forging import (TENSOR, Lying, Made, Named, OldLying, StateDict, TorchPickle, archive, changed, command, cyclic, entry,
-                      history, laughs, lying, nested, pickled, safe, saved, touch, whole)
+from .forging import (
+    TENSOR,
+    Lying,
+    Made,
+    Named,
+    OldLying,
+    StateDict,
+    TorchPickle,
+    archive,
+    changed,
+    command,
+    cyclic,
+    entry,
+    history,
+    laughs,
+    lying,
+    nested,
+    pickled,
+    rungs,
+    safe,
+    saved,
+    touch,
+    whole,
+)
 
 # What a pickle may call. The command writes the canary.
 _CALLS: dict[str, Callable[[str], object]] = {
@@ -55,7 +77,8 @@ _VALUES: dict[str, Callable[[], object]] = {
     'tensor type of 4 TB': lambda: Made(torch.FloatTensor, 2 ** 40),
     'uninitialised tensor': lambda: Made(torch.FloatTensor, 1000),
     'meta tensor': lambda: torch.empty(4, device='meta'),
-    'quantised tensor': lambda: Made(torch._utils._rebuild_qtensor, torch.ones(1).untyped_storage(), 0, (1,), (1,), (), False, {}),
+    'quantised tensor': lambda: Made(
+        torch._utils._rebuild_qtensor, torch.ones(1).untyped_storage(), 0, (1,), (1,), (), False, {}),
     'sparse tensor with indices outside': lambda: Made(
         torch._utils._rebuild_sparse_tensor, torch.sparse_coo,
         (torch.tensor([[10 ** 9]]), torch.ones(1), torch.Size([2]), False)),
@@ -76,6 +99,7 @@ _VALUES: dict[str, Callable[[], object]] = {
         1, (2 ** 40,), np.dtype('f8'), False, b'12345678')),
     'history with a foreign method': lambda: history(mean=HistoryBuffer.max),
     'object that holds itself': cyclic,
+    'lists in lists, from below': rungs,
     'a billion laughs': laughs,
     'key that steers a terminal': lambda: {'\x1b]0;owned\x07': 1},
     'key of half a character': lambda: {'\ud800': 1},

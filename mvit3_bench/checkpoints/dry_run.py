@@ -1,8 +1,8 @@
 """A dry run of a checkpoint's pickle: what loading would do, found out without doing any of it.
 
-torch's ``weights_only=True`` keeps a file from running code. It still allocates what the file asks for, builds tensors that are
-no weights (meta, sparse, quantised), and follows nesting until the interpreter gives up. So the pickle is read here first, by a
-machine that knows the same opcodes, calls nothing and keeps a note in the place of every object.
+torch's ``weights_only=True`` keeps a file from running code. It still allocates what the file asks for, builds tensors that
+are no weights (meta, sparse, uninitialised), and follows nesting until the interpreter crashes. So the pickle is read here
+first, by a machine that knows the same opcodes, calls nothing and keeps a note in the place of every object.
 """
 import pickletools
 from collections.abc import Callable
@@ -171,7 +171,7 @@ class DryRun:
         size, stride = _items(size, 'tuple'), _items(stride, 'tuple')
         if not all(map(_is_size, [offset, *size, *stride])) or len(size) != len(stride):
             raise Refused('a tensor of impossible shape')
-        if all(size) and offset + sum((length - 1) * step for length, step in zip(size, stride)) >= numel:
+        if all(size) and offset + sum((length - 1) * step for length, step in zip(size, stride, strict=True)) >= numel:
             raise Refused('a tensor that reads beyond its data')
         count = 1
         for length in size:
@@ -258,7 +258,7 @@ def _check_key(key, value=None) -> None:
 
 def _check_nesting(root) -> None:
     """Depth and number of objects, without recursion."""
-    measured = {}  # of a note: objects in all
+    measured = {}  # of a note: (depth, objects in all)
     path, todo = set(), [root]
     while todo:
         note = todo[-1]
@@ -268,14 +268,15 @@ def _check_nesting(root) -> None:
         children = [item for item in note.items if isinstance(item, Note)]
         if id(note) not in path:
             path.add(id(note))
-            if len(path) > DEEPEST:
-                raise Refused(f'objects nested more than {DEEPEST} deep')
             todo += [child for child in children if id(child) not in measured]
             if any(id(child) in path for child in children):
                 raise Refused('an object that holds itself')
             continue
-        measured[id(note)] = 1 + len(note.items) + sum(measured[id(child)] for child in children)
-        if measured[id(note)] > MOST_OBJECTS:
+        depths, counts = zip((0, len(note.items)), *(measured[id(child)] for child in children), strict=True)
+        measured[id(note)] = depth, count = 1 + max(depths), 1 + sum(counts)
+        if max(depth, len(path)) > DEEPEST:
+            raise Refused(f'objects nested more than {DEEPEST} deep')
+        if count > MOST_OBJECTS:
             raise Refused(f'more than {MOST_OBJECTS} objects')
         path.discard(id(note))
         todo.pop()

@@ -51,7 +51,8 @@ def read_file(path: str | Path, map_location='cpu') -> dict:
     if not isinstance(checkpoint, dict):
         raise CheckpointError(f'{path} holds no state dict: found {type(checkpoint).__name__} without tensors')
     if not isinstance(checkpoint.get('meta', {}), dict):
-        raise CheckpointError(f'{path} is no checkpoint: its entry "meta" is no dictionary, but {type(checkpoint["meta"]).__name__}')
+        raise CheckpointError(
+            f'{path} is no checkpoint: its entry "meta" is no dictionary, but {type(checkpoint["meta"]).__name__}')
     return checkpoint
 
 
@@ -67,7 +68,8 @@ def read_checkpoint(path: str | Path) -> dict:
         The dictionary it holds, on the CPU; tensors are under ``'state_dict'``, or at the top.
 
     Raises:
-        FileNotFoundError, CheckpointError: As :func:`read_file`; or there are no tensors at these places, or not only tensors.
+        FileNotFoundError, CheckpointError: As :func:`read_file`; or there are no tensors at these places, or not only
+            tensors.
     """
     checkpoint = read_file(path)
     state_dict = _state_dict(checkpoint)
@@ -147,8 +149,8 @@ def check_resumable(path: str | Path) -> None:
                if not isinstance(meta, dict) or type(meta.get(key)) is not int or meta[key] < 0]
     missing += [key for key in ('message_hub', 'optimizer') if not isinstance(checkpoint.get(key), dict)]
     if missing:
-        raise CheckpointError(f'{path} holds weights only, so no run can go on from it (missing: {", ".join(missing)}); to start '
-                              f'a new run with these weights: --cfg-options load_from={path}')
+        raise CheckpointError(f'{path} holds weights only, so no run can go on from it (missing: {", ".join(missing)}); to '
+                              f'start a new run with these weights: --cfg-options load_from={path}')
 
 
 def check_fits(model: nn.Module, path: str | Path, any_head: bool = False) -> None:

@@ -1,7 +1,7 @@
 """MMEngine's way to a checkpoint, led through ours: ``load_from``, ``init_cfg``, ``resume``, ``get_model``, the inferencers.
 
-Theirs is ``torch.load`` as the environment has it, for an address on the web even with ``weights_only=False``, and afterwards
-they run text that the file holds as Python. Ours reads safetensors too.
+Theirs is ``torch.load`` as the environment has it, for an address on the web even with ``weights_only=False``, and then text
+that the file holds is run as Python. Ours reads safetensors too.
 """
 import functools
 import logging
@@ -47,9 +47,10 @@ def load_url(url: str, model_dir: str | None = None, map_location=None, progress
 
 
 def _without_config(checkpoint: dict, filename: str) -> dict:
-    """Take away the text that ``Runner.resume`` would run as Python; only mmcv 1.x wrote it, and such runs cannot be resumed."""
+    """Take away the text that ``Runner.resume`` would run as Python; only mmcv 1.x wrote it, whose runs it cannot resume."""
     if checkpoint.get('meta', {}).pop('config', None) is not None:
-        print_log(f'{filename}: left out meta.config, a text that MMEngine would run as Python on resuming', logger='current')
+        print_log(f'{filename}: left out meta.config, a text that MMEngine would run as Python on resuming',
+                  logger='current')
     return checkpoint
 
 
@@ -58,8 +59,8 @@ def _asking_for_config(init_model):
     def checked(self, cfg, weights, device='cpu'):
         if not cfg:
             raise CheckpointError(
-                f'{weights}: the model is not said, and the config that a checkpoint brings is Python, which mvit3_bench does '
-                "not run: pass a config you trust as `model` (the checkpoint's own is the text meta.cfg, to be looked at)")
+                f'{weights}: no config is given, and the one that a checkpoint brings is Python, which mvit3_bench does not '
+                "run: pass a config you trust as `model` (the checkpoint's own is the text meta.cfg, to be looked at)")
         return init_model(self, cfg, weights, device)
     return checked
 

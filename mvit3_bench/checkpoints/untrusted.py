@@ -43,9 +43,10 @@ def load_safetensors(path: str | Path, map_location='cpu') -> dict:
     from safetensors import safe_open
     device = str(map_location) if isinstance(map_location, (str, torch.device)) else 'cpu'
     with safe_open(path, 'pt', device=device) as file:
-        if unprintable := [key for key in file.keys() if not key.isprintable()]:
+        keys = list(file.keys())
+        if unprintable := [key for key in keys if not key.isprintable()]:
             raise Refused(f'a key with control characters: {unprintable[0]!r:.200}')
-        state_dict = {key: file.get_tensor(key) for key in file.keys()}
+        state_dict = {key: file.get_tensor(key) for key in keys}
         meta = json.loads((file.metadata() or {}).get('meta', '{}'))
     return dict(meta=meta, state_dict=state_dict) if meta and isinstance(meta, dict) else state_dict
 
