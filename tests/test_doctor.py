@@ -16,7 +16,8 @@ pytest.importorskip('mmseg', reason='mmsegmentation is not installed')
 CONFIGS = conftest.ROOT / 'configs'
 CONFIG = CONFIGS / 'seg' / 'deeplabv3_mvit3_0.5_ade20k.py'
 VOC = CONFIGS / 'seg' / 'deeplabv3_mvit3_0.5_voc2012.py'
-TASKS = dict(mmseg=CONFIG, mmdet=CONFIGS / 'det' / 'ssdlite_mvit3_xxs_coco.py', mmpretrain=CONFIGS / 'cls' / 'mvit3_xxs_in1k.py')
+TASKS = dict(mmseg=CONFIG, mmdet=CONFIGS / 'det' / 'ssdlite_mvit3_xxs_coco.py',
+             mmpretrain=CONFIGS / 'cls' / 'mvit3_xxs_in1k.py')
 
 
 @pytest.fixture

@@ -76,4 +76,4 @@ def _listed(name: str, purpose: str, remedy: str) -> Finding:
 def _named(name: str) -> str:
     """The version of a package that is not to be imported, with the distribution it is of."""
     found = _distributions().get(name, [])
-    return ', '.join(f'{version(each)}' + (f' ({each})' if each.lower() != name else '') for each in dict.fromkeys(found)) or '?'
+    return ', '.join(version(each) + (f' ({each})' if each.lower() != name else '') for each in dict.fromkeys(found)) or '?'
