@@ -12,7 +12,8 @@ SHORT = ['train_dataloader.dataset.indices=8', 'train_dataloader.batch_size=4', 
          'test_dataloader.dataset.indices=2', 'train_cfg.max_epochs=1', 'train_cfg.val_interval=1',
          'train_dataloader.num_workers=2']
 SEG = CONFIGS / 'seg' / 'deeplabv3_mvit3_0.5_ade20k.py'
-TASKS = {'mmpretrain': CONFIGS / 'cls' / 'mvit3_xxs_in1k.py', 'mmdet': CONFIGS / 'det' / 'ssdlite_mvit3_xxs_coco.py', 'mmseg': SEG}
+TASKS = {'mmpretrain': CONFIGS / 'cls' / 'mvit3_xxs_in1k.py', 'mmdet': CONFIGS / 'det' / 'ssdlite_mvit3_xxs_coco.py',
+         'mmseg': SEG}
 VOC = CONFIGS / 'seg' / 'deeplabv3_mvit3_0.5_voc2012.py'
 
 
@@ -100,7 +101,8 @@ def test_record(run_dir, tool):
     assert other.code == 0, other.output
     assert 'the train data are not those of the checkpoint: it had 8 samples' in other.output
     assert 'the val data' not in other.output
-    for part in ('train_cfg.max_epochs: 1 -> 2', 'train_dataloader.dataset.indices: 8 -> 12', 'randomness.seed: 5 -> absent'):
+    for part in ('train_cfg.max_epochs: 1 -> 2', 'train_dataloader.dataset.indices: 8 -> 12',
+                 'randomness.seed: 5 -> absent'):
         assert part in other.output
     assert re.search(r'\n  seed 5, deterministic: False', other.output)  # the checkpoint's, which MMEngine takes over
 

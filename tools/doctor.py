@@ -9,7 +9,8 @@ from mvit3_bench.analysis.doctor.packages import REQUIRED, examine_packages
 
 
 def parse_args():
-    parser = cli.parser(__doc__, 'python tools/doctor.py configs/seg/deeplabv3_mvit3_1.0_ade20k.py --mini', needs_config=False)
+    parser = cli.parser(__doc__, 'python tools/doctor.py configs/seg/deeplabv3_mvit3_1.0_ade20k.py --mini',
+                        needs_config=False)
     parser.add_argument('--processes', type=int, default=1, metavar='N',
                         help='how many processes (GPUs) of this machine the run will have (default: %(default)s)')
     parser.add_argument('--samples', type=int, default=8, metavar='N',

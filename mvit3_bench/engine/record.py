@@ -59,7 +59,8 @@ def settings(text: str) -> dict[str, str]:
     """
     try:
         statements = [each for each in ast.parse(text).body if isinstance(each, ast.Assign)]
-        found = dict(each for statement in statements for each in _leaves(ast.unparse(statement.targets[0]), statement.value))
+        found = dict(each for statement in statements
+                     for each in _leaves(ast.unparse(statement.targets[0]), statement.value))
     except (SyntaxError, RecursionError, MemoryError) as error:
         raise ValueError(f'not a config: {error}') from error
     return {key: value for key, value in found.items() if key not in _START}

@@ -14,7 +14,7 @@ _MOST = 20  # of the differing settings that are shown
 
 @HOOKS.register_module()
 class RunRecordHook(Hook):
-    """Write down what a run is made of (:mod:`mvit3_bench.engine.record`), and tell when a resumed one is made of other things.
+    """Write down what a run is made of (:mod:`mvit3_bench.engine.record`), and warn when a resumed one is made of another.
 
     The record is logged at the start, written to ``run.json`` beside the log, and kept in each checkpoint as ``meta.run``.
     """

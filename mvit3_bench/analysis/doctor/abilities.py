@@ -1,4 +1,4 @@
-"""Does what a run builds on really work: operators, safe loading, decoding, compiling? Each is tried, whatever its version."""
+"""Does what a run builds on really work: operators, safe loading, decoding, compiling? Each is tried."""
 import io
 import os
 import pickle

@@ -152,8 +152,8 @@ def _samples(plan: Plan, name: str, loader: torch.utils.data.DataLoader) -> Iter
     batch = plan.cfg[name].get('batch_size', 1)
     needed = max(sizes) * batch * workers * (plan.cfg[name].get('prefetch_factor') or _PREFETCHED)
     if SHARED.is_dir() and needed > (free := shutil.disk_usage(SHARED).free):
-        yield _finding(name, WARNING, f'{workers} workers hold up to {needed / 1e9:.2f} GB of batches in {SHARED}, which has '
-                                      f'{free / 1e9:.2f} GB free',
+        yield _finding(name, WARNING, f'{workers} workers hold up to {needed / 1e9:.2f} GB of batches in {SHARED}, which '
+                                      f'has {free / 1e9:.2f} GB free',
                        f'docker run --shm-size=8g, or a smaller {name}.num_workers or batch_size')
 
 

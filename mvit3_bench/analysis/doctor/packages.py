@@ -1,4 +1,5 @@
 """Are the packages there, and do they import? Needs nothing but Python itself to find out."""
+import functools
 import importlib
 import re
 import sys
@@ -37,6 +38,12 @@ def examine_packages(scope: str | None) -> Iterator[Finding]:
         yield _listed(name, purpose, f'if wanted: pip install {name}')
 
 
+@functools.cache
+def _distributions() -> dict[str, list[str]]:
+    """Import name -> distributions; reading it takes a second, since every installed package is looked at."""
+    return packages_distributions()
+
+
 def _python() -> Finding:
     found = '.'.join(map(str, sys.version_info[:3]))
     if _PYTHONS[0] <= sys.version_info[:2] <= _PYTHONS[1]:
@@ -56,7 +63,7 @@ def _imported(name: str, level: str, purpose: str) -> Finding:
     found = str(getattr(module, '__version__', _named(name)))
     if name == 'torch' and tuple(map(int, re.findall(r'\d+', found)[:2])) < _TORCH:
         return _finding(name, ERROR, f'{found}, whose safe loading could be bypassed', 'pip install "torch>=2.6"')
-    others = [each for each in packages_distributions().get(name, []) if each.lower() != name]
+    others = [each for each in _distributions().get(name, []) if each.lower() != name]
     return _finding(name, OK, found + (f' ({", ".join(others)})' if others else ''))
 
 
@@ -68,5 +75,5 @@ def _listed(name: str, purpose: str, remedy: str) -> Finding:
 
 def _named(name: str) -> str:
     """The version of a package that is not to be imported, with the distribution it is of."""
-    found = packages_distributions().get(name, [])
-    return ', '.join(f'{version(each)}' + (f' ({each})' if each.lower() != name else '') for each in dict.fromkeys(found)) or '?'
+    found = _distributions().get(name, [])
+    return ', '.join(version(each) + (f' ({each})' if each.lower() != name else '') for each in dict.fromkeys(found)) or '?'

@@ -64,8 +64,8 @@ def _cuda() -> Iterator[Finding]:
                                     'minutes', 'with an NVIDIA GPU: install a CUDA build of torch')
         return
     if not torch.cuda.is_available():
-        yield _finding('GPU', INFO, f'none that torch (CUDA {torch.version.cuda}) can use: runs take days that take hours on '
-                                    'a GPU; --mini takes minutes',
+        yield _finding('GPU', INFO, f'none that torch (CUDA {torch.version.cuda}) can use: runs take days that take hours '
+                                    'on a GPU; --mini takes minutes',
                        f'with an NVIDIA GPU: a driver for CUDA {torch.version.cuda} (nvidia-smi shows it), and '
                        'CUDA_VISIBLE_DEVICES unset')
         return

@@ -164,31 +164,36 @@ def _length(plan: Plan) -> Iterator[Finding]:
     train, problems = plan.cfg.get('train_cfg') or {}, False
     epochs = train.get('max_epochs')
     ends = {True: epochs, False: plan.iterations}  # by epoch or not
-    schedulers = plan.cfg.get('param_scheduler') or []
-    for each in [schedulers] if isinstance(schedulers, dict) else schedulers:
-        end, by_epoch = each.get('end'), each.get('by_epoch', True)
+    found = plan.cfg.get('param_scheduler') or []
+    schedulers = [found] if isinstance(found, dict) else found
+    for each in schedulers:
+        end, by_epoch = _end(each), each.get('by_epoch', True)
         limit, unit = ends[by_epoch], 'epochs' if by_epoch else 'iterations'
-        if end is None or limit is None:
-            continue
-        if end > limit:
+        if end and limit and end > limit:
             problems = True
             yield _finding('schedule', WARNING, f'{each.type} ends after {end} {unit}, but the training has {limit}: the '
-                                                'learning rate does not get there', f'end={limit} or less in {each.type}')
-    last = max((each.get('end') or 0 for each in ([schedulers] if isinstance(schedulers, dict) else schedulers)
-                if each.get('by_epoch', True)), default=0)
+                                                'learning rate does not get there',
+                           f'end={limit} or less in {each.type}, and T_max if it has one')
+    last = max((_end(each) or 0 for each in schedulers if each.get('by_epoch', True)), default=0)
     if epochs and 0 < last < epochs:
         problems = True
-        yield _finding('schedule', WARNING, f'the learning rate stands still from epoch {last} on, the training has {epochs}',
+        yield _finding('schedule', WARNING, f'the schedule of the learning rate is over after epoch {last}, the training '
+                                            f'has {epochs}',
                        f'end={epochs} and T_max={epochs} in param_scheduler, or train_cfg.max_epochs={last}')
     interval, whole = train.get('val_interval', 1), epochs or train.get('max_iters')
     if whole and plan.cfg.get('val_dataloader') is not None and interval > whole:
         problems = True
-        yield _finding('validation', WARNING, f'train_cfg.val_interval={interval}, but the training has {whole}: no validation, '
-                                              'and no best checkpoint', f'train_cfg.val_interval={max(1, whole // 10)}')
+        yield _finding('validation', WARNING, f'train_cfg.val_interval={interval}, but the training has {whole}: no '
+                                              'validation, and no best checkpoint', f'train_cfg.val_interval={max(1, whole // 10)}')
     if plan.iterations is None:
         yield _finding('schedule', INFO, 'without the training data, the number of iterations is not known')
     elif not problems:
         yield _finding('schedule', OK, f'{plan.iterations:,} iterations' + (f' in {epochs} epochs' if epochs else ''))
+
+
+def _end(scheduler: Config) -> int | None:
+    """When a schedule is over: at its end, or, of a cosine without one, at its lowest point."""
+    return scheduler.get('end') or ('T_max' in scheduler and scheduler.get('begin', 0) + scheduler.T_max) or None
 
 
 def _average(plan: Plan) -> Iterator[Finding]:
@@ -199,8 +204,8 @@ def _average(plan: Plan) -> Iterator[Finding]:
         left = (1 - momentum) ** (plan.iterations / hook.get('interval', 1))
         if left > _INITIAL_LEFT:
             wanted = 20 * hook.get('interval', 1) / plan.iterations
-            yield _finding('EMA', WARNING, f'momentum={momentum:g} over {plan.iterations:,} iterations: the average, which is '
-                                           f'what is tested, still holds {left:.0%} of the initial weights at the end',
+            yield _finding('EMA', WARNING, f'momentum={momentum:g} over {plan.iterations:,} iterations: the average, which '
+                                           f'is what is tested, still holds {left:.0%} of the initial weights at the end',
                            f'momentum={min(wanted, 1):.2g} in EMAHook')
         else:
             yield _finding('EMA', OK, f'horizon of {1 / momentum:,.0f} updates')
@@ -224,8 +229,8 @@ def _work_dir(plan: Plan) -> Iterator[Finding]:
     if not checkpoints:
         yield _finding('work dir', OK, f'{folder}: without checkpoints')
     elif old and (found := _changes(old[-1], plan.cfg)):
-        yield _finding('work dir', WARNING, f'{folder} has {len(checkpoints)} checkpoints of another config, {old[-1].name}: '
-                                            + shown(found, total=True), 'another --work-dir, or remove the old run')
+        yield _finding('work dir', WARNING, f'{folder} has {len(checkpoints)} checkpoints of another config, '
+                                            f'{old[-1].name}: ' + shown(found, total=True), 'another --work-dir, or remove the old run')
     else:
         yield _finding('work dir', WARNING, f'{folder} has {len(checkpoints)} checkpoints of an earlier run, which would be '
                                             'overwritten', '--resume to go on, or another --work-dir')
