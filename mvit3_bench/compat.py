@@ -7,7 +7,7 @@ Importing this module is all there is to do; a second import changes nothing. It
    torch. A real `mmcv._ext` is never replaced.
 2. **Resuming.** Since torch 2.6 `torch.load` refuses every type it does not know, and a checkpoint
    of MMEngine 0.10.7 holds a few of those. We name them to torch, and only in a form that cannot
-   run code. The safety stays on.
+   run code. The safety stays on, in the fork of MMEngine that would switch it off as well.
 
 This imports mmengine and torch; mmcv if it is installed; torchvision once an operator needs it.
 """
@@ -25,6 +25,7 @@ import torch
 import torch.nn.functional as F
 from mmengine.config import ConfigDict
 from mmengine.logging import HistoryBuffer, print_log
+from mmengine.runner import checkpoint as mmengine_checkpoint
 
 # --------------------------------------------------------------------------------------------------
 # 1. mmcv-lite: a stand-in for the compiled operators
@@ -277,5 +278,19 @@ def allow_checkpoint_types() -> None:
             torch.serialization.add_safe_globals(group)
 
 
+def load_safely_only() -> None:
+    """Keep MMEngine from reading a file unsafely after torch has refused to read it safely.
+
+    onedl-mmengine does so, by a function that the released MMEngine does not have.
+    """
+    if hasattr(mmengine_checkpoint, '_safe_torch_load'):
+        mmengine_checkpoint._safe_torch_load = _load
+
+
+def _load(file, map_location=None, weights_only=None):
+    return torch.load(file, map_location=map_location, weights_only=weights_only is None or weights_only)
+
+
 install_ext_stand_in()
 allow_checkpoint_types()
+load_safely_only()
