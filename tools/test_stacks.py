@@ -35,9 +35,11 @@ def parse_args() -> argparse.Namespace:
 
 
 def commit() -> str:
-    """The commit that is tested, with a plus sign if files differ from it."""
-    done = subprocess.run(['git', 'describe', '--always', '--dirty=+', '--exclude=*'], cwd=ROOT, capture_output=True, text=True)
-    return done.stdout.strip() or 'unknown'
+    """The commit that is tested, with a plus sign if files differ from it; not those that results are written to."""
+    def git(*args: str) -> str:
+        return subprocess.run(['git', *args], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    written = [f':(exclude){path.as_posix()}' for path in (support.RECORD, support.PAGE)]
+    return (git('rev-parse', '--short', 'HEAD') or 'unknown') + '+' * bool(git('status', '--porcelain', '--', '.', *written))
 
 
 def run(stack: Stack, folder: Path, tests: str) -> dict:
@@ -51,8 +53,9 @@ def run(stack: Stack, folder: Path, tests: str) -> dict:
     print(f'{stack.name}: testing, see {folder.name}/{stack.name}.tests.log', flush=True)
     version = subprocess.run([python, '-c', 'import platform; print(platform.python_version())'], capture_output=True,
                              text=True, check=True).stdout.strip()
-    return result | dict(python=version, packages=support.relevant(packages(python)), cores=os.cpu_count(),
-                         machine=platform.machine(), tests=tests) | run_tests(stack, python, ROOT, folder, shlex.split(tests))
+    result |= dict(python=version, packages=support.relevant(packages(python)), cores=os.cpu_count(),
+                   machine=platform.machine(), tests=tests)
+    return result | run_tests(stack, python, ROOT, folder, shlex.split(tests))
 
 
 def record(result: dict) -> None:
@@ -70,7 +73,7 @@ def main() -> None:
             print(f'{stack.name}: Python {stack.python}, {stack.what}: pip install {shlex.join(stack.requirements)}')
         return
     folder = ROOT / '.stacks'
-    results, tested = [], commit()  # before results are recorded, which changes files
+    results, tested = [], commit()
     for stack in STACKS:
         if args.only and stack.name not in args.only:
             continue
