@@ -165,6 +165,17 @@ def test_hostile_file_is_refused(name, tmp_path):
     assert HistoryBuffer._statistics_methods == before
 
 
+@pytest.mark.parametrize('name', HOSTILE)
+def test_hostile_file_is_refused_by_mmengine(name, tmp_path):
+    """MMEngine's own loading refuses it, too: onedl-mmengine would fall back to reading it unsafely."""
+    from mmengine.runner import CheckpointLoader
+    mark = tmp_path / 'executed'
+    torch.save(HOSTILE[name](f'touch {mark}'), tmp_path / 'hostile.pth')
+    with pytest.raises(pickle.UnpicklingError):
+        CheckpointLoader.load_checkpoint(str(tmp_path / 'hostile.pth'), 'cpu')
+    assert not mark.exists()
+
+
 def test_array_is_filled_only_once(tmp_path):
     """New memory for an array that is in use is refused: a tensor may look at the old."""
     array = save_and_load(np.arange(4.0), tmp_path)

@@ -51,12 +51,11 @@ def test_environment_is_kept_until_requirements_change(wheel, tmp_path, monkeypa
 
 
 def test_pips_reason(tmp_path, monkeypatch):
-    """What cannot be installed is named, and is tried again the next time."""
+    """What cannot be installed is named, and the environment is not taken for a ready one."""
     monkeypatch.setenv('PIP_NO_INDEX', '1')
-    stack = Stack('one', HERE, ('tiny==3.0', ), '')
-    for _ in range(2):
-        with pytest.raises(NotInstalled, match='No matching distribution found for tiny==3.0'):
-            prepare(stack, tmp_path, tmp_path / 'stacks')
+    with pytest.raises(NotInstalled, match='No matching distribution found for tiny==3.0'):
+        prepare(Stack('one', HERE, ('tiny==3.0', ), ''), tmp_path, tmp_path / 'stacks')
+    assert not (tmp_path / 'stacks' / 'one' / '.ready').exists()
 
 
 def test_no_such_python(tmp_path):
@@ -103,7 +102,7 @@ def test_stacks_are_what_setup_cfg_promises():
     setup = configparser.ConfigParser()
     setup.read(ROOT / 'setup.cfg')
     classifiers = setup['metadata']['classifiers'].split('\n')
-    promised = {line.rpartition(' :: ')[2] for line in classifiers if line.startswith('Programming Language :: Python :: 3.')}
+    promised = {line.rpartition(' :: ')[2] for line in classifiers if ':: Python :: 3.' in line}
     assert {stack.python for stack in STACKS} == promised
     bounds = dict(line.split('>=') for line in setup['options']['install_requires'].split('\n') if '>=' in line)
     oldest = next(stack for stack in STACKS if stack.name == 'torch2.6')
@@ -111,8 +110,9 @@ def test_stacks_are_what_setup_cfg_promises():
 
 
 def test_table_is_not_stale():
-    """The page shows what was recorded, of every stack."""
-    results = support.read(ROOT / support.RECORD)
-    assert list(results) == [stack.name for stack in STACKS], 'python tools/test_stacks.py --record --only NAME'
+    """The page shows what was recorded, and which stacks were not run."""
+    results = support.read(ROOT / support.RECORD).values()
     page = (ROOT / support.PAGE).read_text(encoding='utf-8')
-    assert page == support.render(page, results.values()), f'{support.PAGE} is stale: python tools/test_stacks.py --record'
+    assert page == support.render(page, results), f'{support.PAGE} is stale: python tools/test_stacks.py --record'
+    for result in results:
+        assert support.outcome(result) in page

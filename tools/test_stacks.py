@@ -31,17 +31,20 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--discard', action='store_true', help='remove each environment after its tests (they take 5 to '
                         '6 GB each, with the libraries that torch brings for GPUs)')
     parser.add_argument('--record', action='store_true', help=f'write the results to {support.RECORD} and {support.PAGE}')
-    args = parser.parse_args()
-    if args.record and args.tests != DEFAULT:
-        parser.error(f'--record is not possible with --tests: what is recorded is {DEFAULT}')
-    return args
+    return parser.parse_args()
 
 
-def run(stack: Stack, folder: Path, args: list[str]) -> dict:
-    """What came of a stack, as it is recorded."""
-    commit = subprocess.run(['git', 'describe', '--always', '--dirty=+', '--exclude=*'], cwd=ROOT, capture_output=True,
-                            text=True).stdout.strip()
-    result = dict(name=stack.name, python=stack.python, commit=commit or 'unknown')
+def commit() -> str:
+    """The commit that is tested, with a plus sign if files differ from it; not those that results are written to."""
+    def git(*args: str) -> str:
+        return subprocess.run(['git', *args], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    written = [f':(exclude){path.as_posix()}' for path in (support.RECORD, support.PAGE)]
+    return (git('rev-parse', '--short', 'HEAD') or 'unknown') + '+' * bool(git('status', '--porcelain', '--', '.', *written))
+
+
+def run(stack: Stack, folder: Path, tests: str) -> dict:
+    """What came of a stack."""
+    result = dict(name=stack.name, python=stack.python)
     print(f'{stack.name}: installing, see {folder.name}/{stack.name}.install.log', flush=True)
     try:
         python = prepare(stack, ROOT, folder)
@@ -50,8 +53,9 @@ def run(stack: Stack, folder: Path, args: list[str]) -> dict:
     print(f'{stack.name}: testing, see {folder.name}/{stack.name}.tests.log', flush=True)
     version = subprocess.run([python, '-c', 'import platform; print(platform.python_version())'], capture_output=True,
                              text=True, check=True).stdout.strip()
-    return result | dict(python=version, packages=support.relevant(packages(python)), cores=os.cpu_count(),
-                         machine=platform.machine()) | run_tests(stack, python, ROOT, folder, args)
+    result |= dict(python=version, packages=support.relevant(packages(python)), cores=os.cpu_count(),
+                   machine=platform.machine(), tests=tests)
+    return result | run_tests(stack, python, ROOT, folder, shlex.split(tests))
 
 
 def record(result: dict) -> None:
@@ -69,11 +73,11 @@ def main() -> None:
             print(f'{stack.name}: Python {stack.python}, {stack.what}: pip install {shlex.join(stack.requirements)}')
         return
     folder = ROOT / '.stacks'
-    results = []
+    results, tested = [], commit()
     for stack in STACKS:
         if args.only and stack.name not in args.only:
             continue
-        results.append(run(stack, folder, shlex.split(args.tests)))
+        results.append(dict(run(stack, folder, args.tests), commit=tested))
         print(f'{stack.name}: {support.outcome(results[-1])}', *results[-1].get('failures', []), sep='\n  ', flush=True)
         support.write(folder / 'results.json', results[-1])
         if args.record:

@@ -48,16 +48,18 @@ def passed(result: dict) -> bool:
 
 
 def table(results: Iterable[dict]) -> str:
-    """The table in Markdown, a row for each result."""
-    what = {stack.name: stack.what for stack in STACKS}
-    lines = ['| ' + ' | '.join(['stack', 'Python', *_COLUMNS, 'tests', 'minutes', 'commit']) + ' |',
-             '|' + '---|' * (len(_COLUMNS) + 5)]
-    for result in results:
+    """The table in Markdown, a row for each stack; one without a result has not been run."""
+    results = {result['name']: result for result in results}
+    lines = ['| ' + ' | '.join(['stack', 'Python', *_COLUMNS, 'outcome', 'arguments of pytest', 'minutes', 'commit']) + ' |',
+             '|' + '---|' * (len(_COLUMNS) + 6)]
+    for stack in STACKS:
+        result = results.get(stack.name, dict(python=stack.python, reason='no result is recorded'))
         versions = {_column(name): (f'{name} ' * (name.startswith('onedl-') or name.endswith('-lite'))) + version
                     for name, version in result.get('packages', {}).items()}
-        lines.append('| ' + ' | '.join([
-            f'`{result["name"]}`: {what[result["name"]]}', result['python'], *(versions.get(name, '-') for name in _COLUMNS),
-            outcome(result).replace('|', '\\|'), str(result.get('minutes', '-')), result['commit']]) + ' |')
+        cells = [f'`{stack.name}`: {stack.what}', result['python'], *(versions.get(name, '-') for name in _COLUMNS),
+                 outcome(result), f'`{result["tests"]}`' if 'tests' in result else '-',
+                 *(str(result.get(key, '-')) for key in ('minutes', 'commit'))]
+        lines.append('| ' + ' | '.join(cell.replace('|', '\\|') for cell in cells) + ' |')
     return '\n'.join(lines) + '\n'
 
 

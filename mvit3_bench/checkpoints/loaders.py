@@ -65,6 +65,11 @@ def _asking_for_config(init_model):
     return checked
 
 
+def _load(file, map_location=None, weights_only=None):
+    """In the fork onedl-mmengine: stands for a function that reads a file unsafely after torch has refused to read it."""
+    return torch.load(file, map_location=map_location, weights_only=True)
+
+
 def install() -> None:
     """Lead MMEngine's loads through :func:`~.io.read_file`; a second call changes nothing."""
     if mmengine_checkpoint.load_url is load_url:
@@ -74,4 +79,6 @@ def install() -> None:
                   level=logging.WARNING)
     CheckpointLoader.register_scheme('', load_from_local, force=True)
     mmengine_checkpoint.load_url = load_url
+    if hasattr(mmengine_checkpoint, '_safe_torch_load'):
+        mmengine_checkpoint._safe_torch_load = _load
     BaseInferencer._init_model = _asking_for_config(BaseInferencer._init_model)
