@@ -51,7 +51,8 @@ def test_wrong_labels_are_noticed(folder, monkeypatch):
         assert not right and 'pixels differ' in seen
     monkeypatch.setattr(loading, 'check_sample', lambda results, loaded: None)
     for kind in [('segmentation', 'masks', 'mask of 4 bits'), ('segmentation', 'masks', 'mask of 16 bits out of range'),
-                 ('detection', 'jsons', 'wrong size of the image'), ('detection', 'frames', 'labels of the image as stored')]:
+                 ('detection', 'jsons', 'wrong size of the image'),
+                 ('detection', 'frames', 'labels of the image as stored')]:
         right, seen = inputs.examine(inputs.Case(*kind, seed=1, workers=0), folder)
         assert not right and 'was not refused' in seen, kind
 
@@ -61,15 +62,16 @@ def test_faults(tmp_path, monkeypatch):
     monkeypatch.delenv('MVIT3_REAL_DATA', raising=False)
     monkeypatch.setattr(inputs, 'kinds', lambda: KINDS[:2])
     found = list(inputs.faults(tmp_path, count=3, seed=0))
-    assert [fault.kind for fault in found] == ['mask out of range, segmentation', 'mask of 16 bits out of range, segmentation',
-                                               'mask out of range, segmentation']
+    assert [fault.kind for fault in found] == [
+        'mask out of range, segmentation', 'mask of 16 bits out of range, segmentation', 'mask out of range, segmentation']
     assert all(fault.outcome == 'survived' and 'refused' in fault.detail for fault in found), found
 
 
 def test_isolated():
     """A crash, a hang and a glutton are told apart, and the next call finds a new process."""
     with Isolated(eval, timeout=30, memory=2**27) as isolated:
-        for code, expected in [('__import__("os").abort()', 'exit code -6'), ('len(bytes(2**28).replace(bytes(1), b"x"))', 'memory: '),
+        for code, expected in [('__import__("os").abort()', 'exit code -6'),
+                               ('len(bytes(2**28).replace(bytes(1), b"x"))', 'memory: '),
                                ('1 / 0', 'ZeroDivisionError')]:
             done, seen = isolated(code)
             assert not done and expected in seen

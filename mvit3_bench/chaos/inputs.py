@@ -241,7 +241,8 @@ def _labels_wrong(case: Case, trial: Trial, split: str) -> str:
                 wrong = _pixels_wrong(loader.dataset, inputs, trial, sample.img_path)
             if wrong:
                 return f'{name}: {wrong}'
-    expected = {name for name, labels in trial.labels.items() if not (training and case.task == 'detection' and labels == [])}
+    expected = {name for name, labels in trial.labels.items()
+                if not (training and case.task == 'detection' and labels == [])}
     # mmdet trains an image of crowds as one without things
     return '' if found | {NAME} == expected | {NAME} and found >= expected else f'images {found} in place of {expected}'
 
