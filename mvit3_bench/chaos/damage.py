@@ -169,7 +169,7 @@ def _palette(mask, rng):
 
 
 def _mask_of_4_bits(mask, rng):
-    numbers = np.pad(mask % 16, ((0, 0), (0, mask.shape[1] % 2)))
+    numbers = np.pad(mask % 9, ((0, 0), (0, mask.shape[1] % 2)))  # spread, they are still classes
     packed = numbers[:, ::2] << 4 | numbers[:, 1::2]
     rows = np.pad(packed, ((0, 0), (1, 0))).tobytes()  # each row begins with the number of its filter
     return Damaged(png(mask.shape[1], mask.shape[0], 4, 0, rows))

@@ -37,8 +37,8 @@ def _with_box(bbox, kept: bool | None, **changes):
     def damage(content: dict, rng: np.random.Generator) -> DamagedJson:
         before, image = truth(content), content['images'][0]
         x, y, width, height = bbox(image['width'], image['height'], rng)
-        box = dict(id=10**9, image_id=image['id'], category_id=content['annotations'][0]['category_id'], iscrowd=0, area=100.,
-                   bbox=[x, y, width, height]) | changes
+        box = dict(id=10**9, image_id=image['id'], category_id=content['annotations'][0]['category_id'], iscrowd=0,
+                   area=100., bbox=[x, y, width, height]) | changes
         content['annotations'].append(box)
         boxes = None if kept is None else before + [((x, y, width, height), box['category_id'])] * kept
         return DamagedJson(json.dumps(content), boxes, named=kept is False)

@@ -9,8 +9,8 @@ class Isolated:
     """Calls a function in another process, again and again in the same as long as it lives.
 
     Args:
-        function: What to call; a function of a module.
-        timeout: Seconds that a call may take.
+        function: What to call; a function that pickle finds by its name.
+        timeout: Seconds that a call may take, without the start of the process.
         memory: Bytes that a call may take beyond what the process had before, its own children's included.
     """
 
@@ -26,8 +26,10 @@ class Isolated:
             self.process = context.Process(target=_serve, args=(theirs, self.function))
             self.process.start()
             theirs.close()
-        self.pipe.send(args)
+            self.ready = False
         try:
+            self.ready = self.ready or self.pipe.recv()  # importing what the function needs does not count
+            self.pipe.send(args)
             if not self.pipe.poll(self.timeout):
                 self.stop()
                 return False, f'hang: no result within {self.timeout:.0f} s'
@@ -64,6 +66,8 @@ def _memory(field: str) -> int:
 
 
 def _serve(pipe, function: Callable) -> None:
+    multiprocessing.set_start_method('fork', force=True)  # as the configs do, for the workers of data loaders
+    pipe.send(True)
     while True:
         try:
             args = pipe.recv()

@@ -1,4 +1,6 @@
 """A small data set of each task in the layout of its stock config, to be damaged, and what its labels must be in the end."""
+import copy
+import functools
 import io
 import json
 import os
@@ -176,9 +178,14 @@ class Detection:
 TASKS = dict(classification=Classification, detection=Detection, segmentation=Segmentation)
 
 
+@functools.cache
+def _config(name: str) -> Config:
+    return Config.fromfile(MIM / 'configs' / name)
+
+
 def config_of(name: str, root: Path, workers: int) -> Config:
     """A stock config on a data set of three images, its pipelines as they are."""
-    cfg = Config.fromfile(MIM / 'configs' / name)
+    cfg = copy.deepcopy(_config(name))
     for loader in (cfg.train_dataloader, cfg.val_dataloader):
         loader.dataset.data_root = str(root)
         loader.update(batch_size=3, num_workers=workers, persistent_workers=False)

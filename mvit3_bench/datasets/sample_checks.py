@@ -44,12 +44,13 @@ def _check_image(results: dict) -> None:
         raise ValueError(f'{width}x{height} pixels: one side is more than {LONGEST} times the other')
     stated = results.get('width'), results.get('height')
     if None not in stated and stated != (width, height):
-        raise ValueError(f'the annotation is of {stated[0]}x{stated[1]} pixels, the image, with its EXIF orientation applied, '
-                         f'has {width}x{height}')
+        raise ValueError(f'the annotation is of {stated[0]}x{stated[1]} pixels, the image, with its EXIF orientation '
+                         f'applied, has {width}x{height}')
     if results.get('img_path'):
         header, _ = _open(results['img_path'])
         if header.mode.startswith(('I', 'F')):
-            raise ValueError(f'a grey image of more than 8 bits (mode {header.mode}), whose range is not known: save it with 8')
+            raise ValueError(f'a grey image of more than 8 bits (mode {header.mode}), whose range is not known: '
+                             'save it with 8')
 
 
 def _check_mask(results: dict) -> None:
@@ -57,8 +58,8 @@ def _check_mask(results: dict) -> None:
     _check_mask_format(header, content)
     height, width = results['ori_shape']
     if header.size != (width, height):
-        raise ValueError(f'the mask has {header.width}x{header.height} pixels, the image, with its EXIF orientation applied, '
-                         f'{width}x{height}')
+        raise ValueError(f'the mask has {header.width}x{header.height} pixels, the image, with its EXIF orientation '
+                         f'applied, {width}x{height}')
     # mmsegmentation squeezes a side of one pixel away
     results['gt_seg_map'] = results['gt_seg_map'].reshape(height, width)
 

@@ -14,7 +14,7 @@ from .mini import data_sets, type_name
 
 def check_data(cfg: Config, loaders: tuple[str, ...]) -> None:
     """Check that the folders and files of the data sets exist, and the files that a list names; that those in COCO's
-    format fit the config; that no class folder of an ImageNet is missing, no link in class folders broken, and each line of a
+    format fit the config; that no class folder of an ImageNet is missing, no link broken, and each line of a
     list of images a file and its class; and that a classifier's numbers of classes agree.
 
     Args:
@@ -93,7 +93,8 @@ def _check_classified(root: Path, dataset: ConfigDict, num_classes: int | None) 
     classes = sorted(path.name for path in folder.iterdir() if path.is_dir())  # hidden ones count too
     if num_classes not in (None, len(classes)):
         raise UsageError(f'{folder} has {len(classes)} folders of classes, the model has {num_classes} classes\n'
-                         f'  found: {shown(classes, total=True)}\n  remove what is no class, or set metainfo.classes and num_classes')
+                         f'  found: {shown(classes, total=True)}\n'
+                         '  remove what is no class, or set metainfo.classes and num_classes')
 
 
 def _check_lines(file: Path, num_classes: int | None) -> None:
