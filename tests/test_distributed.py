@@ -1,10 +1,14 @@
 """Several processes train and test as one does: gloo on the CPU, started by torchrun, or with Slurm's or Open MPI's variables."""
 import json
 import os
+import shutil
 import stat
+import subprocess
+import sys
 
 import pytest
 import torch
+from conftest import ROOT
 from processes import ENV, begin, fixed_recipe, flags, free_port, output, records
 
 from mvit3_bench.engine.distributed import first_host
@@ -153,7 +157,7 @@ def test_slurm_script_with_an_imitation_of_srun(run_dir):
 
 @pytest.mark.slow
 def test_variables_of_open_mpi(run_dir):
-    """Two processes with the variables that mpirun sets; Open MPI itself was not there.
+    """Two processes with the variables that mpirun sets, without it.
 
     Slow: two processes that import the frameworks.
     """
@@ -164,4 +168,20 @@ def test_variables_of_open_mpi(run_dir):
                    OMPI_COMM_WORLD_LOCAL_SIZE=2) for rank in (0, 1)]
     for rank in ranks:
         output(rank)
+    assert len(records(run_dir / 'run')) == 6
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which('mpirun'), reason='Open MPI is not installed')
+def test_open_mpi(run_dir):
+    """Two processes that Open MPI's mpirun itself starts.
+
+    Slow: two processes that import the frameworks.
+    """
+    config = fixed_recipe(run_dir, 'segmentation')
+    root = ENV | dict(OMPI_ALLOW_RUN_AS_ROOT='1', OMPI_ALLOW_RUN_AS_ROOT_CONFIRM='1', MASTER_PORT=str(free_port()))
+    result = subprocess.run(['mpirun', '--oversubscribe', '-np', '2', sys.executable, str(ROOT / 'tools' / 'train.py'),
+                             str(config), '--launcher', 'mpi', *flags('segmentation', 2), '--work-dir', 'run'],
+                            env=root, text=True, capture_output=True, timeout=300)
+    assert result.returncode == 0, result.stdout + result.stderr
     assert len(records(run_dir / 'run')) == 6

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from .. import compat  # noqa: F401  which lets a checkpoint with its history be read
 from ..checkpoints.io import CheckpointError, read_checkpoint
 from ..hub import MIM
 from . import Fault
