@@ -184,7 +184,8 @@ def _length(plan: Plan) -> Iterator[Finding]:
     if whole and plan.cfg.get('val_dataloader') is not None and interval > whole:
         problems = True
         yield _finding('validation', WARNING, f'train_cfg.val_interval={interval}, but the training has {whole}: no '
-                                              'validation, and no best checkpoint', f'train_cfg.val_interval={max(1, whole // 10)}')
+                                              'validation, and no best checkpoint',
+                       f'train_cfg.val_interval={max(1, whole // 10)}')
     if plan.iterations is None:
         yield _finding('schedule', INFO, 'without the training data, the number of iterations is not known')
     elif not problems:
@@ -230,7 +231,8 @@ def _work_dir(plan: Plan) -> Iterator[Finding]:
         yield _finding('work dir', OK, f'{folder}: without checkpoints')
     elif old and (found := _changes(old[-1], plan.cfg)):
         yield _finding('work dir', WARNING, f'{folder} has {len(checkpoints)} checkpoints of another config, '
-                                            f'{old[-1].name}: ' + shown(found, total=True), 'another --work-dir, or remove the old run')
+                                            f'{old[-1].name}: ' + shown(found, total=True),
+                       'another --work-dir, or remove the old run')
     else:
         yield _finding('work dir', WARNING, f'{folder} has {len(checkpoints)} checkpoints of an earlier run, which would be '
                                             'overwritten', '--resume to go on, or another --work-dir')
