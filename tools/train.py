@@ -8,6 +8,7 @@ from mmengine.runner import find_latest_checkpoint
 from mvit3_bench.checkpoints.io import check_fits
 from mvit3_bench.engine import cli, schedule
 from mvit3_bench.engine.checks import check_data
+from mvit3_bench.engine.stop_hook import end_together
 
 
 def parse_args():
@@ -45,6 +46,7 @@ def main():
     if checkpoint := cfg.load_from or args.resume and find_latest_checkpoint(cfg.work_dir):
         check_fits(runner.model, checkpoint, any_head=not args.resume)
     runner.train()
+    end_together()
 
 
 if __name__ == '__main__':
