@@ -9,6 +9,7 @@ from mvit3_bench.checkpoints.io import check_fits, check_resumable
 from mvit3_bench.engine import cli, schedule
 from mvit3_bench.engine.checks import check_data
 from mvit3_bench.engine.randomness import set_randomness
+from mvit3_bench.engine.stop_hook import end_together
 
 
 def parse_args():
@@ -53,6 +54,7 @@ def main():
             check_resumable(checkpoint)
         check_fits(runner.model, checkpoint, any_head=not args.resume)
     runner.train()
+    end_together()
 
 
 if __name__ == '__main__':

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 
 import torch
-from mmengine.dist import all_reduce, barrier, get_world_size
+from mmengine.dist import all_reduce, barrier, get_world_size, is_distributed
 from mmengine.hooks import EMAHook, Hook
 from mmengine.logging import print_log
 
@@ -22,6 +22,16 @@ class Stopped(SystemExit):
 
     def __init__(self):
         super().__init__(EXIT_CODE)
+
+
+def end_together() -> None:
+    """Wait for the other processes of a run, and leave their group.
+
+    The first one writes longest: a launcher would end it as soon as another has ended, and that one abort for want of peers.
+    """
+    if is_distributed():
+        barrier()
+        torch.distributed.destroy_process_group()
 
 
 @HOOKS.register_module()
@@ -100,7 +110,7 @@ class StopHook(Hook):
         hook = next((hook for hook in runner.hooks if isinstance(hook, CheckpointHook)), None)
         if hook is not None and hook.loop is not None:
             hook.save_now(runner, epoch, iteration)
-        barrier()  # a launcher ends all processes as soon as one has ended
+        end_together()
         self.after_train(runner)
         name = self.signal.name if self.signal else 'a signal to another process'
         last = runner.message_hub.runtime_info.get('last_ckpt')
