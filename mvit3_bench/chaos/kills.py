@@ -25,6 +25,8 @@ _IMPORTED = ['mvit3_bench.compat', *(f'{package}.{module}' for package in ('mmpr
              'mvit3_bench.models', 'mvit3_bench.engine.cli', 'mvit3_bench.engine.stop_hook']
 _PATIENCE = 300  # seconds for what takes a few
 _KILLS = 5  # of one training, at most
+_WORKERS = [(), (), ('train_dataloader.num_workers=2',),
+            ('train_dataloader.num_workers=2', 'train_dataloader.persistent_workers=True')]
 
 
 @dataclass(frozen=True)
@@ -156,8 +158,7 @@ def _chain(task: Task, folder: Path, reference: str, name: str, life: float, kil
     killed = []
     for _ in range(kills):
         number = rng.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-        workers = rng.choice([0, 0, 0, 1])
-        training = _resumed(task, folder, name, f'train_dataloader.num_workers={workers}')
+        training = _resumed(task, folder, name, *rng.choice(_WORKERS))
         if not training.wait_for_first_iteration():
             break
         time.sleep(rng.uniform(0, life * (1 - _progress(folder / name, task))))
