@@ -1,4 +1,4 @@
-"""OpenMMLab's model index and the table of all configs, generated from the configs and the published figures.
+"""OpenMMLab's model index, the table of all configs and the counts of their models, generated from the configs and the published figures.
 
     python -m mvit3_bench.paper.model_index    # in the repository: writes them anew
 """
@@ -7,13 +7,10 @@ import re
 import sys
 from pathlib import Path
 
-import torch
 import yaml
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
 
-from ..complexity import count, input_size
-from ..registry import MODELS
+from . import counts
 from .published import Published, published
 
 _PAPERS = dict(
@@ -29,16 +26,6 @@ _METRICS = dict(
 # folders of configs/ -> headings of the table
 _FOLDERS = dict(cls='Classification', ablation='Ablation', det='Detection', seg='Segmentation')
 _DATASETS = dict(imagenet1k='ImageNet-1k', coco2017='COCO', voc2012='Pascal VOC 2012 + Aug', ade20k='ADE20K')
-
-
-def _size(cfg: Config) -> tuple[int, int]:
-    """Parameters without the auxiliary head, and multiply-adds, of the model of a config."""
-    init_default_scope(cfg.default_scope)
-    with torch.device('meta'):
-        model = MODELS.build(cfg.model)
-    counts = count(model, input_size(cfg))
-    auxiliary = counts['auxiliary_head'].parameters if 'auxiliary_head' in counts else 0
-    return counts[''].parameters - auxiliary, counts[''].multiply_adds
 
 
 def _model(row: Published, parameters: int, multiply_adds: int) -> dict:
@@ -78,9 +65,10 @@ def _table(root: Path, sizes: dict[str, tuple[int, int]]) -> str:
 
 
 def render(root: Path) -> dict[str, str]:
-    """Path below the repository's root -> contents: the index, a metafile for each task and the table of all configs."""
+    """Path below the repository's root -> contents: index, a metafile for each task, table of all configs, counts."""
     configs = sorted(path for folder in _FOLDERS for path in (root / 'configs' / folder).glob('*.py'))
-    sizes = {path.relative_to(root / 'configs').as_posix(): _size(Config.fromfile(path)) for path in configs}
+    counted = {path.relative_to(root / 'configs').as_posix(): counts.measure(Config.fromfile(path)) for path in configs}
+    sizes = {path: (modules[''].parameters, modules[''].multiply_adds) for path, modules in counted.items()}
     rows = [row for row in published() if row.config in sizes]
     metafiles = {}
     for folder in sorted({row.config.partition('/')[0] for row in rows}):
@@ -93,7 +81,7 @@ def render(root: Path) -> dict[str, str]:
     head = '# made by `python -m mvit3_bench.paper.model_index`; do not edit\n'
     index = {path: head + yaml.safe_dump(content, sort_keys=False, width=120)
              for path, content in [*metafiles.items(), ('model-index.yml', {'Import': list(metafiles)})]}
-    return index | {'docs/configs.md': _table(root, sizes)}
+    return index | {'docs/configs.md': _table(root, sizes), counts.FILE: counts.to_csv(counted)}
 
 
 def main() -> None:

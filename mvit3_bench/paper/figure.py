@@ -1,0 +1,53 @@
+"""The paper's figure 1: published top-1 accuracy against parameters and multiply-adds, as svg."""
+import io
+
+from .counts import counts
+from .published import Published, published
+from .tables import DATASETS, Measured
+
+TITLE = 'Figure 1: accuracy against size and cost'
+NOTES = (
+    'Filled: published figures of ImageNet-1K. Crosses: measured here on all of its validation images, if there is any. '
+    "Parameters and multiply-adds, in the paper's convention, are those of the built models.",
+    'Light models of other authors are left out: we hold no published figures of theirs.')
+_SERIES = dict(mvit1='MobileViTv1', mvit2='MobileViTv2', l2='MobileViTv3 L2', v1type='MobileViTv3, v1 type',
+               v2type='MobileViTv3, v2 type')
+
+
+def _series(row: Published) -> str:
+    if row.family != 'mvit3':
+        return row.family
+    return 'l2' if row.model.endswith('_l2') else 'v2type' if row.model[0].isdigit() else 'v1type'
+
+
+def svg(measured: Measured) -> str:
+    """The figure, its text as text, the same for the same data."""
+    import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+    rows = [row for row in published() if row.dataset == 'imagenet1k']
+    figure = Figure(figsize=(11, 4.6), layout='constrained')
+    FigureCanvasSVG(figure)
+    axes = figure.subplots(1, 2, sharey=True)
+    axes[0].set(xlabel='parameters (M)', ylabel='top-1 (%), published', xscale='log')
+    axes[1].set(xlabel="multiply-adds at 256x256 (M), paper's convention", xscale='log')
+    for axis, cost in zip(axes, ('parameters', 'published'), strict=True):
+        for name, label in _SERIES.items():
+            mine = sorted((getattr(counts()[row.config][''], cost) / 1e6, row.value, row.model) for row in rows
+                          if _series(row) == name)
+            axis.plot([each[0] for each in mine], [each[1] for each in mine], 'o-', markersize=5, label=f'{label} (published)')
+            for x, y, model in mine:
+                axis.annotate(model.upper().replace('_', '-'), (x, y), textcoords='offset points', xytext=(4, -11), fontsize=7)
+        found = [(getattr(counts()[row.config][''], cost) / 1e6, result.percent('top1')) for row in rows
+                 if (result := measured.of(row.config, DATASETS['imagenet1k'][2]))]
+        if found:
+            axis.plot(*zip(*found, strict=True), 'kx', label='measured here')
+        axis.grid(alpha=0.3)
+        axis.xaxis.set_major_formatter('{x:g}')
+        axis.xaxis.set_minor_formatter('{x:g}')
+        axis.tick_params(which='minor', labelsize=7)
+    axes[0].legend(fontsize=8)
+    text = io.StringIO()
+    with matplotlib.rc_context({'svg.fonttype': 'none', 'svg.hashsalt': 'mvit3_bench'}):
+        figure.savefig(text, format='svg', metadata=dict(Date=None, Creator=None))
+    return text.getvalue()
