@@ -140,8 +140,8 @@ def accuracy(dataset: str) -> Callable[[Measured], Table]:
             dataset, title,
             ('model', *(['head'] if len({row.head for row in rows}) > 1 else []), 'parameters (M)', 'parameters, published (M)',
              'parameters equal', 'multiply-adds (M)', "paper's convention (M)", 'multiply-adds, published (M)',
-             'multiply-adds equal', f'{metric} (%), published',
-             'gain', 'origin of the metric', f'{metric} (%), measured here', 'origin of the measurement'),
+             'multiply-adds equal', f'{metric} (%), published', 'gain', 'origin of the metric',
+             f'{metric} (%), measured here', 'origin of the measurement'),
             [_accuracy(row, measured, images, several_heads=len({row.head for row in rows}) > 1) for row in rows],
             _notes(rows))
     return make
