@@ -54,7 +54,8 @@ def test_failing_test_is_listed(run_dir, tool):
     """A test that ends in an error is listed with its message."""
     publish('cls/mvit3_xxs_in1k.py', run_dir / 'downloads' / 'xxs.pt')
     outcome = tool('evaluate_all', 'downloads', '--record', 'store')  # without --mini there are no data
-    assert outcome.code == 1 and 'xxs.pt: error: ' in outcome.output and 'data/imagenet' in outcome.output
+    assert outcome.code == 1 and 'xxs.pt: test_dataloader: ' in outcome.output, outcome.output
+    assert 'data/imagenet' in outcome.output and 'Traceback' not in outcome.output
     assert not list((run_dir / 'store').glob('*')) and (run_dir / 'work_dirs' / 'evaluate_all' / 'xxs.pt' / 'test.log').is_file()
 
 

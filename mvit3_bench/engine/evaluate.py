@@ -102,8 +102,9 @@ def _test(config: str, checkpoint: Path, work_dir: Path, store: Path, flags: Seq
     with open(log, 'w', encoding='utf-8') as file:
         code = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, check=False).returncode
     if code:
-        lines = log.read_text(encoding='utf-8', errors='replace').rstrip().splitlines()
-        raise EvaluationError(f'{lines[-1] if lines else f"exit code {code}"} (log: {log})')
+        text = '\n' + log.read_text(encoding='utf-8', errors='replace').rstrip()
+        message = text.rpartition('\nerror: ')[2] if '\nerror: ' in text else text.rpartition('\n')[2]
+        raise EvaluationError(f'{message or f"exit code {code}"} (log: {log})')
 
 
 def table(evaluations: Sequence[Evaluation]) -> str:
