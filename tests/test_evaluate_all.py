@@ -56,7 +56,8 @@ def test_failing_test_is_listed(run_dir, tool):
     outcome = tool('evaluate_all', 'downloads', '--record', 'store')  # without --mini there are no data
     assert outcome.code == 1 and 'xxs.pt: test_dataloader: ' in outcome.output, outcome.output
     assert 'data/imagenet' in outcome.output and 'Traceback' not in outcome.output
-    assert not list((run_dir / 'store').glob('*')) and (run_dir / 'work_dirs' / 'evaluate_all' / 'xxs.pt' / 'test.log').is_file()
+    assert not list((run_dir / 'store').glob('*'))
+    assert (run_dir / 'work_dirs' / 'evaluate_all' / 'xxs.pt' / 'test.log').is_file()
 
 
 @pytest.mark.parametrize('content, wanted', [(None, 'no checkpoint'), ('{', 'is no json')])

@@ -18,10 +18,10 @@ FIELDS = [field.name for field in dataclasses.fields(Result)]
 def result(**changes) -> Result:
     """A result that nobody measured, for the tests alone."""
     return Result(**dict(
-        dict(id='run', config='cls/mvit3_s_in1k.py', model='mvit3_s', task='classification', dataset='ImageNet in data/imagenet',
-             mini=False, images=50_000, metrics={'accuracy/top1': 79.25}, origin='converted weights', checkpoint='s.pth',
-             sha256='0' * 64, source='checkpoint_ema_best.pt', seed=None, commit=None, hardware='a machine', date='2026-11-24',
-             command='python tools/test.py'), **changes))
+        dict(id='run', config='cls/mvit3_s_in1k.py', model='mvit3_s', task='classification',
+             dataset='ImageNet in data/imagenet', mini=False, images=50_000, metrics={'accuracy/top1': 79.25}, origin='converted weights', checkpoint='s.pth',
+             sha256='0' * 64, source='checkpoint_ema_best.pt', seed=None, commit=None, hardware='a machine',
+             date='2026-11-24', command='python tools/test.py'), **changes))
 
 
 def refused(folder, content, name='run.json') -> str:
@@ -55,8 +55,8 @@ def test_missing_field(tmp_path, field):
     ('origin', 'untrained', 'trained here, converted weights'), ('task', 'pose', 'classification, detection, segmentation'),
     ('images', 0, '1 or more'), ('images', True, 'wanted: int'), ('mini', 1, 'wanted: bool'), ('seed', '0', 'int or null'),
     ('metrics', {}, 'finite numbers'), ('metrics', {'mIoU': '40'}, 'finite numbers'),
-    ('metrics', {'mIoU': float('nan')}, 'finite numbers'), ('sha256', 'abc', '64 hexadecimal'), ('date', '24.11.2026', 'YYYY-MM-DD'),
-    ('id', '../run', 'letters'), ('machine', 'x', 'is not known')])
+    ('metrics', {'mIoU': float('nan')}, 'finite numbers'), ('sha256', 'abc', '64 hexadecimal'),
+    ('date', '24.11.2026', 'YYYY-MM-DD'), ('id', '../run', 'letters'), ('machine', 'x', 'is not known')])
 def test_impossible_field(tmp_path, field, value, wanted):
     """A value that cannot be is refused on reading, and on writing."""
     message = refused(tmp_path, dataclasses.asdict(result()) | {field: value})

@@ -11,7 +11,7 @@ from mvit3_bench.paper import results
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, epilog='example: python tools/evaluate_all.py downloads --mini')
-    parser.add_argument('folder', type=Path, help=f'folder of published checkpoints ({", ".join(SUFFIXES)}), also in folders of it')
+    parser.add_argument('folder', type=Path, help=f'folder of checkpoints ({", ".join(SUFFIXES)}), also in folders below it')
     parser.add_argument('--mini', action='store_true', help='test on the miniature data sets: does everything run?')
     parser.add_argument('--record', type=Path, metavar='DIR', default=results.FOLDER,
                         help='the store of results (default: %(default)s)')

@@ -22,6 +22,8 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    if not (ROOT / 'docs' / 'results').is_dir():
+        raise cli.UsageError(f'{ROOT} is not the repository of mvit3_bench, where the results are: run this in a clone')
     with cli.user_errors(ResultError):
         measured = report.load(ROOT)
     for name in args.table:

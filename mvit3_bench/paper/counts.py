@@ -1,7 +1,7 @@
 """Parameters and multiply-adds of the model of every config, kept in ``counts.csv``.
 
-Building all models takes a minute or two, so tables are made from the file. ``python -m mvit3_bench.paper.model_index`` writes
-it anew from the built models, and a test compares it with them.
+Building all models takes a minute or two, so tables are made from the file. ``python -m mvit3_bench.paper.model_index``
+writes it anew from the built models, and a test compares it with them.
 """
 import csv
 import functools
@@ -23,8 +23,8 @@ def measure(cfg: Config) -> dict[str, Complexity]:
     """Build the model of a config, without values, and count it.
 
     Returns:
-        Under ``''`` the model without its auxiliary head, which works in training only; of a classifier also its layers, under
-        the names of the modules.
+        Under ``''`` the model without its auxiliary head, which works in training only; of a classifier also its layers,
+        under the names of the modules.
     """
     init_default_scope(cfg.default_scope)
     with torch.device('meta'):

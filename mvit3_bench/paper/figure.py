@@ -3,7 +3,7 @@ import io
 
 from .counts import counts
 from .published import Published, published
-from .tables import DATASETS, Measured
+from .tables import Measured
 
 TITLE = 'Figure 1: accuracy against size and cost'
 NOTES = (
@@ -13,7 +13,9 @@ NOTES = (
 _SERIES = dict(mvit1='MobileViTv1', mvit2='MobileViTv2', l2='MobileViTv3 L2', v1type='MobileViTv3, v1 type',
                v2type='MobileViTv3, v2 type')
 _TICKS = dict(parameters=(1, 2, 5, 10, 20), published=(200, 500, 1000, 2000, 5000))
-_LABEL = (dict(xytext=(4, -10)), dict(xytext=(-4, 4), ha='right'))  # v3 lies above the others
+# where labels stand beside their points: v3 lies above the others
+_BELOW, _ABOVE = dict(xytext=(4, -10)), dict(xytext=(-4, 4), ha='right')
+_LABEL = dict(l2=_ABOVE, v1type=_ABOVE)
 
 
 def _series(row: Published) -> str:
@@ -37,15 +39,17 @@ def svg(measured: Measured) -> str:
         for name, label in _SERIES.items():
             mine = sorted((getattr(counts()[row.config][''], cost) / 1e6, row.value, row.model) for row in rows
                           if _series(row) == name)
-            axis.plot([each[0] for each in mine], [each[1] for each in mine], 'o-', markersize=5, label=f'{label} (published)')
-            for x, y, model in mine:
+            xs, ys, models = zip(*mine, strict=True)
+            axis.plot(xs, ys, 'o-', markersize=5, label=f'{label} (published)')
+            for x, y, model in zip(xs, ys, models, strict=True):
                 axis.annotate(model.upper().replace('_', '-'), (x, y), textcoords='offset points',
-                              fontsize=7, **_LABEL[name in ('l2', 'v1type', 'v2type')])
+                              fontsize=7, **_LABEL.get(name, _BELOW))
         found = [(getattr(counts()[row.config][''], cost) / 1e6, result.percent('top1')) for row in rows
-                 if (result := measured.of(row.config, DATASETS['imagenet1k'][2]))]
+                 if (result := measured.of(row.config, row.dataset, row.metric))]
         if found:
             axis.plot(*zip(*found, strict=True), 'kx', label='measured here')
         axis.grid(alpha=0.3)
+        axis.margins(x=0.09)
         axis.set_xticks(_TICKS[cost], map(str, _TICKS[cost]))
         axis.xaxis.set_minor_formatter('')
     axes[0].legend(fontsize=8)

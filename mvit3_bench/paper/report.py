@@ -13,9 +13,9 @@ PAGE, FOLDER, BENCHMARKS = Path('results', 'paper.md'), Path('results', 'paper')
 _TITLE = "The paper's tables and figures"
 _INTRODUCTION = (
     'Made by `python tools/reproduce.py` from the models, the published figures and the store of results; do not edit.',
-    'Every figure has an origin. **Parameters and multiply-adds** are counted here on the built models, without auxiliary heads: '
-    'true multiply-adds, and those in the convention of the papers. **Accuracies** are published unless a column says "measured '
-    'here"; that is either "converted weights" (published weights, evaluated here) or "trained here".')
+    'Every figure has an origin. **Parameters and multiply-adds** are counted here on the built models, without auxiliary '
+    'heads: true multiply-adds, and those in the convention of the papers. **Accuracies** are published unless a column says '
+    '"measured here"; that is either "converted weights" (published weights, evaluated here) or "trained here".')
 
 _STYLE = '''
 :root { color-scheme: light dark }
@@ -44,7 +44,8 @@ def load(root: Path) -> Measured:
         except ValueError as error:
             raise results.ResultError(f'{path} is no json: {error}') from error
         if missing := {'machine', 'command', 'date', 'contenders'} - set(benchmarks[path.stem]):
-            raise results.ResultError(f'{path}: field {min(missing)!r} is missing; wanted: a benchmark.json of tools/benchmark.py')
+            raise results.ResultError(
+                f'{path}: field {min(missing)!r} is missing; wanted: a benchmark.json of tools/benchmark.py')
     return Measured(results.read(root / results.FOLDER), benchmarks)
 
 
@@ -61,7 +62,8 @@ def render(measured: Measured) -> dict[str, str]:
 def markdown(table: Table) -> str:
     """A table with its heading and notes."""
     lines = [_row(table.columns), _row(['---'] * len(table.columns)), *map(_row, table.rows)] if table.rows else []
-    return '\n'.join([f'## {table.title}', '', *lines, *['', *(f'- {note}' for note in table.notes)] * bool(table.notes)]) + '\n'
+    notes = ['', *(f'- {note}' for note in table.notes)] if table.notes else []
+    return '\n'.join([f'## {table.title}', '', *lines, *notes]) + '\n'
 
 
 def _row(cells) -> str:
@@ -70,8 +72,8 @@ def _row(cells) -> str:
 
 def _summary() -> str:
     found = exceptions(published())
-    return (f'Of {len(published())} published rows, {len(published()) - len(found)} have the parameters of the built model at '
-            'the published precision' + (f'. The exceptions: {"; ".join(found)}.' if found else '.'))
+    return (f'Of {len(published())} published rows, {len(published()) - len(found)} have the parameters of the built model '
+            'at the published precision' + (f'. The exceptions: {"; ".join(found)}.' if found else '.'))
 
 
 def _page(tables: list[Table]) -> str:
@@ -98,7 +100,8 @@ def _html(tables: list[Table], picture: str) -> str:
         body = '\n'.join('<tr>' + ''.join(f'<td>{html.escape(cell)}</td>' for cell in row) + '</tr>' for row in table.rows)
         parts += [f'<h2>{html.escape(table.title)}</h2>', _list(table.notes)]
         if table.rows:
-            parts.insert(-1, f'<div class="wide"><table><thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>')
+            parts.insert(-1, f'<div class="wide"><table><thead><tr>{head}</tr></thead>\n'
+                             f'<tbody>\n{body}\n</tbody></table></div>')
     return '\n'.join([
         '<!DOCTYPE html>', '<html lang="en">', '<head>', '<meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',

@@ -147,7 +147,8 @@ def read(folder: Path) -> list[Result]:
     for path in sorted(Path(folder).glob('*.json')):
         result = read_file(path)
         if result.id in files:
-            raise ResultError(f'{files[result.id][0]} and {path} have one id, {result.id!r}; remove one, or give it another id')
+            raise ResultError(
+                f'{files[result.id][0]} and {path} have one id, {result.id!r}; remove one, or give it another id')
         files[result.id] = path, result
     return sorted((result for _, result in files.values()), key=lambda result: (result.date, result.id))
 

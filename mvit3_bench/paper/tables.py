@@ -50,10 +50,10 @@ class Measured:
     results: list[Result]
     benchmarks: dict[str, dict]
 
-    def of(self, config: str, images: int) -> Result | None:
-        """The newest result of a config on its whole test set."""
-        found = [result for result in self.results
-                 if result.config == config and result.images == images and not result.mini]
+    def of(self, config: str, dataset: str, metric: str) -> Result | None:
+        """The newest result of a config that has a metric, on the whole test set."""
+        found = [result for result in self.results if result.config == config and not result.mini
+                 and result.images == DATASETS[dataset][2] and result.percent(metric) is not None]
         return found[-1] if found else None
 
 
@@ -70,7 +70,7 @@ def architecture(measured: Measured) -> Table:
     """Table 1: widths, their factors to the counterpart's, and what each layer costs."""
     rows = [row for arch in _ARCHITECTURES for row in _layers(arch)]
     return Table(
-        'architecture', "Table 1: architecture and scaling",
+        'architecture', 'Table 1: architecture and scaling',
         ('model', 'layer', 'output', 'channels', 'counterpart', 'factor', 'd', 'layers', 'parameters (M)', 'share (%)',
          'multiply-adds (M)', "paper's convention (M)"), rows,
         ['At 256x256. The counterpart has the same name in v1 (XXS, XS, S) or v2 (0.5, 0.75, 1.0); factor: channels of v3 / '
@@ -131,26 +131,27 @@ def check_multiply_adds(row: Published) -> str:
 
 def accuracy(dataset: str) -> Callable[[Measured], Table]:
     """The table of a data set: size, cost, published metric, gain over the counterpart, and what was measured here."""
-    title, metric, images = DATASETS[dataset]
+    title, metric, _ = DATASETS[dataset]
 
     def make(measured: Measured) -> Table:
         rows = [row for row in published() if row.dataset == dataset]
         rows.sort(key=lambda row: (row.head, row.family))
+        several_heads = len({row.head for row in rows}) > 1
         return Table(
             dataset, title,
-            ('model', *(['head'] if len({row.head for row in rows}) > 1 else []), 'parameters (M)', 'parameters, published (M)',
-             'parameters equal', 'multiply-adds (M)', "paper's convention (M)", 'multiply-adds, published (M)',
-             'multiply-adds equal', f'{metric} (%), published', 'gain', 'origin of the metric',
-             f'{metric} (%), measured here', 'origin of the measurement'),
-            [_accuracy(row, measured, images, several_heads=len({row.head for row in rows}) > 1) for row in rows],
+            ('model', *['head'] * several_heads, 'parameters (M)', 'parameters, published (M)', 'parameters equal',
+             'multiply-adds (M)', "paper's convention (M)", 'multiply-adds, published (M)', 'multiply-adds equal',
+             f'{metric} (%), published', 'gain', 'origin of the metric', f'{metric} (%), measured here',
+             'origin of the measurement'),
+            [_accuracy(row, measured, several_heads) for row in rows],
             _notes(rows))
     return make
 
 
-def _accuracy(row: Published, measured: Measured, images: int, several_heads: bool) -> tuple[str, ...]:
-    total, other, result = counts()[row.config][''], counterpart(row), measured.of(row.config, images)
+def _accuracy(row: Published, measured: Measured, several_heads: bool) -> tuple[str, ...]:
+    total, other, result = counts()[row.config][''], counterpart(row), measured.of(row.config, row.dataset, row.metric)
     return (
-        model_name(row.family, row.model), *([row.head] if several_heads else []),
+        model_name(row.family, row.model), *[row.head] * several_heads,
         millions(total.parameters), f'{row.params_M:.1f}', check_parameters(row),
         millions(total.multiply_adds), millions(total.published), NONE if row.flops_M is None else f'{row.flops_M:,.0f}',
         check_multiply_adds(row), str(row.value), f'{row.value - other.value:+.2f}' if other else NONE,
@@ -171,11 +172,11 @@ def _notes(rows: list[Published]) -> list[str]:
              + (f'; all but {"; ".join(found)}.' if found else '.')]
     if with_cost := [row for row in rows if row.flops_M is not None]:
         equal = sum(check_multiply_adds(row).startswith(EQUAL) for row in with_cost)
-        notes.append(f"Multiply-adds in the paper's convention: {equal} of {len(with_cost)} equal the published figure, whole "
-                     'millions; "cut off": equal before rounding.')
+        notes.append(f"Multiply-adds in the paper's convention: {equal} of {len(with_cost)} equal the published figure, "
+                     'whole millions; "cut off": equal before rounding.')
     if any(counterpart(row) for row in rows):
-        notes.append("Gain: over the counterpart's published figure in this table. The paper's own baselines may differ from "
-                     "those of the zoo.")
+        notes.append("Gain: over the counterpart's published figure in this table. The paper's own baselines may differ "
+                     'from those of the zoo.')
     return notes
 
 
@@ -185,7 +186,7 @@ def ablation(measured: Measured) -> Table:
     rows, before = [], None
     for path in sorted((MIM / 'configs' / 'ablation').glob('*.py')):
         config = f'ablation/{path.name}'
-        total, result = counts()[config][''], measured.of(config, DATASETS['imagenet1k'][2])
+        total, result = counts()[config][''], measured.of(config, 'imagenet1k', 'top1')
         what = ast.get_docstring(ast.parse(path.read_text(encoding='utf-8'))).splitlines()[0].partition(', ')[2].rstrip('.')
         rows.append((what, config, millions(total.parameters), NONE if before is None else
                      f'{(total.parameters - before) / 1e6:+.3f}', millions(total.multiply_adds), millions(total.published),
@@ -193,20 +194,21 @@ def ablation(measured: Measured) -> Table:
                      NONE if result is None else f'{result.origin}: {result.id}'))
         before = total.parameters
     return Table(
-        'ablation', 'Table 6: ablation', ('step', 'config', 'parameters (M)', 'change', 'multiply-adds (M)',
-                                          "paper's convention (M)", 'top-1 (%), measured here', 'origin of the measurement'), rows,
+        'ablation', 'Table 6: ablation',
+        ('step', 'config', 'parameters (M)', 'change', 'multiply-adds (M)', "paper's convention (M)",
+         'top-1 (%), measured here', 'origin of the measurement'), rows,
         ['The published accuracies of this table are not among our published figures, so none is shown.'])
 
 
 def latency(measured: Measured) -> Table:
     """Latency and throughput of our models, as ``tools/benchmark.py`` measured them."""
-    rows = [(each['model'], each['mode'], each['dtype'], str(each['batch']), f'{each["median_ms"]:.2f}', f'{each["p90_ms"]:.2f}',
-             f'{each["images_per_s"]:.1f}', f'measured here: {name}')
+    rows = [(each['model'], each['mode'], each['dtype'], str(each['batch']), f'{each["median_ms"]:.2f}',
+             f'{each["p90_ms"]:.2f}', f'{each["images_per_s"]:.1f}', f'measured here: {name}')
             for name, content in measured.benchmarks.items() for each in content['contenders']
             if each['owner'] == 'ours' and each['mode'] not in ('train', 'kernels')]
     return Table(
-        'latency', 'Latency and throughput', ('config', 'mode', 'type', 'batch', 'median (ms)', '90th percentile (ms)',
-                                              'images/s', 'origin'), rows,
+        'latency', 'Latency and throughput',
+        ('config', 'mode', 'type', 'batch', 'median (ms)', '90th percentile (ms)', 'images/s', 'origin'), rows,
         [f'{name}: `{content["command"]}`, {content["date"]}; {line(content["machine"])}.'
          for name, content in measured.benchmarks.items()])
 
@@ -225,8 +227,9 @@ def runs(measured: Measured) -> Table:
         if result.images != sizes.get(result.config, result.images):
             notes.append(f'{result.id} tested {result.images} of {sizes[result.config]} images and is in no table above.')
     return Table(
-        'runs', 'Results measured here', ('run', 'config', 'data', 'images', 'metric (%)', 'origin', 'converted from', 'seed',
-                                          'sha256', 'commit', 'date', 'hardware'), rows,
+        'runs', 'Results measured here',
+        ('run', 'config', 'data', 'images', 'metric (%)', 'origin', 'converted from', 'seed', 'sha256', 'commit', 'date',
+         'hardware'), rows,
         notes or ['The store has no result yet.'])
 
 
