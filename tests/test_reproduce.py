@@ -124,7 +124,7 @@ def test_detection_is_in_percent():
 @pytest.mark.parametrize('changes', [dict(mini=True), dict(images=49_999), dict(config='cls/mvit3_s_384_in1k.py'),
                                      dict(metrics={'mIoU': 3.0})], ids=str)
 def test_what_enters_no_table(changes):
-    """Miniature data, a part of the images or another config or metric enter no table of the paper; miniatures are not listed."""
+    """Miniature data, a part of the images, another config or metric enter no table; miniatures are not listed."""
     row = cells([result(**changes)])
     assert row['top-1 (%), measured here'] == row['origin of the measurement'] == '-'
     page = report.render(Measured([result(**changes)], {}))['results/paper.md']

@@ -19,7 +19,8 @@ def result(**changes) -> Result:
     """A result that nobody measured, for the tests alone."""
     return Result(**dict(
         dict(id='run', config='cls/mvit3_s_in1k.py', model='mvit3_s', task='classification',
-             dataset='ImageNet in data/imagenet', mini=False, images=50_000, metrics={'accuracy/top1': 79.25}, origin='converted weights', checkpoint='s.pth',
+             dataset='ImageNet in data/imagenet', mini=False, images=50_000,
+             metrics={'accuracy/top1': 79.25}, origin='converted weights', checkpoint='s.pth',
              sha256='0' * 64, source='checkpoint_ema_best.pt', seed=None, commit=None, hardware='a machine',
              date='2026-11-24', command='python tools/test.py'), **changes))
 

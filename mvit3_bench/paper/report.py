@@ -14,8 +14,8 @@ _TITLE = "The paper's tables and figures"
 _INTRODUCTION = (
     'Made by `python tools/reproduce.py` from the models, the published figures and the store of results; do not edit.',
     'Every figure has an origin. **Parameters and multiply-adds** are counted here on the built models, without auxiliary '
-    'heads: true multiply-adds, and those in the convention of the papers. **Accuracies** are published unless a column says '
-    '"measured here"; that is either "converted weights" (published weights, evaluated here) or "trained here".')
+    'heads: true multiply-adds, and those in the convention of the papers. **Accuracies** are published unless a column '
+    'says "measured here"; that is either "converted weights" (published weights, evaluated here) or "trained here".')
 
 _STYLE = '''
 :root { color-scheme: light dark }
