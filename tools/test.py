@@ -11,6 +11,8 @@ from mvit3_bench.checkpoints.io import check_fits
 from mvit3_bench.deploy import fuse
 from mvit3_bench.engine import cli
 from mvit3_bench.engine.checks import check_data
+from mvit3_bench.engine.result import find_origin, make_result
+from mvit3_bench.paper import results
 
 
 def parse_args():
@@ -25,6 +27,8 @@ def parse_args():
     parser.add_argument('--show', action='store_true', help='show truth and prediction in a window')
     parser.add_argument('--show-dir', metavar='DIR', help='draw truth and prediction of each image into this folder')
     parser.add_argument('--wait-time', type=float, default=2, help='seconds that --show shows a picture')
+    parser.add_argument('--record', metavar='DIR', nargs='?', const=str(results.FOLDER),
+                        help='add the result to a store of results (default: %(const)s)')
     return parser.parse_args()
 
 
@@ -76,6 +80,9 @@ def main():
     if args.out:
         keep_predictions(cfg, args.out)
     cfg.load_from = None if args.checkpoint == 'none' else cli.find_checkpoint(args.checkpoint)
+    if args.record:
+        with cli.user_errors(results.ResultError):
+            origin = find_origin(cfg.load_from)
     if args.deploy:  # the hook would copy the model unfused; what a checkpoint holds are the averaged weights anyway
         cfg.custom_hooks = [hook for hook in cfg.get('custom_hooks', []) if hook.type != 'EMAHook']
     runner = cli.build_runner(cfg)
@@ -91,6 +98,9 @@ def main():
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(metrics, indent=1, default=plain))
     print('  '.join(f'{name} {value:.4g}' for name, value in metrics.items() if isinstance(value, (int, float))))
+    if args.record:
+        with cli.user_errors(results.ResultError):
+            print(f'recorded: {results.write(args.record, make_result(runner, args.config, args.mini, metrics, origin))}')
     if args.show_dir:
         pictures = sorted(Path(args.show_dir).glob('*.png'))
         print(f'{len(pictures)} pictures' + (f', for instance {pictures[0]}' if pictures else f' in {args.show_dir}'))

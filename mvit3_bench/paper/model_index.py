@@ -1,4 +1,6 @@
-"""OpenMMLab's model index and the table of all configs, generated from the configs and the published figures.
+"""OpenMMLab's model index, the table of all configs and the counts of their models.
+
+Generated from the configs, the published figures and the results measured here.
 
     python -m mvit3_bench.paper.model_index    # in the repository: writes them anew
 """
@@ -7,14 +9,12 @@ import re
 import sys
 from pathlib import Path
 
-import torch
 import yaml
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
 
-from ..complexity import count, input_size
-from ..registry import MODELS
+from . import counts, results
 from .published import Published, published
+from .tables import Measured
 
 _PAPERS = dict(
     mvit1=('MobileViT', 'MobileViT: Light-weight, General-purpose, and Mobile-friendly Vision Transformer', '2110.02178'),
@@ -31,18 +31,11 @@ _FOLDERS = dict(cls='Classification', ablation='Ablation', det='Detection', seg=
 _DATASETS = dict(imagenet1k='ImageNet-1k', coco2017='COCO', voc2012='Pascal VOC 2012 + Aug', ade20k='ADE20K')
 
 
-def _size(cfg: Config) -> tuple[int, int]:
-    """Parameters without the auxiliary head, and multiply-adds, of the model of a config."""
-    init_default_scope(cfg.default_scope)
-    with torch.device('meta'):
-        model = MODELS.build(cfg.model)
-    counts = count(model, input_size(cfg))
-    auxiliary = counts['auxiliary_head'].parameters if 'auxiliary_head' in counts else 0
-    return counts[''].parameters - auxiliary, counts[''].multiply_adds
-
-
-def _model(row: Published, parameters: int, multiply_adds: int) -> dict:
+def _model(row: Published, parameters: int, multiply_adds: int, measured: Measured) -> dict:
     task, metric = _METRICS[row.metric]
+    result = measured.of(row.config, row.dataset, row.metric)
+    here = 'not measured here' if result is None else (
+        f'measured here {result.percent(row.metric):.2f} ({result.origin}, {result.id})')
     return {
         'Name': Path(row.config).stem,
         'In Collection': _PAPERS[row.family][0],
@@ -51,7 +44,7 @@ def _model(row: Published, parameters: int, multiply_adds: int) -> dict:
             'Parameters': parameters,
             'FLOPs': multiply_adds,
             'Training Data': _DATASETS[row.dataset],
-            'Origin of Results': f'published ({row.source}), not measured here'},
+            'Origin of Results': f'published ({row.source}), {here}'},
         'Results': [{'Task': task, 'Dataset': _DATASETS[row.dataset], 'Metrics': {metric: row.value}}]}
 
 
@@ -78,22 +71,23 @@ def _table(root: Path, sizes: dict[str, tuple[int, int]]) -> str:
 
 
 def render(root: Path) -> dict[str, str]:
-    """Path below the repository's root -> contents: the index, a metafile for each task and the table of all configs."""
+    """Path below the repository's root -> contents: index, a metafile for each task, table of all configs, counts."""
     configs = sorted(path for folder in _FOLDERS for path in (root / 'configs' / folder).glob('*.py'))
-    sizes = {path.relative_to(root / 'configs').as_posix(): _size(Config.fromfile(path)) for path in configs}
+    counted = {path.relative_to(root / 'configs').as_posix(): counts.measure(Config.fromfile(path)) for path in configs}
+    sizes = {path: (modules[''].parameters, modules[''].multiply_adds) for path, modules in counted.items()}
     rows = [row for row in published() if row.config in sizes]
-    metafiles = {}
+    metafiles, measured = {}, Measured(results.read(root / results.FOLDER), {})
     for folder in sorted({row.config.partition('/')[0] for row in rows}):
         mine = [row for row in rows if row.config.startswith(folder)]
         collections = [{'Name': name, 'Metadata': {'Architecture': ['MobileViT Block']},
                         'Paper': {'Title': title, 'URL': f'https://arxiv.org/abs/{number}'}}
                        for family, (name, title, number) in _PAPERS.items() if any(row.family == family for row in mine)]
         metafiles[f'configs/{folder}/metafile.yml'] = {
-            'Collections': collections, 'Models': [_model(row, *sizes[row.config]) for row in mine]}
+            'Collections': collections, 'Models': [_model(row, *sizes[row.config], measured) for row in mine]}
     head = '# made by `python -m mvit3_bench.paper.model_index`; do not edit\n'
     index = {path: head + yaml.safe_dump(content, sort_keys=False, width=120)
              for path, content in [*metafiles.items(), ('model-index.yml', {'Import': list(metafiles)})]}
-    return index | {'docs/configs.md': _table(root, sizes)}
+    return index | {'docs/configs.md': _table(root, sizes), counts.FILE: counts.to_csv(counted)}
 
 
 def main() -> None:

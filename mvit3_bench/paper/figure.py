@@ -1,0 +1,59 @@
+"""The paper's figure 1: published top-1 accuracy against parameters and multiply-adds, as svg."""
+import io
+
+from .counts import counts
+from .published import Published, published
+from .tables import Measured
+
+TITLE = 'Figure 1: accuracy against size and cost'
+NOTES = (
+    'Filled: published figures of ImageNet-1K. Crosses: measured here on all of its validation images, if there is any. '
+    "Parameters and multiply-adds, in the paper's convention, are those of the built models.",
+    'Light models of other authors are left out: we hold no published figures of theirs.')
+_SERIES = dict(mvit1='MobileViTv1', mvit2='MobileViTv2', l2='MobileViTv3 L2', v1type='MobileViTv3, v1 type',
+               v2type='MobileViTv3, v2 type')
+_TICKS = dict(parameters=(1, 2, 5, 10, 20), published=(200, 500, 1000, 2000, 5000))
+# where labels stand beside their points: v3 lies above the others
+_BELOW, _ABOVE = dict(xytext=(4, -10)), dict(xytext=(-4, 4), ha='right')
+_LABEL = dict(l2=_ABOVE, v1type=_ABOVE)
+
+
+def _series(row: Published) -> str:
+    if row.family != 'mvit3':
+        return row.family
+    return 'l2' if row.model.endswith('_l2') else 'v2type' if row.model[0].isdigit() else 'v1type'
+
+
+def svg(measured: Measured) -> str:
+    """The figure, its text as text, the same for the same data."""
+    import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+    rows = [row for row in published() if row.dataset == 'imagenet1k']
+    figure = Figure(figsize=(11, 4.6), layout='constrained')
+    FigureCanvasSVG(figure)
+    axes = figure.subplots(1, 2, sharey=True)
+    axes[0].set(xlabel='parameters (M)', ylabel='top-1 (%), published', xscale='log')
+    axes[1].set(xlabel="multiply-adds at 256x256 (M), paper's convention", xscale='log')
+    for axis, cost in zip(axes, ('parameters', 'published'), strict=True):
+        for name, label in _SERIES.items():
+            mine = sorted((getattr(counts()[row.config][''], cost) / 1e6, row.value, row.model) for row in rows
+                          if _series(row) == name)
+            xs, ys, models = zip(*mine, strict=True)
+            axis.plot(xs, ys, 'o-', markersize=5, label=f'{label} (published)')
+            for x, y, model in zip(xs, ys, models, strict=True):
+                axis.annotate(model.upper().replace('_', '-'), (x, y), textcoords='offset points',
+                              fontsize=7, **_LABEL.get(name, _BELOW))
+        found = [(getattr(counts()[row.config][''], cost) / 1e6, result.percent('top1')) for row in rows
+                 if (result := measured.of(row.config, row.dataset, row.metric))]
+        if found:
+            axis.plot(*zip(*found, strict=True), 'kx', label='measured here')
+        axis.grid(alpha=0.3)
+        axis.margins(x=0.09)
+        axis.set_xticks(_TICKS[cost], map(str, _TICKS[cost]))
+        axis.xaxis.set_minor_formatter('')
+    axes[0].legend(fontsize=8)
+    text = io.StringIO()
+    with matplotlib.rc_context({'svg.fonttype': 'none', 'svg.hashsalt': 'mvit3_bench'}):
+        figure.savefig(text, format='svg', metadata=dict(Date=None, Creator=None))
+    return text.getvalue()
