@@ -69,7 +69,9 @@ def flowers(run_dir):
             folder = run_dir / 'data' / 'flowers' / split / flower
             folder.mkdir(parents=True)
             for name in 'ab':
-                cv2.imwrite(str(folder / f'{name}.jpg'), np.full((64, 64, 3), 80 * number, np.uint8))
+                # not of one colour: a batch without any variance, such as two black images, overflows in batch norms
+                pixels = np.random.default_rng(number).integers(80 * number, 80 * number + 80, (64, 64, 3))
+                cv2.imwrite(str(folder / f'{name}.jpg'), pixels.astype(np.uint8))
     return run_dir / 'flowers.py'
 
 
