@@ -72,6 +72,7 @@ def test_counts(tmp_path):
     assert {key: result[key] for key in ('passed', 'failed', 'skipped', 'failures')} == dict(
         passed=2, failed=2, skipped=1, failures=['test_it::test_fails[2]', 'test_it::test_error'])
     assert 'reason' not in result and not support.passed(result)
+    assert support.outcome(result) == '**failed**: 2 passed, 2 failed, 1 skipped'
     assert '2 passed' in (tmp_path / 'one.tests.log').read_text()
     result = run_tests(stack, sys.executable, tmp_path, tmp_path, ['-k', 'passes'])
     assert support.passed(result) and support.outcome(result) == '1 passed, 0 failed, 0 skipped'

@@ -39,7 +39,9 @@ def outcome(result: dict) -> str:
     if 'passed' not in result:
         return f'not run: {result["reason"]}'
     numbers = f'{result["passed"]} passed, {result["failed"]} failed, {result["skipped"]} skipped'
-    return f'**failed**: {numbers}' + f'; {result["reason"]}' * ('reason' in result) if not passed(result) else numbers
+    if passed(result):
+        return numbers
+    return '; '.join([f'**failed**: {numbers}', *([result['reason']] if 'reason' in result else [])])
 
 
 def passed(result: dict) -> bool:
