@@ -21,7 +21,8 @@ from . import Fault
 _CONFIG = MIM / 'configs' / 'seg' / 'deeplabv3_mvit3_xxs_voc2012.py'
 _SETTINGS = ['train_dataloader.dataset.datasets.0.indices=6', 'train_dataloader.dataset.datasets.1.indices=6',
              'train_dataloader.batch_size=2', 'val_dataloader.dataset.indices=6', 'train_cfg.val_interval=1',
-             'train_cfg.max_epochs=100000', 'default_hooks.logger.interval=1', 'param_scheduler=[]', 'env_cfg.dist_cfg.timeout=10']
+             'train_cfg.max_epochs=100000', 'default_hooks.logger.interval=1', 'param_scheduler=[]',
+             'env_cfg.dist_cfg.timeout=10']
 # what the log says when a moment has come
 _MOMENTS = dict(training=r'Epoch\(train\) .*loss', saving=r'Saving checkpoint', evaluation=r'Epoch\(val\) .*\[\s*1/')
 _START = 180  # seconds in which a job must come to its first iteration
@@ -45,7 +46,8 @@ class _Job:
         command = [str(MIM / 'tools' / 'train.py'), str(_CONFIG), '--mini', '--resume', '--work-dir', 'run', '--launcher',
                    'pytorch', '--cfg-options', *_SETTINGS]
         if starter == 'torchrun':
-            torchrun = ['-m', 'torch.distributed.run', '--nproc_per_node=2', '--master_addr=127.0.0.1', f'--master_port={port}']
+            torchrun = ['-m', 'torch.distributed.run', '--nproc_per_node=2', '--master_addr=127.0.0.1',
+                        f'--master_port={port}']
             self.processes = [self._start([*torchrun, *command], env)]
         else:
             self.processes = [self._start(command, env | dict(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE='2'))
@@ -143,13 +145,14 @@ def faults(folder: Path, count: int, seed: int) -> Iterator[Fault]:
             resumed = job.wait_for(_MOMENTS['training'], _START) and (not saved or 'resumed epoch' in job.output())
             problem = problem or ('' if resumed else 'the next job did not go on')
             yield Fault(kind, f'{number}: rank {rank} {delay:.2f} s after', 'lost' if problem else 'survived',
-                        problem or f'the others ended with an error after {seconds:.1f} s, {len(saved)} checkpoints read, resumed')
+                        problem or f'the others ended with an error after {seconds:.1f} s, {len(saved)} checkpoints read, '
+                        'resumed')
     finally:
         job.kill()
 
 
 def _inject(job: _Job, rank: int, moment: str, delay: float, name: str) -> tuple[str | None, float]:
-    """Wait for a moment of a job, lose a process of it, and wait for its end: what was wrong, if anything, and the seconds."""
+    """Wait for a moment of a job, lose a process of it, wait for its end: what was wrong, if anything, and the seconds."""
     if not job.wait_for(_MOMENTS[moment], _START):
         return f'{moment} did not come: {job.path.name} ends with {job.output().rstrip().splitlines()[-1:]}', 0.0
     time.sleep(delay)
