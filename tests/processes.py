@@ -1,4 +1,4 @@
-"""How the tests of distributed training start processes, and recipes without chance, in which one and two processes agree."""
+"""How the tests of distributed training start processes, and recipes without chance, in which one and two agree."""
 import json
 import os
 import socket
@@ -70,7 +70,8 @@ def free_port() -> int:
 
 def begin(script: str, *args, **env) -> subprocess.Popen:
     """Start a file of tools/ as a user would, with variables of its environment."""
-    return subprocess.Popen(['bash' if script.endswith('.sh') else sys.executable, str(ROOT / 'tools' / script), *map(str, args)], text=True, start_new_session=True,
+    interpreter = 'bash' if script.endswith('.sh') else sys.executable
+    return subprocess.Popen([interpreter, str(ROOT / 'tools' / script), *map(str, args)], text=True, start_new_session=True,
                             env=ENV | {'PORT': str(free_port())} | {name: str(value) for name, value in env.items()},
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 

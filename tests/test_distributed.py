@@ -1,4 +1,4 @@
-"""Several processes train and test as one does: gloo on the CPU, started by torchrun, or with Slurm's or Open MPI's variables."""
+"""Several processes train and test as one does: gloo on the CPU, started by torchrun, Slurm's variables or Open MPI."""
 import json
 import os
 import shutil
@@ -31,7 +31,8 @@ def same_training(one, two):
     single, joint = (torch.load(run / 'epoch_2.pth', weights_only=True) for run in (one, two))
     for part in ('state_dict', 'ema_state_dict'):
         for name, value in single[part].items():
-            torch.testing.assert_close(joint[part][name], value, rtol=1e-4, atol=1e-4, msg=lambda text, n=name: f'{n}: {text}')
+            torch.testing.assert_close(joint[part][name], value, rtol=1e-4, atol=1e-4,
+                                       msg=lambda text, n=name: f'{n}: {text}')
 
 
 @pytest.mark.parametrize('task', TASKS)
@@ -146,8 +147,8 @@ def test_slurm_script_with_an_imitation_of_srun(run_dir):
     srun.chmod(srun.stat().st_mode | stat.S_IXUSR)
     config = fixed_recipe(run_dir, 'segmentation')
     path = f'{srun.parent}:{ENV["PATH"]}'
-    text = output(begin('slurm_train.sh', 'part', 'a name', config, *flags('segmentation', 2), '--work-dir', 'run', PATH=path,
-                        GPUS=2, CPUS_PER_TASK=3, MASTER_PORT=free_port(), SRUN_ARGS='--quotatype=spot --time=10'))
+    text = output(begin('slurm_train.sh', 'part', 'a name', config, *flags('segmentation', 2), '--work-dir', 'run',
+                        PATH=path, GPUS=2, CPUS_PER_TASK=3, MASTER_PORT=free_port(), SRUN_ARGS='--quotatype=spot --time=10'))
     arguments = (run_dir / 'srun_arguments').read_text().splitlines()
     assert arguments[:2] == ['-p', 'part']
     assert {'--job-name=a name', '--gres=gpu:2', '--ntasks=2', '--ntasks-per-node=2', '--cpus-per-task=3', '--time=10',

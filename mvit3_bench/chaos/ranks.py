@@ -21,7 +21,8 @@ from . import Fault
 _CONFIG = MIM / 'configs' / 'seg' / 'deeplabv3_mvit3_xxs_voc2012.py'
 _SETTINGS = ['train_dataloader.dataset.datasets.0.indices=6', 'train_dataloader.dataset.datasets.1.indices=6',
              'train_dataloader.batch_size=2', 'val_dataloader.dataset.indices=6', 'train_cfg.val_interval=1',
-             'train_cfg.max_epochs=100000', 'default_hooks.logger.interval=1', 'param_scheduler=[]', 'env_cfg.dist_cfg.timeout=10']
+             'train_cfg.max_epochs=100000', 'default_hooks.logger.interval=1', 'param_scheduler=[]',
+             'env_cfg.dist_cfg.timeout=10']
 # what the log says when a moment has come
 _MOMENTS = dict(training=r'Epoch\(train\) .*loss', saving=r'Saving checkpoint', evaluation=r'Epoch\(val\) .*\[\s*1/')
 _START = 180  # seconds in which a job must come to its first iteration
@@ -32,9 +33,10 @@ _END = dict(SIGKILL=30, SIGSTOP=60)
 class _Job:
     """Two processes that train together in a folder, by torchrun or each by itself."""
 
-    def __init__(self, folder: Path, starter: str):
+    def __init__(self, folder: Path, starter: str, number: int):
         self.folder, self.starter = folder, starter
-        self.log = (folder / 'ranks.log').open('w+b')
+        self.path = folder / f'job_{number}.log'
+        self.log = self.path.open('wb')
         with socket.socket() as server:
             server.bind(('127.0.0.1', 0))
             port = str(server.getsockname()[1])
@@ -44,7 +46,8 @@ class _Job:
         command = [str(MIM / 'tools' / 'train.py'), str(_CONFIG), '--mini', '--resume', '--work-dir', 'run', '--launcher',
                    'pytorch', '--cfg-options', *_SETTINGS]
         if starter == 'torchrun':
-            torchrun = ['-m', 'torch.distributed.run', '--nproc_per_node=2', '--master_addr=127.0.0.1', f'--master_port={port}']
+            torchrun = ['-m', 'torch.distributed.run', '--nproc_per_node=2', '--master_addr=127.0.0.1',
+                        f'--master_port={port}']
             self.processes = [self._start([*torchrun, *command], env)]
         else:
             self.processes = [self._start(command, env | dict(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE='2'))
@@ -55,7 +58,7 @@ class _Job:
 
     def output(self) -> str:
         """What the processes have printed."""
-        return (self.folder / 'ranks.log').read_text(errors='replace')
+        return self.path.read_text(errors='replace')
 
     def wait_for(self, pattern: str, seconds: float) -> bool:
         """Wait until the processes print something after now; False if they end before, or do not do it in time."""
@@ -100,13 +103,14 @@ class _Job:
 
 
 def _damaged(run: Path) -> str:
-    """The checkpoints of a run that cannot be read, if any."""
+    """The checkpoints of a run that cannot be read, if any; they are renamed, to count for one fault only."""
     reasons = []
     for path in sorted(run.glob('*.pth')):
         try:
             read_checkpoint(path)
         except CheckpointError as error:
             reasons.append(str(error))
+            path.rename(f'{path}.damaged')
     return '; '.join(reasons)
 
 
@@ -123,7 +127,7 @@ def faults(folder: Path, count: int, seed: int) -> Iterator[Fault]:
     """
     chance = random.Random(seed)
     starters = [starter for _ in range(count) for starter in ('torchrun', 'by hand')]
-    job = _Job(folder, starters[0])
+    job = _Job(folder, starters[0], 0)
     try:
         if not job.wait_for(_MOMENTS['training'], _START):
             raise RuntimeError(f'the training did not start: {job.output()[-2000:]}')
@@ -137,19 +141,20 @@ def faults(folder: Path, count: int, seed: int) -> Iterator[Fault]:
                 job.kill()
             problem = problem or _damaged(folder / 'run')
             saved = list((folder / 'run').glob('epoch_*.pth'))
-            job = _Job(folder, starters[number + 1])
+            job = _Job(folder, starters[number + 1], number + 1)
             resumed = job.wait_for(_MOMENTS['training'], _START) and (not saved or 'resumed epoch' in job.output())
             problem = problem or ('' if resumed else 'the next job did not go on')
             yield Fault(kind, f'{number}: rank {rank} {delay:.2f} s after', 'lost' if problem else 'survived',
-                        problem or f'the others ended with an error after {seconds:.1f} s, {len(saved)} checkpoints read, resumed')
+                        problem or f'the others ended with an error after {seconds:.1f} s, {len(saved)} checkpoints read, '
+                        'resumed')
     finally:
         job.kill()
 
 
 def _inject(job: _Job, rank: int, moment: str, delay: float, name: str) -> tuple[str | None, float]:
-    """Wait for a moment of a job, lose a process of it, and wait for its end: what was wrong, if anything, and the seconds."""
+    """Wait for a moment of a job, lose a process of it, wait for its end: what was wrong, if anything, and the seconds."""
     if not job.wait_for(_MOMENTS[moment], _START):
-        return f'{moment} did not come', 0.0
+        return f'{moment} did not come: {job.path.name} ends with {job.output().rstrip().splitlines()[-1:]}', 0.0
     time.sleep(delay)
     victim = job.pid(rank)
     os.kill(victim, getattr(signal, name))

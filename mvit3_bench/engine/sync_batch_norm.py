@@ -7,7 +7,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 
 class _JointBatchNorm(torch.autograd.Function):
-    """Each process computes with its own pixels; what meets are counts, means and variances, and two sums on the way back."""
+    """Each process computes with its own pixels; what meets are counts, means, variances, and two sums on the way back."""
 
     @staticmethod
     def forward(ctx, x, weight, bias, eps):
@@ -29,7 +29,7 @@ class _JointBatchNorm(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, grad, *_):
         x, weight, mean, var, count = ctx.saved_tensors
-        # as if mean and variance were constants: per channel, the sums of grad * normed(x) and of grad are those of its last two
+        # as if mean and variance were constants; the last two are the sums of grad * normed(x) and of grad in each channel
         grad_x, grad_weight, grad_bias = torch.ops.aten.native_batch_norm_backward(
             grad, x, weight, mean, var, None, None, False, ctx.eps, (True, True, True))
         sums = torch.stack([grad_weight, grad_bias])
