@@ -69,7 +69,9 @@ def flowers(run_dir):
             folder = run_dir / 'data' / 'flowers' / split / flower
             folder.mkdir(parents=True)
             for name in 'ab':
-                cv2.imwrite(str(folder / f'{name}.jpg'), np.full((64, 64, 3), 80 * number, np.uint8))
+                # no single colour: where all pixels are equal, batch norms make gradients infinite
+                noise = np.random.default_rng(number).integers(0, 80 * number + 40, (64, 64, 3))
+                cv2.imwrite(str(folder / f'{name}.jpg'), noise.astype(np.uint8))
     return run_dir / 'flowers.py'
 
 
