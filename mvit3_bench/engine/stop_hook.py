@@ -123,6 +123,15 @@ class StopHook(Hook):
 def _outlive_signals(init: Callable[[int], None] | None, worker: int) -> None:
     """Let a process that loads data live until the training has saved: torch's own handler would end it at once."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda number, frame: signal.signal(number, signal.SIG_DFL))  # the second is torch's own
+    if hasattr(signal, 'sigwaitinfo'):  # not on macOS
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_end_with_training, daemon=True).start()
     if init is not None:
         init(worker)
+
+
+def _end_with_training() -> None:
+    """End this process at a SIGTERM of the training itself, which is how it ends those that load its data."""
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        pass
+    os._exit(0)
