@@ -1,4 +1,6 @@
 """tools/convert_checkpoint.py: every published checkpoint is recognised and converts; anything else is refused."""
+import errno
+
 import conftest
 import golden
 import pytest
@@ -7,6 +9,7 @@ from mmengine.config import Config
 from test_parity_backbone import parse
 
 from mvit3_bench.checkpoints import from_published
+from mvit3_bench.checkpoints.atomic import WriteError
 from mvit3_bench.checkpoints.io import CheckpointError, check_fits, differences, read_file, write_checkpoint
 from mvit3_bench.checkpoints.recognise import _MODELS, _backbone, recognise, unwrap
 from mvit3_bench.registry import MODELS
@@ -240,11 +243,11 @@ def test_nothing_is_overwritten(tmp_path, tool):
 
 def test_broken_off_writing_leaves_nothing(tmp_path, monkeypatch):
     """A full disk leaves no half file."""
-    def save(content, path):
-        path.write_bytes(b'half')
-        raise OSError('no space left on device')
+    def save(content, file):
+        file.write(b'half')
+        raise OSError(errno.ENOSPC, 'no space left on device')
     monkeypatch.setattr(torch, 'save', save)
-    with pytest.raises(OSError, match='no space'):
+    with pytest.raises(WriteError, match='x.pth: no space'):
         write_checkpoint(tmp_path / 'x.pth', dict(weight=torch.zeros(1)))
     assert not list(tmp_path.iterdir())
 
