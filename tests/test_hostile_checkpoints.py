@@ -16,7 +16,7 @@ from mmengine.logging import HistoryBuffer
 from mvit3_bench.chaos import hostile, victim
 from mvit3_bench.chaos.forging import Made
 from mvit3_bench.chaos.hostile_files import KINDS, write
-from mvit3_bench.checkpoints.io import CheckpointError, check_resumable, read_file, write_checkpoint
+from mvit3_bench.checkpoints.io import CheckpointError, check_fits, read_file, write_checkpoint
 
 WEIGHTS = victim.weights()
 CLS = 'configs/cls/mvit3_xxs_in1k.py'
@@ -134,7 +134,7 @@ def test_weights_alone_are_not_resumed(run_dir, tool, suffix):
     """A checkpoint without optimiser and epoch: what to do instead is said."""
     write_checkpoint(run_dir / f'x.{suffix}', WEIGHTS, dict(model='mvit3_xxs'))
     with pytest.raises(CheckpointError, match='weights only.*load_from'):
-        check_resumable(run_dir / f'x.{suffix}')
+        check_fits(victim.Model(), run_dir / f'x.{suffix}', resume=True)
     outcome = tool('train', ROOT / CLS, '--mini', '--resume', f'x.{suffix}')
     assert outcome.code == 1 and f'error: x.{suffix} holds weights only' in outcome.output
 

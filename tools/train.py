@@ -5,7 +5,7 @@ from mmengine.device import get_device
 from mmengine.logging import print_log
 from mmengine.runner import find_latest_checkpoint
 
-from mvit3_bench.checkpoints.io import check_fits, check_resumable
+from mvit3_bench.checkpoints.io import check_fits
 from mvit3_bench.engine import cli, schedule
 from mvit3_bench.engine.checks import check_data
 from mvit3_bench.engine.randomness import set_randomness
@@ -50,9 +50,7 @@ def main():
     if warning := schedule.check_batch(cfg, processes):
         print_log(warning, logger='current', level=logging.WARNING)
     if checkpoint := cfg.load_from or args.resume and find_latest_checkpoint(cfg.work_dir):
-        if args.resume:
-            check_resumable(checkpoint)
-        check_fits(runner.model, checkpoint, any_head=not args.resume)
+        check_fits(runner.model, checkpoint, any_head=not args.resume, resume=bool(args.resume))
     runner.train()
     end_together()
 

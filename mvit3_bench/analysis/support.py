@@ -1,14 +1,13 @@
 """The support table: what came of the tests on each stack, as it was recorded."""
 import json
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from ..text import put
 from .stacks import STACKS
 
 RECORD, PAGE = Path('docs', 'results', 'stacks.json'), Path('docs', 'support.md')
 _COLUMNS = ('torch', 'numpy', 'mmengine', 'mmcv', 'mmdet', 'mmsegmentation', 'mmpretrain')
-_TABLE = re.compile(r'(?<=<!-- table of stacks -->\n).*?(?=<!-- end of table -->)', flags=re.DOTALL)
 
 
 def read(file: Path) -> dict[str, dict]:
@@ -71,6 +70,4 @@ def render(page: str, results: Iterable[dict]) -> str:
     Raises:
         ValueError: The page has no place for it.
     """
-    if not _TABLE.search(page):
-        raise ValueError(f'{PAGE} lacks the lines <!-- table of stacks --> and <!-- end of table -->')
-    return _TABLE.sub(lambda _: table(results), page, count=1)
+    return put(page, 'table of stacks', table(results))

@@ -10,9 +10,8 @@ from io import BytesIO
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image
 
-ORIENTATION = 0x0112
 # how an upright image is stored under each orientation of EXIF
 _STORED = {1: None, 2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
            5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_90, 7: Image.Transpose.TRANSVERSE,
@@ -77,7 +76,7 @@ def _huge_jpeg(image, rng):
 
 def _oriented(image, orientation, **kwargs):
     exif = Image.Exif()
-    exif[ORIENTATION] = orientation
+    exif[ExifTags.Base.Orientation] = orientation
     stored = image if orientation == 1 else image.transpose(_STORED[orientation])
     return Damaged(encode(stored, exif=exif, **kwargs), image)
 

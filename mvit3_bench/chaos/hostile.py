@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
+from ..hub import MIM
 from . import Fault
 from .hostile_files import KINDS, write
 from .victim import weights
@@ -16,7 +17,6 @@ from .victim import weights
 MEMORY = 1 << 30  # bytes that a load may take on top of the process
 SECONDS = 60
 EVERY = 25  # one of so many goes to a tool's command line, which takes seconds to start
-ROOT = Path(__file__).parents[2]
 CONFIG = 'configs/cls/mvit3_xxs_in1k.py'
 TOOLS = {
     'test': lambda path: ['test', CONFIG, path, '--mini'],
@@ -61,7 +61,8 @@ def faults(folder: Path, count: int, seed: int) -> Iterator[Fault]:
 
 
 def _environment() -> dict[str, str]:
-    return dict(os.environ, PYTHONPATH=f'{ROOT}{os.pathsep}{os.environ.get("PYTHONPATH", "")}', OMP_NUM_THREADS='1')
+    place = Path(__file__).parents[2]  # of the package, where it is not installed
+    return dict(os.environ, PYTHONPATH=f'{place}{os.pathsep}{os.environ.get("PYTHONPATH", "")}', OMP_NUM_THREADS='1')
 
 
 def _start(folder: Path) -> subprocess.Popen:
@@ -83,9 +84,9 @@ def _offer(victim: subprocess.Popen, path: str) -> str:
 
 
 def _command(arguments: list[str], folder: Path, path: str) -> str:
-    name, *rest = (str(ROOT / argument) if argument == CONFIG else argument for argument in arguments)
+    name, *rest = (str(MIM / argument) if argument == CONFIG else argument for argument in arguments)
     try:
-        done = subprocess.run([sys.executable, str(ROOT / 'tools' / f'{name}.py'), *rest], cwd=folder, env=_environment(),
+        done = subprocess.run([sys.executable, str(MIM / 'tools' / f'{name}.py'), *rest], cwd=folder, env=_environment(),
                               capture_output=True, text=True, timeout=4 * SECONDS)
     except subprocess.TimeoutExpired:
         return f'no end within {4 * SECONDS} s'

@@ -137,35 +137,34 @@ def check_values(path: str | Path, found: dict[str, Tensor], wanted: dict[str, T
                               f'{shown(odd)}; take an earlier checkpoint')
 
 
-def check_resumable(path: str | Path) -> None:
-    """Check that a run can go on from a checkpoint: that it holds more than weights.
-
-    Raises:
-        FileNotFoundError, CheckpointError: As :func:`read_file`; or what a run needs is missing.
-    """
-    checkpoint = read_file(path)
-    meta = checkpoint.get('meta')
-    missing = [f'meta.{key}' for key in ('epoch', 'iter')
-               if not isinstance(meta, dict) or type(meta.get(key)) is not int or meta[key] < 0]
+def _check_resumable(path: str | Path, checkpoint: dict) -> None:
+    """Check that a run can go on from a checkpoint: that it holds more than weights."""
+    meta = checkpoint.get('meta', {})
+    missing = [f'meta.{key}' for key in ('epoch', 'iter') if type(meta.get(key)) is not int or meta[key] < 0]
     missing += [key for key in ('message_hub', 'optimizer') if not isinstance(checkpoint.get(key), dict)]
     if missing:
         raise CheckpointError(f'{path} holds weights only, so no run can go on from it (missing: {", ".join(missing)}); to '
                               f'start a new run with these weights: --cfg-options load_from={path}')
 
 
-def check_fits(model: nn.Module, path: str | Path, any_head: bool = False) -> None:
+def check_fits(model: nn.Module, path: str | Path, any_head: bool = False, resume: bool = False) -> None:
     """Check that a checkpoint is one of this very model.
 
     Args:
         model: The model, whose backbone is ``model.backbone``.
         path: The file.
         any_head: For fine-tuning: only the backbone has to be this one; what else does not fit is logged, and trained anew.
+        resume: Whether a run shall go on from it, which takes more than weights.
 
     Raises:
-        FileNotFoundError, CheckpointError: As :func:`read_checkpoint`; or the tensors are not those of the model: the
-            message lists by group those that are missing, unexpected and of another shape.
+        FileNotFoundError, CheckpointError: As :func:`read_checkpoint`; or what a run needs to go on is missing; or the
+            tensors are not those of the model: the message lists by group those that are missing, unexpected and of another
+            shape.
     """
-    found = _state_dict(read_checkpoint(path))
+    checkpoint = read_checkpoint(path)
+    if resume:
+        _check_resumable(path, checkpoint)
+    found = _state_dict(checkpoint)
     wanted = (model.module if is_model_wrapper(model) else model).state_dict()  # DDP prefixes every key
     check_values(path, found, wanted)
     problems = differences(found, wanted)

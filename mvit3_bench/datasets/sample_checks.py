@@ -8,10 +8,9 @@ from math import isfinite
 
 import numpy as np
 from mmengine import fileio
-from PIL import Image
+from PIL import ExifTags, Image
 
 LONGEST = 100  # times the shorter side: resized to keep its ratio, a longer image has no height, or gigabytes of width
-_ORIENTATION = 0x0112  # the tag of EXIF; 1 is upright
 
 
 def check_sample(results: dict, loaded: set[str]) -> None:
@@ -76,7 +75,7 @@ def _check_mask_format(header: Image.Image, content: bytes) -> None:
         depth, colour = content[24:26]  # of the first chunk, which has a fixed layout
         if colour == 0 and depth in (2, 4):
             raise ValueError(f'a grey mask of {depth} bits, whose numbers Pillow spreads to 0 to 255: save it with 8')
-        if 'exif' in header.info and header.getexif().get(_ORIENTATION, 1) != 1:
+        if 'exif' in header.info and header.getexif().get(ExifTags.Base.Orientation, 1) != 1:  # 1 is upright
             raise ValueError('the mask has an EXIF orientation, which mmsegmentation does not apply: save it upright')
     if header.mode.startswith('I'):
         pixels = np.asarray(Image.open(BytesIO(content)))

@@ -30,8 +30,7 @@ def find_origin(checkpoint: str | None) -> dict[str, str | int | None]:
     """
     if checkpoint is None:
         raise ResultError('--record is not possible with "none": an untrained model has no result')
-    meta = read_checkpoint(checkpoint).get('meta')
-    meta = meta if isinstance(meta, dict) else {}
+    meta = read_checkpoint(checkpoint).get('meta', {})
     fields = dict(checkpoint=Path(checkpoint).name, sha256=sha256(checkpoint), source='', seed=None)
     if 'names' in meta and 'source' in meta:  # as tools/convert_checkpoint.py writes them
         return fields | dict(origin=CONVERTED, source=str(meta['source']))

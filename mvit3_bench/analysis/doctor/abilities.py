@@ -14,14 +14,14 @@ import mmcv
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
-from PIL import Image
+from PIL import ExifTags, Image
 
 from ... import compat
+from ...checkpoints.loaders import UNSAFE
 from .finding import ERROR, INFO, OK, WARNING, Finding
 from .plan import listening
 
 _finding = partial(Finding, 'abilities')
-_OVERRIDE = 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
 _BACKENDS = ('cv2', 'pillow')
 _ROTATED = 6  # of EXIF: to be turned by 90 degrees
 
@@ -60,9 +60,9 @@ def _safe_loading() -> Finding:
         torch.load(io.BytesIO(file.getvalue()))
     except pickle.UnpicklingError:
         return _finding('safe loading', OK, 'weights_only is in force')
-    cause = f'{_OVERRIDE}={os.environ[_OVERRIDE]} is set' if _OVERRIDE in os.environ else 'something patches torch.load'
+    cause = f'{UNSAFE}={os.environ[UNSAFE]} is set' if UNSAFE in os.environ else 'something patches torch.load'
     return _finding('safe loading', WARNING, f'torch.load runs what a file names: {cause}',
-                    f'unset {_OVERRIDE}' if _OVERRIDE in os.environ else 'take the patch away')
+                    f'unset {UNSAFE}' if UNSAFE in os.environ else 'take the patch away')
 
 
 def _resuming() -> Finding:
@@ -103,7 +103,7 @@ def _decoding(folder: Path) -> Iterator[Finding]:
 
 def _exif() -> Image.Exif:
     exif = Image.Exif()
-    exif[0x0112] = _ROTATED
+    exif[ExifTags.Base.Orientation] = _ROTATED
     return exif
 
 
