@@ -6,7 +6,7 @@ READY = $(VENV)/.ready
 CONFIG = configs/seg/deeplabv3_mvit3_1.0_ade20k.py
 WORK = work_dirs/quickstart
 
-.PHONY: help quickstart test test-all test-stacks chaos lint clean
+.PHONY: help quickstart test test-all test-stacks chaos docs lint clean
 
 help:
 	@echo 'make quickstart   train, test and draw MobileViTv3 on miniature data (minutes on two CPU cores)'
@@ -14,8 +14,9 @@ help:
 	@echo 'make test-all     all tests'
 	@echo 'make chaos        kills, hostile checkpoints, damaged inputs, lost ranks: what survives (under 45 minutes)'
 	@echo 'make test-stacks  the tests with other versions of Python, torch and OpenMMLab (STACKS=--list lists them)'
+	@echo 'make docs         the documentation as a site: docs/_build/html/index.html'
 	@echo 'make lint         ruff'
-	@echo 'make clean        remove the miniature data and the quickstart run'
+	@echo 'make clean        remove the miniature data, the quickstart run and the site'
 
 $(READY): setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' || \
@@ -44,9 +45,14 @@ chaos: $(READY)
 test-stacks:
 	$(PYTHON) tools/test_stacks.py $(STACKS)
 
+docs: $(READY)
+	$(PY) -m pip install -q -e '.[docs]'
+	$(PY) -m sphinx -W --keep-going -n -q docs docs/_build/html
+	@echo docs/_build/html/index.html
+
 lint: $(READY)
 	$(PY) -m pip install -q ruff
 	$(PY) -m ruff check .
 
 clean:
-	rm -rf data/mini $(WORK)
+	rm -rf data/mini $(WORK) docs/_build docs/api

@@ -59,6 +59,19 @@ def test_links(page):
         assert not anchor or anchor in anchors(target.read_text(encoding='utf-8')), link
 
 
+def test_pages_are_listed():
+    """Each page of docs/ has its line in docs/README.md and, in the same order, a place in the contents of the site."""
+    docs = ROOT / 'docs'
+    index, readme = ((docs / name).read_text(encoding='utf-8') for name in ('index.md', 'README.md'))
+    trees = re.findall(r'^```{toctree}\n(?::.*\n)*\n((?:.+\n)*)```$', index, re.MULTILINE)
+    places = [re.sub(r'.*<(.*)>', r'\1', line) for tree in trees for line in tree.splitlines()]
+    assert places.pop() == 'api/*'
+    pages = {page.relative_to(docs).with_suffix('').as_posix() for page in docs.rglob('*.md')} - {'README', 'index'}
+    assert sorted(places) == sorted(pages)
+    links = re.findall(r'^- \[.*?\]\((\S+)\.md\):', readme, re.MULTILINE)
+    assert ['first_steps' if link == '../README' else link for link in links] == places
+
+
 def weights_row(row: Published) -> str:
     metric = dict(top1='top-1', bbox_mAP='mAP', mIoU='mIoU')[row.metric]
     where = f'`{row.weights}`' if row.family == 'mvit3' else f'[{row.weights.rpartition("/")[2]}](https://{row.weights})'

@@ -166,7 +166,7 @@ def train(subject: Subject, images: Tensor, dtype: str, layout: str) -> tuple[Ca
 
 
 def kernels(subject: Subject, images: Tensor, dtype: str, layout: str) -> tuple[Call, None]:
-    """The matrix products and convolutions of the inference copy, and nothing else; see :func:`kernels_alone`."""
+    """The matrix products and convolutions of the inference copy, and nothing else; see :func:`.kernels_alone`."""
     return _inference(kernels_alone(*_moved(subject.deployed, images, dtype, layout)), images), None
 
 

@@ -107,7 +107,7 @@ def plot(content: dict, file: Path) -> bool:
     """Draw published accuracy against measured latency, a panel for each batch size.
 
     Returns:
-        Whether there was anything to draw: a classifier with a published accuracy, run in a mode of inference.
+        Whether there was anything to draw, that is, a classifier with a published accuracy, run in a mode of inference.
     """
     points = [each for each in content['contenders'] if each['owner'] == 'ours' and each['mode'] in _MARKERS
               and each['dtype'] == content['contenders'][0]['dtype'] and content['published_top1'].get(each['model'])]

@@ -130,7 +130,7 @@ def recognise(state_dict: StateDict, task: str = 'auto', arch: str = 'auto') -> 
 
 
 def to_ours(state_dict: StateDict, names: str, task: str) -> StateDict:
-    """Rename a state dict, whosever names it has; see :func:`from_published` for the tasks.
+    """Rename a state dict, whosever names it has; see :func:`.published.from_published` for the tasks.
 
     Raises:
         ValueError: A tensor has no place in such a model.

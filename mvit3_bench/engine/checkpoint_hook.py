@@ -39,7 +39,7 @@ class CheckpointHook(hooks.CheckpointHook):
 
     A checkpoint is written as a whole or not at all, then ``last_checkpoint`` names it, and only then older ones are
     removed; the disk needs room for one more than ``max_keep_ckpts``. One with weights that are infinite or not numbers is
-    not written. With a :class:`ResumableTrainLoop`, checkpoints know their place within the epoch. Gradients that are being
+    not written. With a :class:`.ResumableTrainLoop`, checkpoints know their place within the epoch. Gradients that are being
     accumulated are kept, in a run of one process.
 
     Args:

@@ -11,7 +11,7 @@ class _LoadAll(Load):
 
 
 def check_samples(dataset) -> None:
-    """Put every loading step of a data set's pipeline, and of those that it wraps or joins, into :class:`Load`."""
+    """Put every loading step of a data set's pipeline, and of those that it wraps or joins, into :class:`.loading.Load`."""
     for part in getattr(dataset, 'datasets', None) or filter(None, [getattr(dataset, 'dataset', None)]):
         check_samples(part)
     steps = getattr(getattr(dataset, 'pipeline', None), 'transforms', [])
@@ -20,7 +20,7 @@ def check_samples(dataset) -> None:
 
 @HOOKS.register_module()
 class CheckSamplesHook(Hook):
-    """Let validation and test, and a training pipeline without :class:`Load`, stop at a broken file and name it.
+    """Let validation and test, and a training pipeline without :class:`.loading.Load`, stop at a broken file and name it.
 
     A config cannot have it in its test pipeline: the frameworks' inferencers look there for ``LoadImageFromFile`` by name.
     """

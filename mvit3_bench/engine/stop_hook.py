@@ -18,7 +18,7 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Stopped(SystemExit):
-    """The training was stopped by a signal and can be resumed; ends the process with :data:`EXIT_CODE`."""
+    """The training was stopped by a signal and can be resumed; ends the process with ``EXIT_CODE``."""
 
     def __init__(self):
         super().__init__(EXIT_CODE)
@@ -39,8 +39,8 @@ class StopHook(Hook):
     """Save and stop at the end of an iteration after SIGTERM or SIGINT (Ctrl-C); a second SIGINT ends the process at once.
 
     The iteration is one with a step of the optimiser, the same in all processes. In a validation, one process stops after
-    the batch at hand, several at its end; a run that is resumed begins with it again. Without our :class:`CheckpointHook`
-    and a :class:`ResumableTrainLoop` it stops all the same, but the last checkpoint is that of the config's interval.
+    the batch at hand, several at its end; a run that is resumed begins with it again. Without our :class:`.CheckpointHook`
+    and a :class:`.ResumableTrainLoop` it stops all the same, but the last checkpoint is that of the config's interval.
 
     Raises:
         Stopped: The state is saved.

@@ -13,9 +13,10 @@ NOTES = (
 _SERIES = dict(mvit1='MobileViTv1', mvit2='MobileViTv2', l2='MobileViTv3 L2', v1type='MobileViTv3, v1 type',
                v2type='MobileViTv3, v2 type')
 _TICKS = dict(parameters=(1, 2, 5, 10, 20), published=(200, 500, 1000, 2000, 5000))
-# where labels stand beside their points: v3 lies above the others
-_BELOW, _ABOVE = dict(xytext=(4, -10)), dict(xytext=(-4, 4), ha='right')
-_LABEL = dict(l2=_ABOVE, v1type=_ABOVE)
+# where labels stand beside their points: v3 lies above the others, its v2 type close to v2
+_BELOW, _ABOVE, _BESIDE = dict(xytext=(4, -10)), dict(xytext=(-4, 4), ha='right'), dict(xytext=(6, -2.5))
+_LABEL = dict(l2=_ABOVE, v1type=_ABOVE, v2type=_BESIDE)
+_PAPER = dict(facecolor='white', edgecolor='none', alpha=0.75, pad=0.3)  # lines that pass behind a label
 
 
 def _series(row: Published) -> str:
@@ -43,13 +44,13 @@ def svg(measured: Measured) -> str:
             axis.plot(xs, ys, 'o-', markersize=5, label=f'{label} (published)')
             for x, y, model in zip(xs, ys, models, strict=True):
                 axis.annotate(model.upper().replace('_', '-'), (x, y), textcoords='offset points',
-                              fontsize=7, **_LABEL.get(name, _BELOW))
+                              fontsize=7, bbox=_PAPER, **_LABEL.get(name, _BELOW))
         found = [(getattr(counts()[row.config][''], cost) / 1e6, result.percent('top1')) for row in rows
                  if (result := measured.of(row.config, row.dataset, row.metric))]
         if found:
             axis.plot(*zip(*found, strict=True), 'kx', label='measured here')
         axis.grid(alpha=0.3)
-        axis.margins(x=0.09)
+        axis.margins(x=0.12)
         axis.set_xticks(_TICKS[cost], map(str, _TICKS[cost]))
         axis.xaxis.set_minor_formatter('')
     axes[0].legend(fontsize=8)

@@ -24,10 +24,11 @@ h1, h2 { line-height: 1.2 }
 .wide { overflow-x: auto }
 table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums }
 th, td { border-bottom: 1px solid #8885; padding: .25rem .5rem; text-align: right; white-space: nowrap }
-th:first-child, td:first-child { text-align: left }
+th:first-child, td:first-child { background: Canvas; left: 0; position: sticky; text-align: left }
+td:first-child { min-width: 8rem; overflow-wrap: anywhere; white-space: normal }
 p, li { overflow-wrap: anywhere }
 figure { background: #fff; margin: 0; overflow-x: auto }
-svg { display: block; height: auto; min-width: 40rem; width: 100% }
+svg { display: block; height: auto; min-width: 50rem; width: 100% }
 '''
 
 

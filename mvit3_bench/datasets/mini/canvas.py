@@ -27,7 +27,8 @@ class Canvas:
         image: (H, W, 3) float32, RGB in 0..1.
         owner: (H, W) int32; 0 where nothing was painted, k for the k-th thing begun.
         names: what the things depict; that of thing k is at index k - 1.
-        x, y: the coordinates of the pixels, shaped (1, W) and (H, 1) to broadcast.
+        x: the column of each pixel, shaped (1, W) to broadcast.
+        y: the row of each pixel, shaped (H, 1).
     """
 
     def __init__(self, width: int, height: int, rng: np.random.Generator):
