@@ -46,7 +46,7 @@ test-stacks:
 	$(PYTHON) tools/test_stacks.py $(STACKS)
 
 docs: $(READY)
-	$(PY) -m pip install -q -e '.[docs]'
+	$(PY) -m pip install -q -e '.[openmmlab,docs]'
 	$(PY) -m sphinx -W --keep-going -n -q docs docs/_build/html
 	@echo docs/_build/html/index.html
 

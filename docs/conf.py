@@ -23,7 +23,7 @@ exclude_patterns = ['_build', 'README.md']  # index.md includes it
 myst_heading_anchors = 6  # the anchors of the code host
 
 default_role = 'literal'
-smartquotes = False
+smartquotes_action = 'D'  # dashes only
 add_module_names = False
 autodoc_default_options = {
     'members': True, 'show-inheritance': True, 'member-order': 'bysource',
@@ -40,8 +40,9 @@ html_theme = 'furo'
 html_favicon = 'favicon.svg'
 html_static_path = ['_static']
 html_css_files = ['site.css']
-html_show_sourcelink = False
+html_show_copyright = html_show_sourcelink = False
 html_copy_source = False
+html_domain_indices = False  # the API pages are one already
 html_extra_path = ['results/paper.html']
 
 

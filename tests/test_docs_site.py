@@ -25,11 +25,12 @@ pytestmark = [
     pytest.mark.skipif(bool(MISSING), reason=f"{', '.join(MISSING)} missing: pip install -e '.[docs]'"),
     pytest.mark.skipif(CHROMIUM is None, reason='no Chromium in PATH')]
 
-# What a reader would have to scroll the whole page for: not what lies in a box that scrolls by itself.
+# What a reader would have to scroll the page or, in Furo, all of its content for: not what lies in a box that scrolls by itself.
 TOO_WIDE = '''() => {
-  const scrolls = element => element && (['auto', 'scroll'].includes(getComputedStyle(element).overflowX)
-    || scrolls(element.parentElement));
-  return [...(document.querySelector('article') || document.body).querySelectorAll('*')]
+  const page = document.querySelector('.content') || document.body;
+  const scrolls = element => element !== page
+    && (['auto', 'scroll'].includes(getComputedStyle(element).overflowX) || scrolls(element.parentElement));
+  return [...page.querySelectorAll('*')]
     .filter(element => element.getBoundingClientRect().right > innerWidth + 1 && !scrolls(element.parentElement))
     .map(element => element.outerHTML.slice(0, 100));
 }'''

@@ -8,7 +8,7 @@ option               off (v1)                       on (v3)
 depthwise_local      the local 3x3 is full          the local 3x3 is depthwise
 fuse_local           input and global are fused     local and global are fused
 pointwise_fusion     the fusing convolution is 3x3  it is 1x1
-input_residual       -                              the input is added to the output
+input_residual       no residual                    the input is added to the output
 ===================  =============================  ==================================
 
 Source: arXiv 2209.15159, Section 3.1 and Table 6.
