@@ -129,3 +129,17 @@ def test_user_errors(run_dir, tool, weights, args, message):
     assert outcome.code == 1 and 'Traceback' not in outcome.output
     assert message in outcome.output
     assert not Path('outputs').exists()
+
+
+def test_names_of_classes(run_dir, tool, weights):
+    """Those that the checkpoint was trained with; without them, and none in the config, an error says what to do."""
+    config, file = weights['classification']
+    checkpoint = torch.load(file, weights_only=True)
+    torch.save(dict(checkpoint, meta=dict(dataset_meta=dict(CLASSES=[f'thing{n}' for n in range(1000)]))), 'named.pth')
+    image = pictures('classification')[0]
+    outcome = tool('demo', image, '--config', config, '--checkpoint', 'named.pth', '--mini')
+    assert outcome.code == 0 and ': thing' in outcome.output, outcome.output
+    Path('own.py').write_text(f"_base_ = [{str(config)!r}]\ntest_dataloader = dict(dataset=dict(type='CustomDataset'))\n")
+    outcome = tool('demo', image, '--config', 'own.py', '--checkpoint', file, '--mini')
+    assert outcome.code == 1 and 'Traceback' not in outcome.output
+    assert 'neither the checkpoint nor the config names the classes' in outcome.output

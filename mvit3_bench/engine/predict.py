@@ -48,17 +48,24 @@ class Predictor:
         self.scope, self.score_thr = cfg.default_scope, score_thr
         self.model = revert_sync_batchnorm(MODELS.build(cfg.model))
         check_fits(self.model, checkpoint)
-        known = load_checkpoint(self.model, str(checkpoint), map_location='cpu').get('meta', {}).get('dataset_meta')
+        trained_on = load_checkpoint(self.model, str(checkpoint), map_location='cpu').get('meta', {}).get('dataset_meta')
         self.model.to(device).eval()
         dataset = next(iter(data_sets(cfg.test_dataloader).values()))
-        with DATASETS.switch_scope_and_registry(self.scope) as registry:
-            self.meta = _lower(known) or dict(registry.get(dataset.type).METAINFO, **dataset.get('metainfo') or {})
+        self.meta = _named(trained_on) or self._meta_of(dataset)
         steps = [TRANSFORMS.build(step) for step in dataset.pipeline]
         self._load = LoadOrStop([step for step in steps if isinstance(step, LoadImageFromFile)])
         self._transform = Compose([step for step in steps if not isinstance(step, (LoadImageFromFile, LoadAnnotations))])
         self._kept = KeepBackend()
         self._visualizer = VISUALIZERS.get(_DRAWN_BY[self.scope])(name=f'predictor_{id(self)}', vis_backends=[self._kept])
         self._visualizer.dataset_meta = self.meta
+
+    def _meta_of(self, dataset: dict) -> dict:
+        with DATASETS.switch_scope_and_registry(self.scope) as registry:
+            meta = dict(getattr(registry.get(dataset.type), 'METAINFO', {}), **dataset.get('metainfo') or {})
+        if 'classes' not in meta:
+            raise cli.UsageError('neither the checkpoint nor the config names the classes: set '
+                                 'test_dataloader.dataset.metainfo.classes, a list of names, with --cfg-options or in the config')
+        return meta
 
     def read(self, path: str | Path) -> np.ndarray:
         """Read an image as the test pipeline does, (H, W, 3) BGR.
@@ -109,9 +116,10 @@ class Predictor:
         return ', '.join(parts) or f'nothing with a score above {self.score_thr}'
 
 
-def _lower(meta: dict | None) -> dict:
-    """Old checkpoints have the names of metadata in capitals."""
-    return {key.lower(): value for key, value in (meta or {}).items()}
+def _named(meta: dict | None) -> dict:
+    """Metadata that name the classes, nothing if they do not. Old checkpoints have capitals."""
+    meta = {key.lower(): value for key, value in (meta or {}).items()}
+    return meta if 'classes' in meta else {}
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
