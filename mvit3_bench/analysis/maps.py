@@ -101,7 +101,7 @@ def _magnitude(features: Tensor) -> Tensor:
 
 
 def _padded(image: Tensor, size: torch.Size) -> np.ndarray:
-    """An image of the pipeline, (3, H, W) BGR, with the padding at right and bottom that the model gave it: (h, w, 3) RGB."""
+    """An image of the pipeline, (3, H, W) BGR, with the padding that the model gave it: (h, w, 3) RGB."""
     height, width = image.shape[-2:]
     padded = nn.functional.pad(image, (0, size[1] - width, 0, size[0] - height))
     return bgr2rgb(padded.permute(1, 2, 0).contiguous().numpy())

@@ -61,7 +61,8 @@ class Video:
             yield frame
         if count == 0 or count < _ENOUGH * len(self):
             raise UsageError(f'{self.path} cannot be decoded beyond frame {count}'
-                             + (f' of the {len(self)} that it should have' if len(self) else '') + ': it is damaged or cut off')
+                             + (f' of the {len(self)} that it should have' if len(self) else '')
+                             + ': it is damaged or cut off')
 
 
 class Writer:

@@ -64,7 +64,7 @@ class Predictor:
             meta = dict(getattr(registry.get(dataset.type), 'METAINFO', {}), **dataset.get('metainfo') or {})
         if 'classes' not in meta:
             raise cli.UsageError('neither the checkpoint nor the config names the classes: set '
-                                 'test_dataloader.dataset.metainfo.classes, a list of names, with --cfg-options or in the config')
+                                 'test_dataloader.dataset.metainfo.classes, a list of names')
         return meta
 
     def read(self, path: str | Path) -> np.ndarray:
