@@ -92,15 +92,18 @@ class Predictor:
         image, sample = enlarged(image, sample)
         wanted = dict(draw_gt=truth, draw_pred=not truth)
         if self.scope == 'mmpretrain':
-            self._visualizer.visualize_cls(image, sample, **wanted)
+            self._visualizer.visualize_cls(image, sample, self._names(), **wanted)
         else:
             wanted |= dict(pred_score_thr=self.score_thr) if self.scope == 'mmdet' else {}
             self._visualizer.add_datasample('', image, sample, **wanted)
         return self._kept.image[:, -image.shape[1]:]  # what stands beside it is the image itself
 
+    def _names(self) -> list[str]:
+        return [name.split(',')[0] for name in self.meta['classes']]  # ImageNet's have synonyms behind
+
     def describe(self, sample: BaseDataElement) -> str:
         """A prediction in words: the best classes and their scores, how many there are of each thing, or shares of area."""
-        classes = self.meta['classes']
+        classes = self._names()
         if self.scope == 'mmpretrain':
             scores, labels = sample.pred_score.topk(min(_TOP, len(classes)))
             parts = [f'{classes[label]} {score:.2f}' for score, label in zip(scores.tolist(), labels.tolist(), strict=True)]

@@ -18,8 +18,8 @@ _CAPTIONS = dict(
     detection='Detection: SSDLite with MobileViTv1-XXS and MobileViTv3-XXS',
     segmentation='Segmentation: DeepLabv3 with MobileViTv2-0.5 and MobileViTv3-0.5',
     maps='Features and attention in layer4 of MobileViTv3-XXS, the classifier')
-_PICTURES_NOTE = ('Models trained with `--mini` on drawn images, for which these pictures stand alone: they say nothing of the '
-                  "paper's data. Made by `tools/gallery.py` and `tools/demo.py --maps`: docs/pictures.md has the commands.")
+_PICTURES_NOTE = ('Models trained with `--mini` on drawn images: what they can tell is that everything runs, and nothing of '
+                  "the paper's data. Made by `tools/gallery.py` and `tools/demo.py --maps`: docs/pictures.md has the commands.")
 _TITLE = "The paper's tables and figures"
 _INTRODUCTION = (
     'Made by `python tools/reproduce.py` from the models, the published figures and the store of results; do not edit.',
@@ -57,8 +57,8 @@ def load(root: Path) -> Measured:
         if missing := {'machine', 'command', 'date', 'contenders'} - set(benchmarks[path.stem]):
             raise results.ResultError(
                 f'{path}: field {min(missing)!r} is missing; wanted: a benchmark.json of tools/benchmark.py')
-    pictures = {name: (root / PICTURES / f'{name}.png').read_bytes() for name in _CAPTIONS
-                if (root / PICTURES / f'{name}.png').exists()}
+    pictures = {name: (root / PICTURES / f'{name}.jpg').read_bytes() for name in _CAPTIONS
+                if (root / PICTURES / f'{name}.jpg').exists()}
     return Measured(results.read(root / results.FOLDER), benchmarks, pictures)
 
 
@@ -97,7 +97,7 @@ def _page(tables: list[Table], pictures: dict[str, bytes]) -> str:
         *(markdown(table) for table in tables),
         f'## {figure.TITLE}', '', f'![published top-1 against parameters and multiply-adds]({FOLDER.name}/figure1.svg)', '',
         *(f'- {note}' for note in figure.NOTES), '', '## Pictures', '', _PICTURES_NOTE, '',
-        *(f'{_CAPTIONS[name]}:\n\n![{_CAPTIONS[name]}]({PICTURES.name}/{name}.png)\n' for name in pictures)])
+        *(f'{_CAPTIONS[name]}:\n\n![{_CAPTIONS[name]}]({PICTURES.name}/{name}.jpg)\n' for name in pictures)])
 
 
 def _csv(table: Table) -> str:
@@ -118,7 +118,7 @@ def _html(tables: list[Table], picture: str, pictures: dict[str, bytes]) -> str:
                              f'<tbody>\n{body}\n</tbody></table></div>')
     parts += ['<h2>Pictures</h2>', f'<p>{_inline(_PICTURES_NOTE)}</p>']
     parts += [f'<figure><figcaption>{_CAPTIONS[name]}</figcaption><img alt="{_CAPTIONS[name]}" '
-              f'src="data:image/png;base64,{base64.b64encode(content).decode()}"></figure>'
+              f'src="data:image/jpeg;base64,{base64.b64encode(content).decode()}"></figure>'
               for name, content in pictures.items()]
     return '\n'.join([
         '<!DOCTYPE html>', '<html lang="en">', '<head>', '<meta charset="utf-8">',

@@ -46,7 +46,7 @@ class Measured:
     Args:
         results: The store of results; miniature ones are passed over.
         benchmarks: Name of a file of ``tools/benchmark.py`` -> what it holds.
-        pictures: Name of a picture of miniature data -> its png.
+        pictures: Name of a picture of miniature data -> its jpg.
     """
     results: list[Result]
     benchmarks: dict[str, dict]
