@@ -17,7 +17,7 @@ _CAPTIONS = dict(
     classification='Classification: MobileViTv1-XXS and MobileViTv3-XXS',
     detection='Detection: SSDLite with MobileViTv1-XXS and MobileViTv3-XXS',
     segmentation='Segmentation: DeepLabv3 with MobileViTv2-0.5 and MobileViTv3-0.5',
-    maps='Features and attention in layer4 of MobileViTv3-XXS, the classifier')
+    maps='Features and attention in layer3 of MobileViTv3-XXS, the classifier')
 _PICTURES_NOTE = ('Models trained with `--mini` on drawn images: what they can tell is that everything runs, and nothing of '
                   "the paper's data. Made by `tools/gallery.py` and `tools/demo.py --maps`: docs/pictures.md has the commands.")
 _TITLE = "The paper's tables and figures"
