@@ -11,6 +11,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted(path for path in (ROOT / 'configs').rglob('*.py') if '_base_' not in path.parts)
+TASKS = dict(classification='cls/mvit3_xxs_in1k.py', detection='det/ssdlite_mvit3_xxs_coco.py',
+             segmentation='seg/deeplabv3_mvit3_0.5_ade20k.py')
 Outcome = namedtuple('Outcome', 'code output')
 
 
@@ -28,6 +30,23 @@ def mini_data(tmp_path_factory):
     for name, make in MAKERS.items():
         make(root / FOLDERS[name])
     return root
+
+
+@pytest.fixture(scope='session')
+def weights(tmp_path_factory):
+    """Task -> a config and a checkpoint of its untrained model."""
+    import mvit3_bench.compat  # noqa: F401, I001  before mmdet
+    import torch
+    from mmengine.config import Config
+    from mmengine.registry import MODELS, init_default_scope
+    folder, found = tmp_path_factory.mktemp('weights'), {}
+    for task, name in TASKS.items():
+        found[task] = ROOT / 'configs' / name, folder / f'{task}.pth'
+        cfg = Config.fromfile(found[task][0])
+        init_default_scope(cfg.default_scope)
+        torch.manual_seed(0)
+        torch.save(dict(state_dict=MODELS.build(cfg.model).state_dict()), found[task][1])
+    return found
 
 
 @pytest.fixture

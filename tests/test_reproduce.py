@@ -143,7 +143,7 @@ class Elements(HTMLParser):
     def handle_starttag(self, tag, attributes):
         self.names.append(tag)
         self.loads += [value for name, value in attributes if name in ('src', 'href', 'xlink:href', 'action')]
-        if tag not in ('meta', 'link'):
+        if tag not in ('meta', 'link', 'img'):
             self.open.append(tag)
 
     def handle_endtag(self, tag):

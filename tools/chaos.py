@@ -2,6 +2,7 @@
 import argparse
 import datetime
 import json
+import os
 import sys
 import tempfile
 import time
@@ -46,7 +47,8 @@ def run(section: str, args: argparse.Namespace) -> dict:
             print(json.dumps(asdict(fault)), file=lines, flush=True)
             progress.update()
     print()
-    return record.summary(faults, command=f'python tools/chaos.py --only {section}', seed=args.seed,
+    real = 'MVIT3_REAL_DATA=FOLDER ' if section == 'inputs' and os.environ.get('MVIT3_REAL_DATA') else ''
+    return record.summary(faults, command=f'{real}python tools/chaos.py --only {section}', seed=args.seed,
                           minutes=round((time.monotonic() - start) / 60, 1), date=str(datetime.date.today()),
                           machine=machine.line(machine.describe(torch.device('cpu'))))
 

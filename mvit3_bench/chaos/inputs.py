@@ -5,6 +5,7 @@ import itertools
 import logging
 import os
 import shutil
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -207,6 +208,7 @@ def _outcome(case: Case, trial: Trial, split: str) -> tuple[bool, str]:
     except (UnreadableSample, UsageError, FileNotFoundError) as error:
         message = str(error).strip().splitlines()
         message = ' '.join(message[-1:] if 'Original Traceback' in str(error) else message)
+        traceback.clear_frames(error.__traceback__)  # ends the loader's processes now: the collector waits 5 s for each
         named = any(name in message for name in trial.named)
         return named and trial.refused is not False, f'refused{"" if named else " without the name"}: {message}'
     finally:

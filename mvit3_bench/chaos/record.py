@@ -49,7 +49,7 @@ def table(sections: dict[str, dict]) -> str:
         rows = {}
         for kind, outcomes in found['kinds'].items():
             rows.setdefault(SECTIONS[section](kind), []).append(Counter(outcomes))
-        for name, kinds in rows.items():
+        for name, kinds in sorted(rows.items()):
             total = sum(kinds, Counter())
             lines.append(f'| {name} | {len(kinds)} | {total.total()} | {total["survived"]} | {total["lost"]} |')
     origins = [f'- `{found["command"]}`: {found["minutes"]} minutes, seed {found["seed"]}, {found["date"]}, '

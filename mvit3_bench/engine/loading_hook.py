@@ -6,7 +6,9 @@ from ..datasets.loading import Load
 from ..registry import HOOKS
 
 
-class _LoadAll(Load):
+class LoadOrStop(Load):
+    """Loading that stops at a broken file, whatever the config says."""
+
     remedy = 'repair or remove it'  # a metric over fewer images is another metric
 
 
@@ -15,7 +17,7 @@ def check_samples(dataset) -> None:
     for part in getattr(dataset, 'datasets', None) or filter(None, [getattr(dataset, 'dataset', None)]):
         check_samples(part)
     steps = getattr(getattr(dataset, 'pipeline', None), 'transforms', [])
-    steps[:] = [_LoadAll([step]) if isinstance(step, (LoadImageFromFile, LoadAnnotations)) else step for step in steps]
+    steps[:] = [LoadOrStop([step]) if isinstance(step, (LoadImageFromFile, LoadAnnotations)) else step for step in steps]
 
 
 @HOOKS.register_module()

@@ -1,5 +1,4 @@
 """Pictures of results."""
-import cv2
 import mmcv
 import numpy as np
 import torch
@@ -8,8 +7,7 @@ from mmengine.structures import PixelData
 from mmseg.visualization import SegLocalVisualizer
 
 from ..registry import VISUALIZERS
-
-_READABLE = 360  # pixels of the short side, below which class names cannot be read
+from .drawing import enlarged
 
 
 @VISUALIZERS.register_module()
@@ -20,15 +18,13 @@ class SideBySideVisualizer(SegLocalVisualizer):
     def add_datasample(self, name, image, data_sample=None, draw_gt=True, draw_pred=True, show=False, wait_time=0,
                        out_file=None, step=0, with_labels=True):
         """Draw and save one sample; arguments as in mmseg, ``image`` (H, W, 3) RGB."""
-        zoom = max(1, -(-_READABLE // min(image.shape[:2])))
-        image = cv2.resize(image, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_LINEAR)
+        image, data_sample = enlarged(image, data_sample)
         panels = [image]
         for key, wanted in (('gt_sem_seg', draw_gt), ('pred_sem_seg', draw_pred)):
             if wanted and data_sample is not None and key in data_sample:
-                labels = data_sample.get(key).data.cpu()  # (1, H, W)
-                labels = labels.repeat_interleave(zoom, 1).repeat_interleave(zoom, 2).to(torch.uint8)
-                panels.append(self._draw_sem_seg(image, PixelData(data=labels), self.dataset_meta['classes'],
-                                                 self.dataset_meta['palette'], with_labels))
+                labels = PixelData(data=data_sample.get(key).data.cpu().to(torch.uint8))
+                panels.append(self._draw_sem_seg(image, labels, self.dataset_meta['classes'], self.dataset_meta['palette'],
+                                                 with_labels))
         drawn = np.concatenate(panels, axis=1)
         if show:
             self.show(drawn, win_name=name, wait_time=wait_time)

@@ -21,13 +21,17 @@ class MultiHeadAttention(nn.Module):
         self.attn_drop_rate = attn_drop_rate
         self.scale = (dim // NUM_HEADS)**-0.5
 
-    def forward(self, x: Tensor) -> Tensor:
+    def project(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Query, key and value: (B, N, d) -> three of (B, heads, N, d / heads)."""
         batch, tokens, dim = x.shape
         qkv = self.qkv(x).view(batch, tokens, 3, NUM_HEADS, dim // NUM_HEADS)
-        query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (B, heads, N, d / heads)
+        return qkv.permute(2, 0, 3, 1, 4).unbind(0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        query, key, value = self.project(x)
         dropout = self.attn_drop_rate if self.training else 0.0
         out = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout, scale=self.scale)
-        return self.proj(out.transpose(1, 2).reshape(batch, tokens, dim))
+        return self.proj(out.transpose(1, 2).reshape(x.shape))
 
 
 class TransformerLayer(nn.Module):
@@ -69,17 +73,26 @@ class SeparableSelfAttention(nn.Module):
         dim = x.shape[1]
         return self.qkv(x).split([1, dim, dim], dim=1)
 
+    @staticmethod
+    def grid(x: Tensor) -> Tensor:
+        """(B, H, W, c) -> (B, H/2, 2, W/2, 2c): rows and columns each split in (sub-grid's index, parity).
+
+        Channels stay behind the column's parity, so that the rank is no higher than 5.
+        """
+        batch, height, width, _ = x.shape
+        return x.reshape(batch, height // 2, 2, width // 2, -1)
+
+    def context_scores(self, query: Tensor) -> Tensor:
+        """How much each pixel counts in the context of its sub-grid, a softmax over it: (B, H, W, 1) -> (B, H, W, 1)."""
+        grid = self.grid(query)
+        return (grid - grid.logsumexp((1, 3), keepdim=True)).exp().view(query.shape)
+
     def forward(self, x: Tensor) -> Tensor:
         batch, dim, height, width = x.shape
-        # rows and columns each split in (sub-grid's index, parity); channels stay behind the column's parity, so
-        # that the widest view has rank 5
-        grid = (batch, height // 2, 2, width // 2, -1)
         query, key, value = (each.permute(0, 2, 3, 1) for each in self.project(x))  # (B, H, W, 1 or d)
-        query = query.reshape(grid)
-        scores = (query - query.logsumexp((1, 3), keepdim=True)).exp()  # a softmax over each sub-grid
-        scores = self.attn_dropout(scores).view(batch, height, width, 1)
-        context = (scores * key).reshape(grid).sum((1, 3), keepdim=True)  # (B, 1, 2, 1, 2d)
-        out = F.relu(value).reshape(grid) * context
+        scores = self.attn_dropout(self.context_scores(query))
+        context = self.grid(scores * key).sum((1, 3), keepdim=True)  # (B, 1, 2, 1, 2d)
+        out = self.grid(F.relu(value)) * context
         return self.proj(out.view(batch, height, width, dim).permute(0, 3, 1, 2))
 
 

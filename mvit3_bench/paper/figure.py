@@ -2,20 +2,29 @@
 import io
 
 from .counts import counts
-from .published import Published, published
+from .published import Published, others, published
 from .tables import Measured
 
 TITLE = 'Figure 1: accuracy against size and cost'
 NOTES = (
     'Filled: published figures of ImageNet-1K. Crosses: measured here on all of its validation images, if there is any. '
     "Parameters and multiply-adds, in the paper's convention, are those of the built models.",
-    'Light models of other authors are left out: we hold no published figures of theirs.')
+    'Grey: light models of other authors as they published them, at their own input sizes and in their own convention of '
+    'multiply-adds: ' + '; '.join(f'{", ".join(each.model for each in rows)} ({source})' for source, rows in (
+        (source, [each for each in others() if each.source == source])
+        for source in dict.fromkeys(each.source for each in others()))) + '.')
 _SERIES = dict(mvit1='MobileViTv1', mvit2='MobileViTv2', l2='MobileViTv3 L2', v1type='MobileViTv3, v1 type',
                v2type='MobileViTv3, v2 type')
-_TICKS = dict(parameters=(1, 2, 5, 10, 20), published=(200, 500, 1000, 2000, 5000))
+_TICKS = dict(parameters=(1, 2, 5, 10, 20), published=(100, 200, 500, 1000, 2000, 5000))
 # where labels stand beside their points: v3 lies above the others, its v2 type close to v2
-_BELOW, _ABOVE, _BESIDE = dict(xytext=(4, -10)), dict(xytext=(-4, 4), ha='right'), dict(xytext=(6, -2.5))
-_LABEL = dict(l2=_ABOVE, v1type=_ABOVE, v2type=_BESIDE)
+_BELOW = dict(xytext=(4, -10))
+_LABEL = dict(l2=dict(xytext=(-5, -8), ha='right'), v1type=dict(xytext=(0, 7), ha='center'), v2type=dict(xytext=(6, -2.5)))
+_THEIRS = dict(parameters=dict(xytext=(4, -2)), published=dict(xytext=(-4, -2), ha='right'))
+_CROWDED = {  # where two of theirs are close, or one is at the edge
+    ('MobileNetV2 1.4', 'parameters'): dict(xytext=(4, -10)),
+    ('MobileNetV2 1.4', 'published'): dict(xytext=(-2, -10), ha='right'),
+    ('MobileNetV3-Small', 'published'): dict(xytext=(4, -2)),
+    ('EdgeNeXt-S', 'parameters'): dict(xytext=(8, 0))}
 _PAPER = dict(facecolor='white', edgecolor='none', alpha=0.75, pad=0.3)  # lines that pass behind a label
 
 
@@ -45,6 +54,12 @@ def svg(measured: Measured) -> str:
             for x, y, model in zip(xs, ys, models, strict=True):
                 axis.annotate(model.upper().replace('_', '-'), (x, y), textcoords='offset points',
                               fontsize=7, bbox=_PAPER, **_LABEL.get(name, _BELOW))
+        theirs = [(getattr(each, dict(parameters='params_M', published='flops_M')[cost]), each.top1, each.model)
+                  for each in others()]
+        for x, y, model in filter(lambda point: point[0], theirs):
+            axis.plot(x, y, 'o', color='grey', markersize=4)
+            axis.annotate(model, (x, y), textcoords='offset points', fontsize=6, color='dimgrey', bbox=_PAPER,
+                          **_CROWDED.get((model, cost), _THEIRS[cost]))
         found = [(getattr(counts()[row.config][''], cost) / 1e6, result.percent('top1')) for row in rows
                  if (result := measured.of(row.config, row.dataset, row.metric))]
         if found:

@@ -46,10 +46,39 @@ class Published:
         return f'{folder}/' + '_'.join(filter(None, [self.head, self.family, self.model, dataset])) + '.py'
 
 
+@dataclass(frozen=True)
+class Other:
+    """A light model of other authors, as they published it.
+
+    Args:
+        model: Its name.
+        top1: Top-1 on ImageNet-1K, in percent.
+        params_M: Parameters, in millions.
+        flops_M: Multiply-adds, in millions, in its authors' convention; None where there is no figure.
+        input: Height and width of the images.
+        source: Where the figures stand.
+    """
+    model: str
+    top1: float
+    params_M: float
+    flops_M: float | None
+    input: float
+    source: str
+
+
+@functools.cache
+def others() -> tuple[Other, ...]:
+    """Light models of other authors, for figure 1."""
+    return _rows('other_models.csv', Other, ('top1', 'params_M', 'flops_M', 'input'))
+
+
 @functools.cache
 def published() -> tuple[Published, ...]:
     """All rows."""
-    numbers = ('value', 'params_M', 'flops_M')
-    with (files(__package__) / 'published_numbers.csv').open(encoding='utf-8') as file:
-        return tuple(Published(**{key: value if key not in numbers else float(value) if value else None
-                                  for key, value in row.items()}) for row in csv.DictReader(file))
+    return _rows('published_numbers.csv', Published, ('value', 'params_M', 'flops_M'))
+
+
+def _rows(name: str, kind: type, numbers: tuple[str, ...]) -> tuple:
+    with (files(__package__) / name).open(encoding='utf-8') as file:
+        return tuple(kind(**{key: value if key not in numbers else float(value) if value else None
+                             for key, value in row.items()}) for row in csv.DictReader(file))

@@ -1,4 +1,5 @@
-"""The tables and the figure as a page of Markdown, as csv files and as one self-contained HTML page."""
+"""The tables, the figure and pictures as a page of Markdown, as csv files and as one self-contained HTML page."""
+import base64
 import csv
 import html
 import io
@@ -10,6 +11,15 @@ from .published import published
 from .tables import TABLES, Measured, Table, exceptions
 
 PAGE, FOLDER, BENCHMARKS = Path('results', 'paper.md'), Path('results', 'paper'), Path('docs', 'results', 'benchmarks')
+# name of the file below PICTURES -> what it shows; a picture that is not there is left out
+PICTURES = Path('docs', 'results', 'pictures')
+_CAPTIONS = dict(
+    classification='Classification: MobileViTv1-XXS and MobileViTv3-XXS',
+    detection='Detection: SSDLite with MobileViTv1-XXS and MobileViTv3-XXS',
+    segmentation='Segmentation: DeepLabv3 with MobileViTv2-0.5 and MobileViTv3-0.5',
+    maps='Features and attention in layer3 of MobileViTv3-XXS, the classifier')
+_PICTURES_NOTE = ('Models trained with `--mini` on drawn images: what they can tell is that everything runs, and nothing of '
+                  "the paper's data. Made by `tools/gallery.py` and `tools/demo.py --maps`: docs/pictures.md has the commands.")
 _TITLE = "The paper's tables and figures"
 _INTRODUCTION = (
     'Made by `python tools/reproduce.py` from the models, the published figures and the store of results; do not edit.',
@@ -27,8 +37,9 @@ th, td { border-bottom: 1px solid #8885; padding: .25rem .5rem; text-align: righ
 th:first-child, td:first-child { background: Canvas; left: 0; position: sticky; text-align: left }
 td:first-child { min-width: 8rem; overflow-wrap: anywhere; white-space: normal }
 p, li { overflow-wrap: anywhere }
-figure { background: #fff; margin: 0; overflow-x: auto }
-svg { display: block; height: auto; min-width: 50rem; width: 100% }
+figure { background: #fff; color: #000; margin: 0 0 1rem; overflow-x: auto }
+figcaption { padding: .25rem .5rem }
+svg, img { display: block; height: auto; min-width: 50rem; width: 100% }
 '''
 
 
@@ -47,15 +58,17 @@ def load(root: Path) -> Measured:
         if missing := {'machine', 'command', 'date', 'contenders'} - set(benchmarks[path.stem]):
             raise results.ResultError(
                 f'{path}: field {min(missing)!r} is missing; wanted: a benchmark.json of tools/benchmark.py')
-    return Measured(results.read(root / results.FOLDER), benchmarks)
+    pictures = {name: (root / PICTURES / f'{name}.jpg').read_bytes() for name in _CAPTIONS
+                if (root / PICTURES / f'{name}.jpg').exists()}
+    return Measured(results.read(root / results.FOLDER), benchmarks, pictures)
 
 
 def render(measured: Measured) -> dict[str, str]:
     """Path below ``docs/`` -> contents: the page, csv files, the figure, the HTML page."""
     tables, picture = [make(measured) for make in TABLES.values()], figure.svg(measured)
     return {
-        PAGE.as_posix(): _page(tables),
-        PAGE.with_suffix('.html').as_posix(): _html(tables, picture),
+        PAGE.as_posix(): _page(tables, measured.pictures),
+        PAGE.with_suffix('.html').as_posix(): _html(tables, picture, measured.pictures),
         (FOLDER / 'figure1.svg').as_posix(): picture,
         **{(FOLDER / f'{table.name}.csv').as_posix(): _csv(table) for table in tables}}
 
@@ -77,14 +90,15 @@ def _summary() -> str:
             'at the published precision' + (f'. The exceptions: {"; ".join(found)}.' if found else '.'))
 
 
-def _page(tables: list[Table]) -> str:
+def _page(tables: list[Table], pictures: dict[str, bytes]) -> str:
     links = ', '.join(f'[{table.name}.csv]({FOLDER.name}/{table.name}.csv)' for table in tables)
     return '\n'.join([
         f'# {_TITLE}', '', *(f'{text}\n' for text in (*_INTRODUCTION, _summary())),
         f'The same as data: {links}; as one page for a browser: [{PAGE.stem}.html]({PAGE.stem}.html).', '',
         *(markdown(table) for table in tables),
         f'## {figure.TITLE}', '', f'![published top-1 against parameters and multiply-adds]({FOLDER.name}/figure1.svg)', '',
-        *(f'- {note}' for note in figure.NOTES)]) + '\n'
+        *(f'- {note}' for note in figure.NOTES), '', '## Pictures', '', _PICTURES_NOTE, '',
+        *(f'{_CAPTIONS[name]}:\n\n![{_CAPTIONS[name]}]({PICTURES.name}/{name}.jpg)\n' for name in pictures)])
 
 
 def _csv(table: Table) -> str:
@@ -93,7 +107,7 @@ def _csv(table: Table) -> str:
     return text.getvalue()
 
 
-def _html(tables: list[Table], picture: str) -> str:
+def _html(tables: list[Table], picture: str, pictures: dict[str, bytes]) -> str:
     parts = [f'<h2>{html.escape(figure.TITLE)}</h2>', f'<figure>{picture[picture.index("<svg"):].strip()}</figure>',
              _list(figure.NOTES)]
     for table in tables:
@@ -103,6 +117,10 @@ def _html(tables: list[Table], picture: str) -> str:
         if table.rows:
             parts.insert(-1, f'<div class="wide"><table><thead><tr>{head}</tr></thead>\n'
                              f'<tbody>\n{body}\n</tbody></table></div>')
+    parts += ['<h2>Pictures</h2>', f'<p>{_inline(_PICTURES_NOTE)}</p>']
+    parts += [f'<figure><figcaption>{_CAPTIONS[name]}</figcaption><img alt="{_CAPTIONS[name]}" '
+              f'src="data:image/jpeg;base64,{base64.b64encode(content).decode()}"></figure>'
+              for name, content in pictures.items()]
     return '\n'.join([
         '<!DOCTYPE html>', '<html lang="en">', '<head>', '<meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',

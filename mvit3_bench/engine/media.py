@@ -1,0 +1,96 @@
+"""Images, folders of them and videos: what is read one frame after the other, and written again."""
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import mmcv
+import numpy as np
+
+from .cli import UsageError
+
+IMAGES = ('.bmp', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.webp')
+_ENOUGH = 0.99  # of the frames that the header of a video tells of: some tell an estimate
+
+
+def images(path: Path) -> list[Path]:
+    """An image, or the images in a folder; none if it is neither.
+
+    Raises:
+        FileNotFoundError: There is no such file or folder.
+        UsageError: A folder without images.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f'{path} does not exist')
+    if not path.is_dir():
+        return [path] if path.suffix.lower() in IMAGES else []
+    found = sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGES)
+    if not found:
+        raise UsageError(f'no image ({", ".join(IMAGES)}) in {path}')
+    return found
+
+
+class Video:
+    """The frames of a video, (H, W, 3) BGR, as OpenCV decodes them.
+
+    Args:
+        path: The file.
+
+    Raises:
+        UsageError: It cannot be decoded; when it is iterated over, also if that ends before the end of the video.
+    """
+
+    def __init__(self, path: Path):
+        self.path, self._reader = path, mmcv.VideoReader(str(path)) if path.is_file() else None
+        if self._reader is None or not self._reader.opened or self._reader.width < 1:
+            raise UsageError(f'{path} cannot be decoded: neither an image ({", ".join(IMAGES)}) nor a video that OpenCV '
+                             'can read; convert it, for instance to an mp4 with H.264')
+
+    def __len__(self) -> int:
+        """The number of frames by the header, 0 if it does not tell."""
+        return max(0, self._reader.frame_cnt)
+
+    @property
+    def fps(self) -> float:
+        """Frames a second; 25 if the file does not tell."""
+        return self._reader.fps if self._reader.fps > 0 else 25.0
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        count = 0
+        while (frame := self._reader.read()) is not None:
+            count += 1
+            yield frame
+        if count == 0 or count < _ENOUGH * len(self):
+            raise UsageError(f'{self.path} cannot be decoded beyond frame {count}'
+                             + (f' of the {len(self)} that it should have' if len(self) else '')
+                             + ': it is damaged or cut off')
+
+
+class Writer:
+    """Writes pictures into an mp4 video, whose size is that of the first.
+
+    Args:
+        path: File to write.
+        fps: Frames a second.
+    """
+
+    def __init__(self, path: Path, fps: float):
+        self.path, self.fps, self._writer = path, fps, None
+
+    def write(self, picture: np.ndarray) -> None:
+        """Append a picture, (H, W, 3) RGB.
+
+        Raises:
+            UsageError: OpenCV cannot write the file.
+        """
+        if self._writer is None:
+            self._writer = cv2.VideoWriter(str(self.path), cv2.VideoWriter_fourcc(*'mp4v'), self.fps, picture.shape[1::-1])
+            if not self._writer.isOpened():
+                raise UsageError(f'OpenCV cannot write {self.path}')
+        self._writer.write(mmcv.rgb2bgr(picture))
+
+    def __enter__(self) -> 'Writer':
+        return self
+
+    def __exit__(self, *_) -> None:
+        if self._writer is not None:
+            self._writer.release()  # what was written so far can be played

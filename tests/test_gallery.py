@@ -1,0 +1,40 @@
+"""tools/gallery.py: truth and predictions of several models side by side."""
+from pathlib import Path
+
+import cv2
+import pytest
+from conftest import ROOT, TASKS
+
+
+def models(weights, *tasks):
+    return [part for task in tasks for part in ('--model', *weights[task])]
+
+
+@pytest.mark.parametrize('task', TASKS)
+def test_gallery(run_dir, tool, weights, task):
+    outcome = tool('gallery', 'all.png', *models(weights, task, task), '--mini', '--device', 'cpu', '--images', 2)
+    assert outcome.code == 0, outcome.output
+    picture = cv2.imread('all.png')
+    assert picture.shape[1] == 4 * 320 and picture.std() > 20
+
+
+@pytest.mark.parametrize('tasks, rest, message', [
+    (('detection', 'segmentation'), [], 'wanted: models of one task'),
+    (('classification',), ['--indices', '2', '400'], '--indices 400 is not possible; the test set has the images 0 to '),
+    (('classification',), ['--images', '0'], '--images 0 is not possible')])
+def test_user_errors(run_dir, tool, weights, tasks, rest, message):
+    outcome = tool('gallery', 'all.png', *models(weights, *tasks), '--mini', '--device', 'cpu', *rest)
+    assert outcome.code in (1, 2) and 'Traceback' not in outcome.output
+    assert message in outcome.output
+    assert not Path('all.png').exists()
+
+
+def test_other_images(run_dir, tool, weights):
+    """A model of another data set is no match."""
+    other = ROOT / 'configs' / 'seg' / 'deeplabv3_mvit3_0.5_ade20k.py'
+    text = f"_base_ = [{str(other)!r}]\ntest_dataloader = dict(dataset=dict(indices=2))\n"
+    Path('other.py').write_text(text)
+    outcome = tool('gallery', 'all.png', *models(weights, 'segmentation'), '--model', 'other.py', weights['segmentation'][1],
+                   '--mini', '--device', 'cpu')
+    assert outcome.code == 1
+    assert 'have different test sets' in outcome.output

@@ -1,0 +1,79 @@
+"""Draw what a model predicts for an image, the images of a folder, or a video: classification, detection, segmentation."""
+import argparse
+import sys
+from pathlib import Path
+
+import mmcv
+from mmengine.utils import ProgressBar
+
+from mvit3_bench.analysis import maps
+from mvit3_bench.datasets.loading import UnreadableSample
+from mvit3_bench.engine import cli, media, predict
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog='example: python tools/demo.py street.jpg --config configs/det/ssdlite_mvit3_s_coco.py '
+                                    '--checkpoint work_dirs/ssdlite_mvit3_s_coco')
+    parser.add_argument('input', type=Path, metavar='IMAGE|FOLDER|VIDEO', help='what to look at')
+    parser.add_argument('--config', required=True, help='config file, for instance of configs/det/')
+    parser.add_argument('--checkpoint', required=True, help='checkpoint file, or a work dir, for its best checkpoint')
+    parser.add_argument('--out-dir', type=Path, default=Path('outputs'), metavar='DIR',
+                        help='folder of the pictures or the video (default: %(default)s)')
+    parser.add_argument('--maps', metavar='LAYER', help='also draw feature and attention maps of the MobileViT block of '
+                        'layer3, layer4 or layer5, in NAME_maps.png')
+    predict.add_flags(parser)
+    return parser.parse_args()
+
+
+def draw_images(files: list[Path], predictor: predict.Predictor, args) -> list[str]:
+    """Draw images; returns what went wrong."""
+    errors = []
+    for number, file in enumerate(files, 1):
+        head = f'[{number}/{len(files)}] {file}: '
+        try:
+            image = predictor.read(file)
+        except UnreadableSample as error:
+            errors.append(str(error))
+            print(head + 'cannot be read', flush=True)
+            continue
+        data = predictor.prepare(image, file)
+        sample = predictor(data)
+        drawn = {args.out_dir / f'{file.name}.png': predictor.draw(mmcv.bgr2rgb(image), sample)}
+        if args.maps:
+            drawn[args.out_dir / f'{file.name}_maps.png'] = maps.draw(maps.collect(predictor, data, args.maps))
+        for path, picture in drawn.items():
+            mmcv.imwrite(mmcv.rgb2bgr(picture), str(path))
+        print(head + f'{predictor.describe(sample)} -> {", ".join(map(str, drawn))}', flush=True)
+    return errors
+
+
+def draw_video(video: media.Video, predictor: predict.Predictor, args) -> None:
+    target = args.out_dir / f'{video.path.stem}.mp4'
+    if target.resolve() == video.path.resolve():
+        raise cli.UsageError(f'{target} is the video itself; name another folder with --out-dir')
+    progress = ProgressBar(len(video))
+    with media.Writer(target, video.fps) as writer:
+        for frame in video:
+            picture = predictor.draw(mmcv.bgr2rgb(frame), predictor(predictor.prepare(frame)))
+            writer.write(picture)
+            progress.update()
+    print(f'\n{target}')
+
+
+def main():
+    args = parse_args()
+    files = media.images(args.input)
+    video = None if files else media.Video(args.input)
+    if video and args.maps:
+        raise cli.UsageError('--maps is for images, not for a video')
+    _, predictor = predict.load(args, args.config, args.checkpoint)
+    args.out_dir.mkdir(parents=True, exist_ok=True)
+    if video:
+        draw_video(video, predictor, args)
+    elif errors := draw_images(files, predictor, args):
+        sys.exit('\n'.join(f'error: {error}' for error in errors))
+
+
+if __name__ == '__main__':
+    cli.run(main)
