@@ -1,4 +1,7 @@
-"""The documentation as a site: built without a warning, and every page as a reader sees it, in a real browser."""
+"""The documentation as a site: built without a warning, and every page as a reader sees it, in a real browser.
+
+Slow: builds the site and opens its pages twice; needs Chromium and the extra `docs`.
+"""
 import functools
 import importlib.util
 import os
@@ -25,7 +28,7 @@ pytestmark = [
     pytest.mark.skipif(bool(MISSING), reason=f"{', '.join(MISSING)} missing: pip install -e '.[docs]'"),
     pytest.mark.skipif(CHROMIUM is None, reason='no Chromium in PATH')]
 
-# What a reader would have to scroll the page or, in Furo, all of its content for: not what lies in a box that scrolls by itself.
+# What a reader would have to scroll all of the page for (in Furo a box around the content), not just a table or a listing.
 TOO_WIDE = '''() => {
   const page = document.querySelector('.content') || document.body;
   const scrolls = element => element !== page

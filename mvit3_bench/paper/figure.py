@@ -20,11 +20,12 @@ _TICKS = dict(parameters=(1, 2, 5, 10, 20), published=(100, 200, 500, 1000, 2000
 _BELOW = dict(xytext=(4, -10))
 _LABEL = dict(l2=dict(xytext=(-5, -8), ha='right'), v1type=dict(xytext=(0, 7), ha='center'), v2type=dict(xytext=(6, -2.5)))
 _THEIRS = dict(parameters=dict(xytext=(4, -2)), published=dict(xytext=(-4, -2), ha='right'))
-_CROWDED = {  # where two of theirs are close, or one is at the edge
+_CROWDED = {  # where points are close, or one is at the edge
     ('MobileNetV2 1.4', 'parameters'): dict(xytext=(4, -10)),
     ('MobileNetV2 1.4', 'published'): dict(xytext=(-2, -10), ha='right'),
     ('MobileNetV3-Small', 'published'): dict(xytext=(4, -2)),
-    ('EdgeNeXt-S', 'parameters'): dict(xytext=(8, 0))}
+    ('MobileNetV3-Large', 'parameters'): dict(xytext=(4, 1)),
+    ('EdgeNeXt-S', 'parameters'): dict(xytext=(-5, 0), ha='right')}
 _PAPER = dict(facecolor='white', edgecolor='none', alpha=0.75, pad=0.3)  # lines that pass behind a label
 
 
