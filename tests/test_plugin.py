@@ -213,7 +213,7 @@ def test_framework_alone(process, model):
 
 @pytest.mark.parametrize('model', STOCK)
 def test_compat_before_the_config(process, model):
-    """With our module imported first, as our tools do, no config needs the line; the forks find mmsegmentation's bases, too."""
+    """With ours imported first, as our tools do, no config needs the line, and the forks find mmsegmentation's bases."""
     (process.folder / 'config.py').write_text(stock(model, arch=ARCH_OF[model], lite=''))
     process(packages(STOCK[model][0]), 'after_compat', 'config.py')
 
