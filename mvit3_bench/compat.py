@@ -1,6 +1,6 @@
 """What lets today's torch and mmcv-lite work with the released OpenMMLab packages.
 
-Importing this module is all there is to do; a second import changes nothing. It does three things:
+Importing this module is all there is to do; a second import changes nothing. It does four things:
 
 1. **mmcv-lite.** mmdet and mmseg import `mmcv._ext`, the compiled operators that mmcv-lite leaves
    out. A stand-in takes its place, with the operators our recipes need built on torchvision and
@@ -10,11 +10,13 @@ Importing this module is all there is to do; a second import changes nothing. It
    run code. The safety stays on.
 3. **Untrusted checkpoints.** MMEngine's own loads go through `mvit3_bench.checkpoints`, which looks at
    a file before it loads it (docs/security.md).
+4. **The forks.** A config with a base of mmsegmentation's, `mmseg::...`, is found with onedl-mmengine too.
 
 This imports mmengine and torch; mmcv if it is installed; torchvision once an operator needs it.
 """
 import functools
 import importlib.machinery
+import importlib.metadata
 import importlib.util
 import logging
 import pickle
@@ -26,6 +28,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from mmengine.config import ConfigDict
+from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.logging import HistoryBuffer, print_log
 
 from .checkpoints import loaders
@@ -290,6 +293,23 @@ def allow_checkpoint_types() -> None:
             torch.serialization.add_safe_globals(group)
 
 
+# --------------------------------------------------------------------------------------------------
+# 4. The forks: bases of mmsegmentation's
+# --------------------------------------------------------------------------------------------------
+
+def name_mmseg() -> None:
+    """Have MMEngine look for the module mmseg where there is no distribution called mmsegmentation.
+
+    The fork's is called onedl-mmsegmentation. MMEngine takes the name of a module as well as that of a distribution.
+    """
+    try:
+        importlib.metadata.distribution('mmsegmentation')
+    except importlib.metadata.PackageNotFoundError:
+        if importlib.util.find_spec('mmseg') is not None:
+            MODULE2PACKAGE['mmseg'] = 'mmseg'
+
+
 install_ext_stand_in()
 allow_checkpoint_types()
 loaders.install()
+name_mmseg()

@@ -113,6 +113,12 @@ def swap(*paths):
         predict(scope, model, data)
 
 
+def after_compat(*paths):
+    """The same with ours imported beforehand."""
+    import mvit3_bench.compat  # noqa: F401
+    swap(*paths)
+
+
 def swap_with_compiled_mmcv(path):
     """The same, and ours is imported by the registry alone and leaves mmcv's operators as they are."""
     from importlib.util import find_spec

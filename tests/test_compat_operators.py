@@ -1,4 +1,5 @@
 """mvit3_bench.compat: operators of the stand-in equal the real ones."""
+import importlib.metadata
 import importlib.util
 import os
 import subprocess
@@ -191,3 +192,12 @@ def test_importing_again_changes_nothing():
     compat.allow_checkpoint_types()
     assert set(torch.serialization.get_safe_globals()) == before
     assert sys.modules.get(compat.EXT) is sys_ext
+
+
+def test_bases_of_mmsegmentation_are_looked_for_by_a_name_that_is_there():
+    """The released mmsegmentation keeps its name; a fork's distribution has another, so there it is the module's."""
+    from mmengine.config.utils import MODULE2PACKAGE
+    if importlib.util.find_spec('mmseg') is None:
+        pytest.skip('mmseg is not installed')
+    released = bool(list(importlib.metadata.distributions(name='mmsegmentation')))
+    assert MODULE2PACKAGE['mmseg'] == ('mmsegmentation' if released else 'mmseg')

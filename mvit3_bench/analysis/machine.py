@@ -2,10 +2,12 @@
 import os
 import platform
 import subprocess
-from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
+
+from .doctor.packages import named
 
 _PACKAGES = ('torch', 'timm', 'mmpretrain', 'onnxruntime', 'openvino')
 
@@ -16,12 +18,7 @@ def describe(device: torch.device) -> dict[str, str | int | float]:
     Args:
         device: Where the models run.
     """
-    found = hardware(device)
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
+    found = hardware(device) | {package: named(package) for package in _PACKAGES if find_spec(package)}
     return found | (dict(commit=checkout) if (checkout := commit()) else {})
 
 

@@ -128,13 +128,24 @@ def _write_torch(deployed: Graph, file: Path, notes: dict) -> None:
 def write_onnx(deployed: Graph, file: Path, notes: dict) -> None:
     from .suppress import onnx_suppress
     program = torch.onnx.export(
-        _capture(deployed), opset_version=OPSET, verbose=False, input_names=['images'],
+        _name_sizes(_capture(deployed)), opset_version=OPSET, verbose=False, input_names=['images'],
         output_names=list(deployed.output_names()) or None,
         custom_translation_table={torch.ops.mvit3_bench.suppress.default: onnx_suppress})
     _name_batch(program.model.graph)
     program.model.metadata_props.clear()
     program.model.metadata_props.update(notes)
     program.save(file, external_data=False)
+
+
+def _name_sizes(program: torch.export.ExportedProgram) -> torch.export.ExportedProgram:
+    """Interpolate by the operator that takes the size alone: at the one that takes factors too, torch 2.6 makes the batch,
+    on its way to ONNX, a constant.
+    """
+    vec, plain = torch.ops.aten.upsample_bilinear2d.vec, torch.ops.aten.upsample_bilinear2d.default
+    for node in program.graph.nodes:
+        if node.target is vec and node.args[1] is not None:
+            node.target, node.args = plain, node.args[:3]
+    return program
 
 
 def _name_batch(onnx_graph) -> None:

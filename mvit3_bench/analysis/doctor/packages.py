@@ -58,9 +58,9 @@ def _imported(name: str, level: str, purpose: str) -> Finding:
         module = importlib.import_module(name)
     except Exception as error:  # versions that do not fit each other fail in any way they like
         return _finding(name, level if level == ERROR else WARNING,
-                        f'{_named(name)} is installed, but importing it fails: {type(error).__name__}: {error}',
+                        f'{named(name)} is installed, but importing it fails: {type(error).__name__}: {error}',
                         f'install versions that fit each other: {_INSTALL}')
-    found = str(getattr(module, '__version__', _named(name)))
+    found = str(getattr(module, '__version__', named(name)))
     if name == 'torch' and tuple(map(int, re.findall(r'\d+', found)[:2])) < _TORCH:
         return _finding(name, ERROR, f'{found}, whose safe loading could be bypassed', 'pip install "torch>=2.6"')
     others = [each for each in _distributions().get(name, []) if each.lower() != name]
@@ -69,11 +69,11 @@ def _imported(name: str, level: str, purpose: str) -> Finding:
 
 def _listed(name: str, purpose: str, remedy: str) -> Finding:
     """A package that the run does not need, and that is not imported."""
-    return (_finding(name, INFO, _named(name)) if find_spec(name) else
+    return (_finding(name, INFO, named(name)) if find_spec(name) else
             _finding(name, INFO, f'not installed; needed only {purpose}', remedy))
 
 
-def _named(name: str) -> str:
-    """The version of a package that is not to be imported, with the distribution it is of."""
+def named(name: str) -> str:
+    """The version of a package that is not to be imported, with the distribution it is of where that has another name."""
     found = _distributions().get(name, [])
     return ', '.join(version(each) + (f' ({each})' if each.lower() != name else '') for each in dict.fromkeys(found)) or '?'
