@@ -1,0 +1,92 @@
+"""MMEngine's strategies train as plain distributed training does, and what does not go together is an error."""
+import json
+
+import pytest
+import torch
+from processes import begin, fixed_recipe, flags, output, records
+
+for name in ('mmdet', 'mmseg', 'mmpretrain'):
+    pytest.importorskip(name, reason=f'{name} is not installed')
+FSDP = ['runner_type=FlexibleRunner', 'strategy.type=mvit3_bench.FSDPStrategy', 'custom_hooks=[]']
+# the lines of docs/distributed.md
+DEEPSPEED = """
+_base_ = ['{config}']
+runner_type = 'FlexibleRunner'
+strategy = dict(type='DeepSpeedStrategy', zero_optimization=dict(stage=1),
+                config=dict(zero_allow_untested_optimizer=True, zero_force_ds_cpu_optimizer=False))
+optim_wrapper = dict(type='DeepSpeedOptimWrapper')
+custom_hooks = []
+sync_bn = None
+default_hooks = dict(
+    _delete_=True,
+    timer=dict(type='IterTimerHook'),
+    logger=dict(type='LoggerHook', interval=50),
+    param_scheduler=dict(type='ParamSchedulerHook'),
+    checkpoint=dict(type='CheckpointHook', interval=1, save_optimizer=False),
+    finite=dict(type='mvit3_bench.FiniteLossHook'),
+    sampler_seed=dict(type='DistSamplerSeedHook'),
+    samples=dict(type='mvit3_bench.CheckSamplesHook'),
+    record=dict(type='mvit3_bench.RunRecordHook'))
+"""
+
+
+def train(config, folder: str, *options: str) -> str:
+    """Train with two processes; what they printed."""
+    return output(begin('dist_train.sh', config, 2, *flags('classification', 2), *options, '--work-dir', folder))
+
+
+def same_losses(one, two):
+    for single, joint in zip(records(one), records(two), strict=True):
+        assert joint['loss'] == pytest.approx(single['loss'], rel=1e-5), single['step']
+
+
+def same_weights(one, two):
+    one, two = (torch.load(path, weights_only=True)['state_dict'] for path in (one, two))
+    assert one.keys() == two.keys()
+    for key, value in one.items():
+        torch.testing.assert_close(two[key], value, rtol=1e-4, atol=1e-4, msg=lambda text, key=key: f'{key}: {text}')
+
+
+@pytest.mark.slow
+def test_fsdp_trains_as_ddp(run_dir, tool):
+    """Equal losses and weights; its checkpoint is tested as any other, and resumed by itself.
+
+    Slow: six processes that import the frameworks.
+    """
+    config = fixed_recipe(run_dir, 'classification')
+    train(config, 'ddp', 'custom_hooks=[]')
+    train(config, 'fsdp', *FSDP)
+    optimizer = torch.load(run_dir / 'fsdp' / 'epoch_2.pth', weights_only=True)['optimizer']
+    assert 'backbone.stem.conv.weight' in optimizer['state']  # by names, as FSDP gathers it
+    same_losses(run_dir / 'ddp', run_dir / 'fsdp')
+    same_weights(run_dir / 'ddp' / 'epoch_2.pth', run_dir / 'fsdp' / 'epoch_2.pth')
+
+    output(begin('dist_train.sh', config, 2, '--resume', 'fsdp/epoch_1.pth', *flags('classification', 2), *FSDP,
+                 '--work-dir', 'resumed'))
+    assert [each['step'] for each in records(run_dir / 'resumed')] == [4, 5, 6]
+    same_weights(run_dir / 'fsdp' / 'epoch_2.pth', run_dir / 'resumed' / 'epoch_2.pth')
+
+    metrics = []
+    for run in ('ddp', 'fsdp'):
+        outcome = tool('test', config, f'{run}/epoch_2.pth', '--mini', '--out', f'{run}_out')
+        assert outcome.code == 0, outcome.output
+        metrics.append(json.loads((run_dir / f'{run}_out' / 'metrics.json').read_text()))
+    assert metrics[0] == metrics[1]
+
+
+@pytest.mark.slow
+def test_deepspeed_trains_as_ddp(run_dir, tool):
+    """Equal losses and weights without synchronised norms; its checkpoint is tested as any other.
+
+    Slow: four processes that import the frameworks, and DeepSpeed compiles an operator first.
+    """
+    pytest.importorskip('deepspeed', reason='DeepSpeed is not installed')
+    config = fixed_recipe(run_dir, 'classification')
+    zero = run_dir / 'zero.py'
+    zero.write_text(DEEPSPEED.format(config=config))
+    train(config, 'ddp', 'custom_hooks=[]', 'sync_bn=None')
+    train(zero, 'zero')
+    same_losses(run_dir / 'ddp', run_dir / 'zero')
+    same_weights(run_dir / 'ddp' / 'epoch_2.pth', run_dir / 'zero' / 'epoch_2.pth')
+    outcome = tool('test', zero, 'zero/epoch_2.pth', '--mini')
+    assert outcome.code == 0, outcome.output
