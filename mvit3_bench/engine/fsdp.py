@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.distributed.fsdp import FullyShardedDataParallel
 
 from ..checkpoints.atomic import whole
+from ..checkpoints.io import CheckpointError
 from ..registry import MODEL_WRAPPERS, STRATEGIES
 from .distributed import MeanLosses
 from .sync_batch_norm import synchronise_on_cpu
@@ -59,7 +60,14 @@ class FSDPStrategy(strategies.FSDPStrategy):
             super().save_checkpoint(file.name if file else filename, **kwargs)
 
     def load_optim_state_dict(self, state_dict: dict) -> None:
-        """Load the optimiser's state as of the whole model, as :meth:`save_checkpoint` writes it."""
+        """Load the optimiser's state as of the whole model, as :meth:`save_checkpoint` writes it.
+
+        Raises:
+            CheckpointError: A run without FSDP wrote it.
+        """
+        if not all(isinstance(name, str) for name in state_dict['state']):
+            raise CheckpointError('the checkpoint was written by a run without FSDP, which cannot take up its optimiser: resume '
+                                  'it without runner_type, or start from its weights, load_from=CHECKPOINT')
         # torch 2.1 has changed the order of these arguments
         self.optim_wrapper.load_state_dict(FullyShardedDataParallel.optim_state_dict_to_load(
             model=self.model, optim=self.optim_wrapper.optimizer, optim_state_dict=state_dict))
