@@ -55,7 +55,8 @@ def test_two_processes_train_as_one(run_dir, tool, task):
 def predictions(folder) -> list[dict]:
     """What a test has predicted for each image, in their order: detections, scores of the classes, or a mask."""
     if not (folder / 'predictions.pkl').is_file():
-        return [dict(mask=torch.from_numpy(cv2.imread(str(file), cv2.IMREAD_UNCHANGED))) for file in sorted(folder.glob('*.png'))]
+        masks = [cv2.imread(str(file), cv2.IMREAD_UNCHANGED) for file in sorted(folder.glob('*.png'))]
+        return [dict(mask=torch.from_numpy(mask)) for mask in masks]
     images = pickle.loads((folder / 'predictions.pkl').read_bytes())
     return [{key: value for key, value in image.get('pred_instances', image).items() if torch.is_tensor(value)}
             for image in images]
@@ -68,7 +69,7 @@ def test_metrics_of_several_processes(run_dir, tool, task):
 
     Metrics of so short a training may be zero; predictions never are. With --deploy, the metrics.
 
-    Slow: seven processes for each task.
+    Slow: ten processes for each task.
     """
     config = fixed_recipe(run_dir, task)
     outcome = tool('train', config, *flags(task, 1), '--work-dir', 'run')

@@ -31,10 +31,14 @@ def build_trainer(cfg: Config) -> Runner | FlexibleRunner:
 
 
 def model_of(runner: Runner | FlexibleRunner) -> nn.Module:
-    """The model of a runner; a FlexibleRunner builds its own late, so that it is one of the same names and shapes here."""
+    """The model of a runner; of a FlexibleRunner, which builds its own late, one of the same names and shapes.
+
+    Raises:
+        UsageError: An argument in the config is impossible.
+    """
     if isinstance(runner.model, nn.Module):
         return runner.model
-    with device('meta'):
+    with cli.user_errors(ValueError, KeyError, TypeError), device('meta'):
         return MODELS.build(runner.model)
 
 
@@ -65,8 +69,8 @@ def _problems_with_deepspeed(cfg: Config, hooks: list[str]) -> Iterator[str]:
                'take the hooks in docs/distributed.md')
     checkpoint = cfg.default_hooks.get('checkpoint') or {}
     if checkpoint.get('save_optimizer', True):
-        yield (f'default_hooks.checkpoint.save_optimizer: with it {_DEEPSPEED} writes a folder of shards, which no tool here '
-               'reads: set it to False')
+        yield (f'default_hooks.checkpoint.save_optimizer: with it {_DEEPSPEED} writes a folder of shards, which no tool '
+               'here reads: set it to False')
     if cfg.get('resume'):
         yield f'--resume: a run with {_DEEPSPEED} cannot be resumed; start from its weights, load_from=CHECKPOINT'
     if cfg.optim_wrapper.type != 'DeepSpeedOptimWrapper':
