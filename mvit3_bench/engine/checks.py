@@ -58,8 +58,9 @@ def check_last_batch(cfg: Config, model: nn.Module, loader: DataLoader) -> None:
               and any(isinstance(inner, _BatchNorm) for inner in part.modules())]
     if pooled and (images % size or size) == 1:
         remedy = 'train_dataloader.batch_size to 2 or more' if size == 1 else 'train_dataloader.drop_last=True'
-        raise UsageError(f'train_dataloader: the last batch of an epoch is one image ({images} images in batches of {size}), with '
-                         f'which the batch norm over 1x1 in {pooled[0]} cannot train: set {remedy}')
+        raise UsageError('train_dataloader: the last batch of an epoch is one image '
+                         f'({images} images in batches of {size}), with which the batch norm over 1x1 in {pooled[0]} cannot '
+                         f'train: set {remedy}')
 
 
 def _check_num_classes(cfg: Config) -> None:

@@ -66,8 +66,9 @@ class FSDPStrategy(strategies.FSDPStrategy):
             CheckpointError: A run without FSDP wrote it.
         """
         if not all(isinstance(name, str) for name in state_dict['state']):
-            raise CheckpointError('the checkpoint was written by a run without FSDP, and FSDP cannot take up the state of its '
-                                  'optimiser: resume it without runner_type, or start from its weights, load_from=CHECKPOINT')
+            raise CheckpointError('the checkpoint was written by a run without FSDP, and FSDP cannot take up the state of '
+                                  'its optimiser: resume it without runner_type, or start from its weights, '
+                                  'load_from=CHECKPOINT')
         # torch 2.1 has changed the order of these arguments
         self.optim_wrapper.load_state_dict(FullyShardedDataParallel.optim_state_dict_to_load(
             model=self.model, optim=self.optim_wrapper.optimizer, optim_state_dict=state_dict))
