@@ -44,7 +44,8 @@ SETTINGS = dict(
 SHORT = ['train_cfg.max_epochs=2', 'train_cfg.val_interval=2', 'val_dataloader.dataset.indices=5', 'randomness.seed=0',
          'default_hooks.logger.interval=1', 'log_processor.window_size=1',
          # a gradient that is zero, as of a bias before a norm, is rounding, of which Adam makes whole steps if none is small
-         # and with larger steps the norms over few values (1x1 maps) let rounding double at each
+         # and with larger steps the norms over few values (1x1 maps) let rounding double at each; at the recipe's own
+         # eps and rate one process drifts from itself as far as two do: docs/distributed.md has the figures
          'optim_wrapper.optimizer.eps=1e-3', 'optim_wrapper.optimizer.lr=1e-4']
 
 

@@ -1,11 +1,13 @@
 """Several processes train and test as one does: gloo on the CPU, started by torchrun, Slurm's variables or Open MPI."""
 import json
 import os
+import pickle
 import shutil
 import stat
 import subprocess
 import sys
 
+import cv2
 import pytest
 import torch
 from conftest import ROOT
@@ -50,27 +52,44 @@ def test_two_processes_train_as_one(run_dir, tool, task):
     same_training(run_dir / 'one', run_dir / 'two')
 
 
+def predictions(folder) -> list[dict]:
+    """What a test has predicted for each image, in their order: detections, scores of the classes, or a mask."""
+    if not (folder / 'predictions.pkl').is_file():
+        masks = [cv2.imread(str(file), cv2.IMREAD_UNCHANGED) for file in sorted(folder.glob('*.png'))]
+        return [dict(mask=torch.from_numpy(mask)) for mask in masks]
+    images = pickle.loads((folder / 'predictions.pkl').read_bytes())
+    return [{key: value for key, value in image.get('pred_instances', image).items() if torch.is_tensor(value)}
+            for image in images]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize('task', METRIC)
 def test_metrics_of_several_processes(run_dir, tool, task):
-    """Two and three processes, with 7 images, have the metrics of one to the last digit, with --deploy too.
+    """Two and three processes, with 7 images, have the predictions and the metrics of one to the last digit.
 
-    Slow: seven processes for each task.
+    Metrics of so short a training may be zero; predictions never are. With --deploy, the metrics.
+
+    Slow: ten processes for each task.
     """
     config = fixed_recipe(run_dir, task)
     outcome = tool('train', config, *flags(task, 1), '--work-dir', 'run')
     assert outcome.code == 0, outcome.output
 
-    def metrics(processes, *extra):
+    def tested(processes, *extra):
         name = '_'.join(map(str, (processes, *extra)))
         output(begin('dist_test.sh', config, 'run', processes, '--mini', '--out', name, '--work-dir', 'work', *extra,
                      '--cfg-options', 'test_dataloader.dataset.indices=7'))
-        return json.loads((run_dir / name / 'metrics.json').read_text())
+        return json.loads((run_dir / name / 'metrics.json').read_text()), predictions(run_dir / name)
 
-    one = metrics(1)
-    assert METRIC[task] in one
-    assert metrics(2) == metrics(3) == one
-    assert metrics(2, '--deploy') == metrics(1, '--deploy')
+    one, images = tested(1)
+    assert METRIC[task] in one and len(images) == 7
+    if task == 'detection':
+        assert all(len(image['scores']) > 10 for image in images)
+    for metrics, others in (tested(2), tested(3)):
+        assert metrics == one
+        for image, other in zip(images, others, strict=True):
+            assert image.keys() == other.keys() and all(torch.equal(image[key], other[key]) for key in image)
+    assert tested(2, '--deploy')[0] == tested(1, '--deploy')[0]
 
 
 @pytest.mark.slow

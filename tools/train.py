@@ -6,8 +6,8 @@ from mmengine.logging import print_log
 from mmengine.runner import find_latest_checkpoint
 
 from mvit3_bench.checkpoints.io import check_fits
-from mvit3_bench.engine import cli, schedule
-from mvit3_bench.engine.checks import check_data
+from mvit3_bench.engine import cli, schedule, strategies
+from mvit3_bench.engine.checks import check_data, check_last_batch
 from mvit3_bench.engine.randomness import set_randomness
 from mvit3_bench.engine.stop_hook import end_together
 
@@ -46,11 +46,13 @@ def main():
     if args.resume:
         cfg.resume = True
         cfg.load_from = None if args.resume == 'auto' else args.resume
-    runner = cli.build_runner(cfg)
+    runner = strategies.build_trainer(cfg)
+    model = strategies.model_of(runner)
     if warning := schedule.check_batch(cfg, processes):
         print_log(warning, logger='current', level=logging.WARNING)
     if checkpoint := cfg.load_from or args.resume and find_latest_checkpoint(cfg.work_dir):
-        check_fits(runner.model, checkpoint, any_head=not args.resume, resume=bool(args.resume))
+        check_fits(model, checkpoint, any_head=not args.resume, resume=bool(args.resume))
+    check_last_batch(cfg, model, runner.train_dataloader)
     runner.train()
     end_together()
 

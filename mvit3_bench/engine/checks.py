@@ -1,10 +1,14 @@
 """Checks before the start: what would fail after minutes should fail at once, and say what to do."""
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
+from mmengine.dist import get_world_size
 from mmengine.registry import DATASETS
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.data import BatchSampler, DataLoader
 
 from ..text import shown
 from .check_coco import check_coco
@@ -30,6 +34,33 @@ def check_data(cfg: Config, loaders: tuple[str, ...]) -> None:
     for loader in loaders:
         for key, dataset in data_sets(cfg.get(loader)).items():
             _check_data_set(cfg, loader, key, dataset)
+
+
+def check_last_batch(cfg: Config, model: nn.Module, loader: DataLoader) -> None:
+    """Check that no batch of a training has a single image, if the model normalises over pooled maps of 1x1.
+
+    Args:
+        cfg: The config of the run.
+        model: Its model.
+        loader: Its training loader, of this process.
+
+    Raises:
+        UsageError: The last batch of an epoch is one image, of which such a norm has one value per channel.
+    """
+    batches = getattr(loader.batch_sampler, 'batches', loader.batch_sampler)
+    if type(batches) is not BatchSampler or batches.drop_last or not isinstance(batches.sampler, Sized):
+        return
+    if get_world_size() > 1 and cfg.get('sync_bn'):  # the norm has the values of the other processes
+        return
+    images, size = len(batches.sampler), batches.batch_size
+    pooled = [name for name, part in model.named_modules() if isinstance(part, nn.Sequential) and len(part)
+              and isinstance(part[0], nn.AdaptiveAvgPool2d) and part[0].output_size in (1, (1, 1))
+              and any(isinstance(inner, _BatchNorm) for inner in part.modules())]
+    if pooled and (images % size or size) == 1:
+        remedy = 'train_dataloader.batch_size to 2 or more' if size == 1 else 'train_dataloader.drop_last=True'
+        raise UsageError('train_dataloader: the last batch of an epoch is one image '
+                         f'({images} images in batches of {size}), with which the batch norm over 1x1 in {pooled[0]} cannot '
+                         f'train: set {remedy}')
 
 
 def _check_num_classes(cfg: Config) -> None:

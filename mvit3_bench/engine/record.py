@@ -5,9 +5,9 @@ import os
 import sys
 from collections.abc import Iterator
 
+import torch
 from mmengine.device import get_device
 from mmengine.runner import BaseLoop, Runner
-from torch import device
 from torch.utils.data import Dataset
 
 from .. import __version__
@@ -28,9 +28,9 @@ def make_record(runner: Runner) -> Record:
     """
     loops = {mode: getattr(runner, f'_{mode}_loop') for mode in ('train', 'val', 'test')}
     return dict(
-        version=__version__, commit=machine.commit(), machine=machine.hardware(device(get_device())),
+        version=__version__, commit=machine.commit(), machine=machine.hardware(torch.device(get_device())),
         packages={name: str(sys.modules[name].__version__) for name in _PACKAGES if name in sys.modules},
-        seed=runner.seed, deterministic=runner.deterministic, processes=runner.world_size,
+        seed=runner.seed, deterministic=torch.are_deterministic_algorithms_enabled(), processes=runner.world_size,
         config=config_hash(runner.cfg.pretty_text), checkpoint=runner._load_from,
         data={mode: fingerprint(loop.dataloader.dataset) for mode, loop in loops.items() if isinstance(loop, BaseLoop)})
 
