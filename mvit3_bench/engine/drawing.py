@@ -10,7 +10,7 @@ _READABLE = 360  # pixels of the short side, below which class names cannot be r
 
 
 def enlarged(image: np.ndarray, sample: BaseDataElement | None) -> tuple[np.ndarray, BaseDataElement | None]:
-    """An image and what is in it, by a whole factor, until names of classes in it can be read.
+    """An image and what is in it, by a whole factor, until names of classes in it can be read; boxes end at its edges.
 
     Args:
         image: (H, W, 3).
@@ -23,7 +23,10 @@ def enlarged(image: np.ndarray, sample: BaseDataElement | None) -> tuple[np.ndar
             mask = value.data.repeat_interleave(zoom, 1).repeat_interleave(zoom, 2)
             sample.set_field(PixelData(data=mask), key, dtype=PixelData)
         elif isinstance(value, InstanceData) and 'bboxes' in value:
-            value.bboxes = getattr(value.bboxes, 'tensor', value.bboxes) * zoom
+            height, width = image.shape[:2]
+            boxes = getattr(value.bboxes, 'tensor', value.bboxes) * zoom
+            # matplotlib makes room for what sticks out of the image
+            value.bboxes = boxes.clamp(boxes.new_zeros(4), boxes.new_tensor([width, height] * 2) - 1)
     return image, sample
 
 
