@@ -58,8 +58,8 @@ def predictions(folder) -> list[dict]:
         masks = [cv2.imread(str(file), cv2.IMREAD_UNCHANGED) for file in sorted(folder.glob('*.png'))]
         return [dict(mask=torch.from_numpy(mask)) for mask in masks]
     images = pickle.loads((folder / 'predictions.pkl').read_bytes())
-    return [{key: value for key, value in image.get('pred_instances', image).items() if torch.is_tensor(value)}
-            for image in images]
+    return [{key: image['pred_instances'][key] for key in ('bboxes', 'scores', 'labels')} if 'pred_instances' in image else
+            {key: image[key] for key in ('pred_score', 'pred_label')} for image in images]
 
 
 @pytest.mark.slow
