@@ -78,7 +78,8 @@ def test_metrics_of_several_processes(run_dir, tool, task):
     def tested(processes, *extra):
         name = '_'.join(map(str, (processes, *extra)))
         output(begin('dist_test.sh', config, 'run', processes, '--mini', '--out', name, '--work-dir', 'work', *extra,
-                     '--cfg-options', 'test_dataloader.dataset.indices=7'))
+                     '--cfg-options', 'test_dataloader.dataset.indices=7',
+                     'test_dataloader.batch_size=1'))  # a batch of other images is summed in another order
         return json.loads((run_dir / name / 'metrics.json').read_text()), predictions(run_dir / name)
 
     one, images = tested(1)
