@@ -1,4 +1,4 @@
-"""``torch.compile`` takes each network as one graph, at a fixed and a free batch, and computes the same; so does autocast."""
+"""``torch.compile`` takes each network as one graph, at a fixed and a free batch, and computes the same; autocast too."""
 import shutil
 
 import pytest

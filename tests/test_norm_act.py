@@ -45,7 +45,7 @@ def test_derivatives(layers):
     norm, act, x = layers
 
     def function(x, weight, bias):
-        return torch.func.functional_call(Step(norm, act), dict(zip(('norm.weight', 'norm.bias'), (weight, bias))), (x,))
+        return torch.func.functional_call(Step(norm, act), {'norm.weight': weight, 'norm.bias': bias}, (x,))
     inputs = (x, *(each.detach().clone().requires_grad_() for each in norm.parameters()))
     assert torch.autograd.gradcheck(function, inputs)
     assert torch.autograd.gradgradcheck(function, inputs)
@@ -75,7 +75,7 @@ def test_hooks_are_called(layers):
     norm, act, x = layers
     for module in (norm, act):
         seen = []
-        handle = module.register_forward_hook(lambda *_: seen.append(True))
+        handle = module.register_forward_hook(lambda *_, seen=seen: seen.append(True))
         assert not in_one_step(norm_act(x, norm, act)) and seen
         handle.remove()
     assert in_one_step(norm_act(x, norm, act))
@@ -106,7 +106,7 @@ def test_backbones(family, arch):
                 module.register_forward_hook(lambda *_: None)
         saved = {}
 
-        def note(tensor):
+        def note(tensor, saved=saved):
             saved[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
             return tensor
         with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):

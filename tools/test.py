@@ -48,6 +48,7 @@ def keep_predictions(cfg, folder):
     """Let the evaluator write the predictions into a folder."""
     evaluators = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
     if cfg.default_scope == 'mmseg':
+        Path(folder).mkdir(parents=True, exist_ok=True)  # mmseg lets only the first process do it, and none wait for it
         evaluators[0].output_dir = folder
     else:
         evaluators = [*evaluators, dict(type='DumpResults', out_file_path=str(Path(folder) / 'predictions.pkl'))]

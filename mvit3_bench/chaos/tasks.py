@@ -14,7 +14,7 @@ from PIL import Image
 
 from ..datasets.mini import FOLDERS, MAKERS
 from ..hub import MIM
-from .damage import encode, write_mask
+from .damage import write_mask
 
 NAME = 'damaged'  # of the damaged image, which is the first of three
 

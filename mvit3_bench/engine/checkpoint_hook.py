@@ -70,9 +70,8 @@ class CheckpointHook(hooks.CheckpointHook):
         if runner._resume:
             self.last_ckpt = runner.message_hub.runtime_info.get('last_ckpt')
             self._written = (runner.epoch, runner.iter) if self.last_ckpt else None
-        if is_main_process():
-            if parts := remove_parts(runner.work_dir) + remove_parts(self.out_dir):
-                runner.logger.info(f'removed what an interrupted run left unfinished: {shown(map(str, parts))}')
+        if is_main_process() and (parts := remove_parts(runner.work_dir) + remove_parts(self.out_dir)):
+            runner.logger.info(f'removed what an interrupted run left unfinished: {shown(map(str, parts))}')
         self._time = time.monotonic()
 
     def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:

@@ -5,7 +5,6 @@ from mmengine.runner import Runner
 from torch import Tensor
 
 from ..registry import HOOKS
-from ..text import shown
 
 
 class DivergedError(RuntimeError):

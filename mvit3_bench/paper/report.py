@@ -19,7 +19,7 @@ _CAPTIONS = dict(
     segmentation='Segmentation: DeepLabv3 with MobileViTv2-0.5 and MobileViTv3-0.5',
     maps='Features and attention in layer3 of MobileViTv3-XXS, the classifier')
 _PICTURES_NOTE = ('Models trained with `--mini` on drawn images: what they can tell is that everything runs, and nothing of '
-                  "the paper's data. Made by `tools/gallery.py` and `tools/demo.py --maps`: docs/pictures.md has the commands.")
+                  "the paper's data. Made by `tools/gallery.py` and `tools/demo.py --maps`, see docs/pictures.md.")
 _TITLE = "The paper's tables and figures"
 _INTRODUCTION = (
     'Made by `python tools/reproduce.py` from the models, the published figures and the store of results; do not edit.',
