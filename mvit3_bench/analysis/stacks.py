@@ -104,9 +104,11 @@ def run_tests(stack: Stack, python: Path, root: Path, folder: Path, args: list[s
     """
     report = folder / f'{stack.name}.tests.xml'
     report.unlink(missing_ok=True)
+    # two stacks at once would read each other's half-written files
+    env = _environ() | dict(TORCHINDUCTOR_CACHE_DIR=str((folder / f'{stack.name}.inductor').resolve()))
     start = time.monotonic()
     with (folder / f'{stack.name}.tests.log').open('w', encoding='utf-8') as log:
-        done = subprocess.run([python, '-m', 'pytest', f'--junitxml={report.resolve()}', *args], cwd=root, env=_environ(),
+        done = subprocess.run([python, '-m', 'pytest', f'--junitxml={report.resolve()}', *args], cwd=root, env=env,
                               stdout=log, stderr=subprocess.STDOUT)
     minutes = round((time.monotonic() - start) / 60, 1)
     found = dict(_counts(report), minutes=minutes)
