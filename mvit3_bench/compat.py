@@ -16,7 +16,6 @@ This imports mmengine and torch; mmcv if it is installed; torchvision once an op
 """
 import functools
 import importlib.machinery
-import importlib.metadata
 import importlib.util
 import logging
 import pickle
@@ -28,10 +27,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from mmengine.config import ConfigDict
-from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.logging import HistoryBuffer, print_log
 
 from .checkpoints import loaders
+from .forks import name_mmseg
 
 # --------------------------------------------------------------------------------------------------
 # 1. mmcv-lite: a stand-in for the compiled operators
@@ -291,22 +290,6 @@ def allow_checkpoint_types() -> None:
     for group in (_NUMPY, _MMENGINE, _BYTES):
         if taken.isdisjoint(name for _, name in group):
             torch.serialization.add_safe_globals(group)
-
-
-# --------------------------------------------------------------------------------------------------
-# 4. The forks: bases of mmsegmentation's
-# --------------------------------------------------------------------------------------------------
-
-def name_mmseg() -> None:
-    """Have MMEngine look for the module mmseg where there is no distribution called mmsegmentation.
-
-    The fork's is called onedl-mmsegmentation. MMEngine takes the name of a module as well as that of a distribution.
-    """
-    try:
-        importlib.metadata.distribution('mmsegmentation')
-    except importlib.metadata.PackageNotFoundError:
-        if importlib.util.find_spec('mmseg') is not None:
-            MODULE2PACKAGE['mmseg'] = 'mmseg'
 
 
 install_ext_stand_in()

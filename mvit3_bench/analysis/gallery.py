@@ -10,6 +10,7 @@ from mmengine.registry import DATASETS
 from mmengine.utils import track_iter_progress
 
 from ..engine.cli import UsageError
+from ..engine.drawing import rendered
 from ..engine.loading_hook import check_samples
 from ..engine.predict import Predictor
 
@@ -64,7 +65,6 @@ def draw(contestants: Sequence[Contestant], indices: Sequence[int]) -> np.ndarra
         contestants: Models of one task with the same test set.
         indices: Which of its images.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     rows = [_row(contestants, index) for index in track_iter_progress(list(indices))]
     shapes = [row[0].shape[0] / row[0].shape[1] for row in rows]
@@ -77,9 +77,7 @@ def draw(contestants: Sequence[Contestant], indices: Sequence[int]) -> np.ndarra
         for axis, picture in zip(line, row, strict=True):
             axis.imshow(picture)
             axis.axis('off')
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3]
+    return rendered(figure)
 
 
 def _row(contestants: Sequence[Contestant], index: int) -> list[np.ndarray]:

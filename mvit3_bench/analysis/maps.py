@@ -7,6 +7,7 @@ from mmcv import bgr2rgb
 from torch import Tensor, nn
 
 from ..engine.cli import UsageError
+from ..engine.drawing import rendered
 from ..engine.predict import Predictor
 from ..models.attention import MultiHeadAttention
 from ..models.blocks import MobileViTBlock, SeparableMobileViTBlock
@@ -109,7 +110,6 @@ def _padded(image: Tensor, size: torch.Size) -> np.ndarray:
 
 def draw(maps: Maps) -> np.ndarray:
     """Maps as a picture, (H, W, 3) RGB: a row of features, and a row of heads for each transformer layer."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     features = {f'{name} features' if name != 'image' else name: map_ for name, map_ in maps.features.items()}
     rows = [{'image': None, **features}, *(
@@ -129,6 +129,4 @@ def draw(maps: Maps) -> np.ndarray:
             if map_ is not None:
                 shown = axis.imshow(map_, extent=(0, width, height, 0), alpha=0.65, cmap='viridis')
                 figure.colorbar(shown, ax=axis, fraction=0.046, pad=0.02).ax.tick_params(labelsize=7)
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3]
+    return rendered(figure)

@@ -5,6 +5,7 @@ import cv2
 import numpy as np
 from mmengine.structures import BaseDataElement, InstanceData, PixelData
 from mmengine.visualization import BaseVisBackend
+from mmengine.visualization.utils import img_from_canvas
 
 _READABLE = 360  # pixels of the short side, below which class names cannot be read
 
@@ -28,6 +29,12 @@ def enlarged(image: np.ndarray, sample: BaseDataElement | None) -> tuple[np.ndar
             # matplotlib makes room for what sticks out of the image
             value.bboxes = boxes.clamp(boxes.new_zeros(4), boxes.new_tensor([width, height] * 2) - 1)
     return image, sample
+
+
+def rendered(figure) -> np.ndarray:
+    """A figure of matplotlib as a picture, (H, W, 3) RGB."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    return img_from_canvas(FigureCanvasAgg(figure))
 
 
 class KeepBackend(BaseVisBackend):
