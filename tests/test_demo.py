@@ -122,10 +122,12 @@ def test_video_that_is_cut_off(run_dir, tool, weights):
 @pytest.mark.parametrize('args, message', [
     (['absent.jpg'], 'absent.jpg does not exist'), (['.'], 'no image ('),
     (['data/mini/ade/ADEChallengeData2016'], 'no image ('),
-    (['film.mp4', '--maps', 'layer3'], '--maps is for images')])
-def test_user_errors(run_dir, tool, weights, args, message):
+    (['film.mp4', '--maps', 'layer3'], '--maps is for images'),
+    (['film.mp4', '--device', 'cuda:7'], '--device cuda:7 is not possible')])
+def test_user_errors(run_dir, tool, weights, monkeypatch, args, message):
     write_video('film.mp4', frames=2)
-    outcome = tool('demo', *args, *flags(weights, 'detection'))
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    outcome = tool('demo', *flags(weights, 'detection'), *args)
     assert outcome.code == 1 and 'Traceback' not in outcome.output
     assert message in outcome.output
     assert not Path('outputs').exists()

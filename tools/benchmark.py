@@ -66,8 +66,7 @@ def complete(args: argparse.Namespace) -> None:
                                  + ('one or two ' if name == '--shape' else '') + 'whole numbers from 1')
     for mode in set(args.modes) & set(foreign):
         raise cli.UsageError(f'--modes {mode} is not possible with --device {args.device}')
-    if args.device == 'cuda' and not torch.cuda.is_available():
-        raise cli.UsageError('--device cuda is not possible: torch finds no GPU')
+    cli.check_device(args.device)
     with cli.user_errors(ImportError):
         for mode in set(args.modes) & set(RUNTIMES):
             require_export(mode.replace('runtime', ''))

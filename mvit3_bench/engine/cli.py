@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 
+import torch
 from mmengine.config import Config, DictAction
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
@@ -55,6 +56,16 @@ def add_shape(parser: argparse.ArgumentParser) -> None:
     """Add the flag for the size of the images."""
     parser.add_argument('--shape', type=int, nargs='+', metavar='N',
                         help='height and width of the images, or one number for both (default: that of the test pipeline)')
+
+
+def check_device(device: str) -> None:
+    """Check that a GPU is there if one is asked for.
+
+    Raises:
+        UsageError: There is none.
+    """
+    if device.startswith('cuda') and not torch.cuda.is_available():
+        raise UsageError(f'--device {device} is not possible: torch finds no GPU')
 
 
 def read_config(path: str) -> Config:

@@ -142,5 +142,6 @@ def load(args: argparse.Namespace, config: str, checkpoint: str) -> tuple[Config
     """
     cfg = cli.load_config(argparse.Namespace(config=config, mini=args.mini, cfg_options=args.cfg_options, work_dir=None,
                                              launcher='none', local_rank=0))
+    cli.check_device(args.device)
     with cli.user_errors(RuntimeError, ValueError, KeyError, TypeError):
         return cfg, Predictor(cfg, cli.find_checkpoint(checkpoint), args.device, args.score_thr)
