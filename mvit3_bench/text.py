@@ -2,6 +2,8 @@
 from collections import Counter
 from collections.abc import Iterable
 
+_LONGEST = 200  # characters; a key may be as long as its file
+
 
 def shown(names: Iterable[str], most: int = 5, total: bool = False) -> str:
     """``a, b, c, d, e, ...``: the first names of a list.
@@ -13,7 +15,7 @@ def shown(names: Iterable[str], most: int = 5, total: bool = False) -> str:
     """
     names = list(names)
     rest = (', ...' + (f' ({len(names)} in all)' if total else '')) if len(names) > most else ''
-    return ', '.join(names[:most]) + rest
+    return ', '.join(name if len(name) <= _LONGEST else f'{name[:_LONGEST]}...' for name in names[:most]) + rest
 
 
 def grouped(keys: Iterable[str]) -> str:

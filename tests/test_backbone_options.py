@@ -188,3 +188,23 @@ def test_pretrained_of_something_else(tmp_path, log):
     with pytest.raises(io.CheckpointError, match=r"none of the \d+ tensors.*backbone\.stem.*prefix='backbone\.'"):
         model.init_weights()
     assert not log
+
+
+@pytest.mark.parametrize('family, arch', [('v3', 'xs'), ('v1', 'xxs'), ('v3', 0.5)])
+def test_pretrained_of_another_arch(tmp_path, log, family, arch):
+    """A checkpoint that would fill the tensors whose shape two models happen to share is refused."""
+    torch.save(build('v3', 'xxs').state_dict(), tmp_path / 'xxs.pth')
+    model = build(family, arch, init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'xxs.pth')))
+    with pytest.raises(io.CheckpointError, match='xxs.pth is a checkpoint of another arch|fills none'):
+        model.init_weights()
+    assert not log and not model._load_state_dict_pre_hooks
+
+
+def test_pretrained_with_a_needless_prefix(tmp_path, log):
+    """A prefix that the checkpoint of a backbone alone does not have is named, with the remedy."""
+    torch.save(build('v3', 'xxs').state_dict(), tmp_path / 'backbone.pth')
+    init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'backbone.pth'), prefix='backbone.')
+    model = build('v3', 'xxs', init_cfg=init_cfg)
+    with pytest.raises(io.CheckpointError, match=r'backbone.pth has no keys that begin with backbone\.: leave out prefix'):
+        model.init_weights()
+    assert not log and not model._load_state_dict_pre_hooks

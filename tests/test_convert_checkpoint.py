@@ -11,7 +11,8 @@ from test_parity_backbone import parse
 from mvit3_bench.checkpoints import from_published
 from mvit3_bench.checkpoints.atomic import WriteError
 from mvit3_bench.checkpoints.io import CheckpointError, check_fits, differences, read_file, write_checkpoint
-from mvit3_bench.checkpoints.recognise import _MODELS, _backbone, recognise, unwrap
+from mvit3_bench.checkpoints.recognise import _MODELS, _backbone, recognise
+from mvit3_bench.checkpoints.unwrap import unwrap
 from mvit3_bench.registry import MODELS
 
 for framework in ('mmseg', 'mmpretrain', 'mmdet'):
@@ -21,13 +22,20 @@ ALL = golden.names('cls_*') + golden.names('det_*') + golden.names('seg_*')
 
 WRAPPERS = {
     '': lambda tensors: tensors,
-    'state_dict': lambda tensors: dict(state_dict=tensors, ema_state_dict=other(tensors), optimizer=dict(state={})),
+    # of MMEngine, which swaps them on saving
+    'state_dict': lambda tensors: dict(state_dict=tensors, optimizer=dict(state={}), ema_state_dict={
+        'steps': torch.zeros(1), **{f'module.{key}': value for key, value in other(tensors).items()}}),
+    # of AveragedModel
+    'model_ema': lambda tensors: dict(model=other(tensors), model_ema={
+        'n_averaged': torch.tensor(3), **{f'module.{key}': value for key, value in tensors.items()}}),
+    'ema.shadow': lambda tensors: dict(model=other(tensors), ema=dict(decay=0.99, shadow=tensors)),
+    'ema.module': lambda tensors: dict(model=other(tensors), ema=dict(updates=3, module=tensors)),
+    'model': lambda tensors: dict(model={f'_orig_mod.{key}': value for key, value in tensors.items()}, ema=dict(decay=0.99)),
     'model_state_dict': lambda tensors: dict(epoch=3, model_state_dict=tensors, optim_state_dict={}, best_metric=0.5),
-    'model': lambda tensors: dict(model=tensors, args=dict(lr=0.1)),
     'ema': lambda tensors: dict(model=other(tensors), ema=tensors, ema_decay=0.99),
     'ema.model_state_dict': lambda tensors: dict(model_state_dict=other(tensors), ema=dict(model_state_dict=tensors, n=1)),
     'state_dict_ema': lambda tensors: dict(state_dict=other(tensors), state_dict_ema=tensors),
-    'ema_state_dict': lambda tensors: dict(model_state_dict=other(tensors), ema_state_dict=tensors)}
+    'ema_state_dict': lambda tensors: dict(state_dict=other(tensors), ema_state_dict=tensors)}
 
 
 def other(tensors):
@@ -82,9 +90,7 @@ def test_every_model_has_shapes_of_its_own():
         assert not any(not differences(_backbone(model), _backbone(other)) for other in _MODELS[:index])
 
 
-@pytest.mark.parametrize('name', [
-    'cls_v3_s_l2', 'cls_v2_0.5', 'det_v1_s', 'det_v2_0.5', 'seg_deeplabv3_v1_xxs_voc', 'seg_deeplabv3_v3_1.0_ade20k',
-    'seg_pspnet_v3_0.5_voc'])
+@pytest.mark.parametrize('name', ALL)
 def test_there_and_back(tmp_path, tool, name):
     """What is written loads strictly into the model of the config that is named, and --reverse gives the same file again."""
     torch.save(dict(model_state_dict=golden.state_dict(name), epoch=1), tmp_path / 'published.pt')
@@ -181,6 +187,21 @@ REFUSED = {
     'another network': ('cls_v3_xxs', lambda t: {'conv1.weight': t['classifier.fc.weight']}, [],
                         ['no MobileViT', 'conv1.weight']),
     'no tensors': ('cls_v3_xxs', lambda t: dict(epoch=1), [], ['no state dict', 'found: epoch']),
+    'unknown head': ('det_v3_s', lambda t: {key: value for key, value in t.items() if key.startswith('encoder.')} | {
+        'mask_rcnn.rpn.weight': torch.zeros(1)}, [], ['1 of 304 tensors', 'mask_rcnn.rpn (1)', '--task backbone']),
+    'averages without names': ('cls_v3_xxs', lambda t: dict(model=t, ema=list(t.values())), [],
+                               ['entry ema seems to hold averaged weights', 'without names: found list']),
+    'averages of something': ('cls_v3_xxs', lambda t: dict(model=t, ema=dict(x=dict(y=torch.zeros(1)))), [],
+                              ['entry ema seems to hold averaged weights, but no state dict']),
+    'an entry with more': ('cls_v3_xxs', lambda t: dict(state_dict=t | dict(epoch=1)), [],
+                           ['entry state_dict: 1 entries are no tensors: epoch']),
+    'integers': ('cls_v3_xxs', lambda t: {key: value.to(torch.int8) for key, value in t.items()}, [],
+                 ['not of real numbers']),
+    'complex': ('cls_v3_xxs', lambda t: {key: value.to(torch.complex64) for key, value in t.items()}, [],
+                ['not of real numbers']),
+    'not a number': ('cls_v3_xxs', lambda t: t | {'classifier.fc.bias': torch.full((1000,), torch.nan)}, [],
+                     ['1 of its tensors hold NaN', 'classifier.fc.bias']),
+    'long key': ('cls_v3_xxs', lambda t: {'x' * 100_000: torch.zeros(1)}, [], ['no MobileViT', 'x' * 200 + '...']),
     'more than tensors': ('cls_v3_xxs', lambda t: t | dict(epoch=1), [], ['no tensors: epoch']),
     'reverse of published': ('cls_v3_xxs', lambda t: t, ['--reverse'], ['published names', '--reverse is for ours']),
     'ours already': ('cls_v3_xxs', lambda t: from_published(t, 'classification'), [],
@@ -211,6 +232,80 @@ class Hostile:
 
     def __reduce__(self):
         return open, (str(self.path), 'w')
+
+
+def test_shared_tensor_is_left_out_by_its_key():
+    """An alias of a backbone's tensor is no part of the backbone."""
+    tensors = golden.state_dict('det_v3_s')
+    tensors['x.alias'] = tensors['encoder.conv_1.block.conv.weight']
+    found = recognise(tensors, task='backbone')
+    assert 'x.alias' in found.left_out
+    assert len(tensors) - len(found.left_out) == len(from_published(tensors, 'backbone'))
+
+
+def test_names_of_classes():
+    """Those of the papers' data sets come with their number of classes; an example's own do not."""
+    tensors = golden.state_dict('cls_v3_xxs')
+    assert len(recognise(tensors).dataset_meta['classes']) == 1000
+    tensors |= {key: tensors[key][:10] for key in ('classifier.fc.weight', 'classifier.fc.bias')}
+    found = recognise(tensors)
+    assert found.num_classes == 10 and found.dataset_meta is None
+
+
+def test_a_width_of_the_papers_by_another_name():
+    """`--arch mvit3_1` is mvit3_1.0."""
+    assert recognise(golden.state_dict('cls_v3_1.0'), arch='mvit3_1').model == 'mvit3_1.0'
+
+
+def test_several_configs_fit(tmp_path, tool):
+    """Weights do not tell their image size, and the tool says so; what it wrote under other names fits none of ours."""
+    torch.save(golden.state_dict('cls_v2_0.5'), tmp_path / 'x.pt')
+    outcome = tool('convert_checkpoint', tmp_path / 'x.pt', tmp_path / 'y.pth')
+    assert 'mvit2_0.5_384_in1k.py' in outcome.output and 'do not tell these apart' in outcome.output
+    outcome = tool('convert_checkpoint', tmp_path / 'y.pth', tmp_path / 'z.pt', '--reverse')
+    assert outcome.code in (0, None) and 'fits' not in outcome.output, outcome.output
+
+
+@pytest.mark.parametrize('target, said', [
+    ('x.pt/y.pth', 'cannot write'), ('y' * 300 + '.pth', 'File name too long'), ('y' * 250, 'File name too long'),
+    ('link.pth', 'exists already')])
+def test_bad_target(tmp_path, tool, target, said):
+    """A name that cannot be written is named, and the source stays."""
+    torch.save(golden.state_dict('cls_v3_xxs'), tmp_path / 'x.pt')
+    (tmp_path / 'link.pth').symlink_to('nowhere')
+    outcome = tool('convert_checkpoint', tmp_path / 'x.pt', tmp_path / target)
+    assert outcome.code == 1 and said in outcome.output and 'Traceback' not in outcome.output
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['link.pth', 'x.pt']
+
+
+def test_format_unlike_the_suffix(tmp_path):
+    """The message says which suffix a file should have."""
+    pytest.importorskip('safetensors', reason='safetensors is not installed')
+    write_checkpoint(tmp_path / 'x.safetensors', dict(weight=torch.zeros(3)))
+    (tmp_path / 'x.safetensors').rename(tmp_path / 'x.pt')
+    torch.save(dict(weight=torch.zeros(3)), tmp_path / 'y.safetensors')
+    for name, said in (('x.pt', 'let its name end in .safetensors'), ('y.safetensors', 'let its name end in .pth')):
+        with pytest.raises(CheckpointError, match=said):
+            read_file(tmp_path / name)
+
+
+@pytest.mark.parametrize('checksums', [True, False])
+def test_flipped_bit(tmp_path, checksums):
+    """A file that was damaged on its way is found by its checksums, where it has them."""
+    torch.serialization.set_crc32_options(checksums)
+    try:
+        torch.save(dict(weight=torch.arange(1000.0)), tmp_path / 'x.pt')
+    finally:
+        torch.serialization.set_crc32_options(True)
+    read_file(tmp_path / 'x.pt')
+    content = bytearray((tmp_path / 'x.pt').read_bytes())
+    content[content.index(torch.tensor([500.0, 501.0]).numpy().tobytes())] ^= 1
+    (tmp_path / 'x.pt').write_bytes(content)
+    if checksums:
+        with pytest.raises(CheckpointError, match='damaged data.*data/0'):
+            read_file(tmp_path / 'x.pt')
+    else:
+        read_file(tmp_path / 'x.pt')
 
 
 @pytest.mark.parametrize('kind', ['hostile', 'truncated', 'empty', 'absent', 'itself'])

@@ -6,6 +6,7 @@ from golden import _tensor
 from mmengine.config import Config
 
 from mvit3_bench.checkpoints import to_published
+from mvit3_bench.engine.evaluate import convert
 from mvit3_bench.paper.results import read
 from mvit3_bench.registry import MODELS
 
@@ -69,6 +70,15 @@ def test_before_the_first(run_dir, tool, content, wanted):
         (run_dir / 'store' / 'x.json').write_text(content)
     outcome = tool('evaluate_all', 'downloads', '--record', 'store')
     assert outcome.code == 1 and wanted in outcome.output and 'Traceback' not in outcome.output
+
+
+@pytest.mark.parametrize('name, config', [
+    ('a/mobilevitv2-0.5.pt', 'cls/mvit2_0.5_in1k.py'), ('384x384/mobilevitv2-0.5.pt', 'cls/mvit2_0.5_384_in1k.py'),
+    ('a/mobilevitv2-0.5_384.pt', 'cls/mvit2_0.5_384_in1k.py')])
+def test_image_size_by_name(tmp_path, name, config):
+    """Weights do not tell whether they were fine-tuned at 384; the name of the file or its folder does."""
+    publish('cls/mvit2_0.5_in1k.py', tmp_path / name)
+    assert convert(tmp_path / name, tmp_path / 'ours.pth') == (config, tmp_path / 'ours.pth')
 
 
 @pytest.mark.slow

@@ -5,8 +5,9 @@ import torch
 from mmengine.config import Config
 
 from mvit3_bench.checkpoints import from_timm
-from mvit3_bench.checkpoints.io import check_fits, write_checkpoint
+from mvit3_bench.checkpoints.io import check_fits, read_file, write_checkpoint
 from mvit3_bench.checkpoints.recognise import recognise
+from mvit3_bench.engine.evaluate import convert
 from mvit3_bench.registry import MODELS
 
 timm = pytest.importorskip('timm', reason='timm is not installed')
@@ -67,7 +68,7 @@ def test_recognised(name):
     found = recognise(tensors)
     assert (found.names, found.model, found.task, found.num_classes) == ('timm', ours(name), 'classification', 1000)
     assert found.configs[0] == f'configs/cls/{ours(name)}_in1k.py'
-    found = recognise(pretrained)
+    found = recognise(pretrained, task='backbone')
     assert (found.model, found.task) == (ours(name), 'backbone')
 
 
@@ -89,3 +90,14 @@ def test_left_over():
         from_timm(tensors, 'classification')
     with pytest.raises(ValueError, match="task='detection'"):
         from_timm(tensors, 'detection')
+
+
+def test_origin_stays_known(tmp_path, tool):
+    """What was timm's is said to be, however often it is converted: our configs feed v1 another order of colours."""
+    write_checkpoint(tmp_path / 'x.pth', build('mobilevit_xxs').state_dict())
+    for source, target, *flags in (('x', 'y'), ('y', 'z', '--task', 'backbone')):
+        outcome = tool('convert_checkpoint', tmp_path / f'{source}.pth', tmp_path / f'{target}.pth', *flags)
+        assert outcome.code in (0, None) and 'timm feeds RGB' in outcome.output, outcome.output
+        assert read_file(tmp_path / f'{target}.pth')['meta']['names'] == 'timm'
+    with pytest.raises(ValueError, match='weights of timm for v1 take RGB'):
+        convert(tmp_path / 'y.pth', tmp_path / 'tested.pth')

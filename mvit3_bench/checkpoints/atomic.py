@@ -3,7 +3,7 @@ import errno
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,14 +11,15 @@ _NO_SPACE = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 
 
 class WriteError(RuntimeError):
-    """A file cannot be written; the message names it and the free space. What was there before is unharmed."""
+    """A file cannot be written; the message names it and, on a full disk, the free space. What was there is unharmed."""
 
     def __init__(self, path: str | Path, error: OSError):
         folder = Path(path).absolute().parent
-        free = shutil.disk_usage(folder).free if folder.is_dir() else 0
-        remedy = 'make room' if error.errno in _NO_SPACE else 'mend that'
-        super().__init__(f'cannot write {path}: {error.strerror}; {free / 1e6:.1f} MB are free in {folder}\n'
-                         f'  {remedy}, or take another folder; what was written before is whole')
+        free, remedy = '', 'mend that'
+        if error.errno in _NO_SPACE:
+            free, remedy = f'; {shutil.disk_usage(folder).free / 1e6:.1f} MB are free in {folder}', 'make room'
+        super().__init__(f'cannot write {path}: {error.strerror}{free}\n'
+                         f'  {remedy}, or take another name or folder; what was written before is whole')
 
 
 @contextmanager
@@ -46,8 +47,8 @@ def whole(path: str | Path) -> Iterator[BinaryIO]:
             raise
         raise WriteError(path, cause) from error
     finally:
-        if part.exists():
-            part.unlink()
+        with suppress(OSError):  # a name too long, a file in place of the folder: it was never there
+            part.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:

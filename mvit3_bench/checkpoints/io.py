@@ -4,6 +4,9 @@ Writing them: as a whole or not at all.
 """
 import json
 import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -37,14 +40,15 @@ def read_file(path: str | Path, map_location='cpu') -> dict:
         CheckpointError: It is not a checkpoint, or holds more than dense tensors and plain values; or it is one of
             safetensors, and the package is not installed.
     """
-    if not Path(path).exists():
+    if not os.path.exists(path):  # a name too long for the system is no file, either
         raise FileNotFoundError(f'checkpoint not found: {path}')
     if not Path(path).is_file():
         raise CheckpointError(f'{path} is a {"folder" if Path(path).is_dir() else "device or pipe"}, not a checkpoint file')
     try:
         checkpoint = (load_safetensors if is_safetensors(path) else load_torch)(path, map_location)
     except Refused as error:
-        raise CheckpointError(f'{path} is not a checkpoint that can be read safely. Found: {error}') from error
+        raise CheckpointError(f'{path} is not a checkpoint that can be read safely. Found: {error}\n'
+                              '  Files of tensors alone can be: torch.save(model.state_dict(), FILE) writes one') from error
     except Exception as error:  # torch raises many types, depending on where a file breaks off
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CheckpointError(f'{path} is not a checkpoint that can be read safely: {reason}') from error
@@ -58,7 +62,7 @@ def read_file(path: str | Path, map_location='cpu') -> dict:
 
 def is_safetensors(path: str | Path) -> bool:
     """Whether a file is one of safetensors, by its suffix."""
-    return Path(path).suffix == '.safetensors'
+    return Path(path).suffix.lower() == '.safetensors'
 
 
 def read_checkpoint(path: str | Path) -> dict:
@@ -112,12 +116,15 @@ def _state_dict(checkpoint: dict) -> dict:
 def differences(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> dict[str, list[str]]:
     """What keeps a state dict from loading with ``strict=True``: kind -> keys; empty if nothing does.
 
-    The kinds are ``'missing'``, ``'unexpected'`` and ``'of another shape'``.
+    The kinds are ``'missing'``, ``'unexpected'``, ``'of another shape'`` and, where real numbers are wanted, ``'not of real
+    numbers'``, such as the integers of quantised weights.
     """
     kinds = {
         'missing': [key for key in wanted if key not in found],
         'unexpected': [key for key in found if key not in wanted],
-        'of another shape': [key for key in wanted if key in found and found[key].shape != wanted[key].shape]}
+        'of another shape': [key for key in wanted if key in found and found[key].shape != wanted[key].shape],
+        'not of real numbers': [key for key in wanted if key in found and wanted[key].is_floating_point()
+                                and not found[key].is_floating_point()]}
     return {kind: keys for kind, keys in kinds.items() if keys}
 
 
@@ -125,13 +132,23 @@ def check_values(path: str | Path, found: dict[str, Tensor], wanted: dict[str, T
     """Check that the tensors of a checkpoint, of which only those that are wanted count, are weights.
 
     Raises:
-        CheckpointError: Some are no tensors, are complex where real ones are wanted, or hold NaN or infinity.
+        CheckpointError: Some are no tensors, are no real numbers where these are wanted, or hold NaN or infinity.
     """
     if odd := [key for key, value in found.items() if key in wanted and not isinstance(value, Tensor)]:
         raise CheckpointError(f'{path}: {len(odd)} entries of its state dict are no tensors: {shown(odd)}')
     weights = {key: value for key, value in found.items() if key in wanted}
-    if odd := [key for key, value in weights.items() if value.is_complex() and not wanted[key].is_complex()]:
-        raise CheckpointError(f'{path}: {len(odd)} of its tensors are complex numbers: {shown(odd)}')
+    if odd := [key for key, value in weights.items() if wanted[key].is_floating_point() and not value.is_floating_point()]:
+        types = ', '.join(sorted({str(weights[key].dtype).removeprefix('torch.') for key in odd}))
+        raise CheckpointError(f'{path}: {len(odd)} of its tensors are no real numbers, but {types}: {shown(odd)}')
+    check_finite(path, weights)
+
+
+def check_finite(path: str | Path, weights: dict[str, Tensor]) -> None:
+    """Check that no tensor of a checkpoint holds NaN or infinity.
+
+    Raises:
+        CheckpointError: Some do.
+    """
     if odd := [key for key, value in weights.items() if value.is_floating_point() and not value.float().isfinite().all()]:
         raise CheckpointError(f'{path}: {len(odd)} of its tensors hold NaN or infinity, as after a run that diverged: '
                               f'{shown(odd)}; take an earlier checkpoint')
@@ -179,23 +196,46 @@ def check_fits(model: nn.Module, path: str | Path, any_head: bool = False, resum
             [f'{path} is a checkpoint of another model ({len(found)} tensors, {len(wanted)} wanted)', *lines]))
 
 
-def report_filled(module: nn.Module, state_dict: dict, prefix: str, *_) -> None:
-    """Log how many of a module's tensors a state dict fills, and which not: a pre-hook of ``load_state_dict``.
+@contextmanager
+def filling(module: nn.Module) -> Iterator[None]:
+    """Within it, a module is filled from its ``init_cfg``: what a checkpoint fills is logged, and one of another is refused.
 
     Raises:
-        CheckpointError: It fills none; MMEngine would go on with random weights.
+        CheckpointError: The checkpoint fills none of the tensors, MMEngine would go on with random weights; or it is one of
+            another arch; or it has no keys under the prefix of ``init_cfg``.
     """
-    # a checkpoint from before PyTorch 0.4.1 has no counters, and nothing depends on them
-    wanted = {key: value for key, value in module.state_dict().items() if not key.endswith('num_batches_tracked')}
     init_cfg = module.init_cfg if isinstance(module.init_cfg, list) else [module.init_cfg]
     source = next((cfg['checkpoint'] for cfg in init_cfg if cfg and 'checkpoint' in cfg), 'the pretrained checkpoint')
-    check_values(source, {key.removeprefix(prefix): value for key, value in state_dict.items()}, wanted)
-    left = [key for key, value in wanted.items() if getattr(state_dict.get(prefix + key), 'shape', None) != value.shape]
+    hook = module.register_load_state_dict_pre_hook(
+        lambda module, state_dict, prefix, *_: _report_filled(module, state_dict, prefix, source))
+    try:
+        yield
+    except AssertionError as error:
+        if not str(error).endswith(' is not in the pretrained model'):  # MMEngine's, for want of a better type
+            raise
+        raise CheckpointError(f'{source} has no keys that begin with {str(error).partition(" ")[0]}: leave out prefix in '
+                              'init_cfg for the checkpoint of a backbone alone; convert a published one first '
+                              '(tools/convert_checkpoint.py)') from error
+    finally:
+        hook.remove()
+
+
+def _report_filled(module: nn.Module, state_dict: dict, prefix: str, source: str) -> None:
+    # a checkpoint from before PyTorch 0.4.1 has no counters, and nothing depends on them
+    wanted = {key: value for key, value in module.state_dict().items() if not key.endswith('num_batches_tracked')}
+    found = {key.removeprefix(prefix): value for key, value in state_dict.items()}
+    check_values(source, found, wanted)
+    reshaped = [key for key in wanted if key in found and found[key].shape != wanted[key].shape]
+    left = [key for key in wanted if key not in found or key in reshaped]
     name = type(module).__name__
     if len(left) == len(wanted):
         raise CheckpointError(
             f'{source} fills none of the {len(wanted)} tensors of {name}: it has {grouped(state_dict)}; '
             f"wanted: {grouped(wanted)}. For the checkpoint of a whole model, set prefix='backbone.' in init_cfg; for a "
             'published one, convert it first (tools/convert_checkpoint.py)')
+    if any(key != 'stem.conv.weight' for key in reshaped):  # which other channels of the input change
+        raise CheckpointError(f'{source} is a checkpoint of another arch than this {name}: {len(reshaped)} of its tensors '
+                              f'have another shape: {grouped(reshaped)}')
     print_log(f'{name}: the pretrained checkpoint filled {len(wanted) - len(left)} of {len(wanted)} tensors'
-              + (f'; not filled: {", ".join(left)}' if left else ''), logger='current')
+              + (f'; not filled: {", ".join(left)}' if left else ''), logger='current',
+              level=logging.WARNING if left else logging.INFO)

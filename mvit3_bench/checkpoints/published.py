@@ -155,7 +155,7 @@ def _roll_bottleneck(state_dict: StateDict, shift: int) -> StateDict:
     Published order: 1x1, rates ascending, image pooling. mmseg's: image pooling, 1x1, rates ascending.
     """
     key = 'decode_head.bottleneck.conv.weight'
-    if key in state_dict and state_dict[key].shape[-1] == 1:  # PSPNet's of 3x3 is in mmseg's order already
+    if key in state_dict and state_dict[key].shape[-1:] == (1,):  # PSPNet's of 3x3 is in mmseg's order already
         weight = state_dict[key]
         state_dict[key] = torch.roll(weight, shift * weight.shape[0], dims=1)  # a branch is as wide as the output
     return state_dict
@@ -170,7 +170,10 @@ def _split_predictors(state_dict: StateDict) -> StateDict:
     split = {}
     for key, value in state_dict.items():
         if '.predictors.' in key:
-            anchors = value.unflatten(0, (4 if '.predictors.5.' in key else 6, -1))  # (A, 4 + 1 + classes, ...)
+            number = 4 if '.predictors.5.' in key else 6
+            if value.ndim == 0 or value.shape[0] % number:
+                raise ValueError(f'{key} has shape {tuple(value.shape)}, no multiple of its {number} anchors')
+            anchors = value.unflatten(0, (number, -1))  # (A, 4 + 1 + classes, ...)
             split[key.replace('predictors', 'reg_convs')] = anchors[:, :4].flatten(0, 1)
             split[key.replace('predictors', 'cls_convs')] = anchors[:, 4:].roll(-1, dims=1).flatten(0, 1)
         else:
@@ -186,8 +189,12 @@ def _join_predictors(state_dict: StateDict) -> StateDict:
         if name == key:
             joined[key] = value
         elif name not in joined:
-            offsets = state_dict[name.replace('predictors', 'reg_convs')].unflatten(0, (-1, 4))
-            classes = state_dict[name.replace('predictors', 'cls_convs')].unflatten(0, (len(offsets), -1))
+            parts = [name.replace('predictors', part) for part in ('reg_convs', 'cls_convs')]
+            if absent := [part for part in parts if part not in state_dict]:
+                raise ValueError(f'{absent[0]} is missing beside {key}')
+            offsets, classes = (state_dict[part] for part in parts)
+            offsets = offsets.unflatten(0, (-1, 4))
+            classes = classes.unflatten(0, (len(offsets), -1))
             joined[name] = torch.cat([offsets, classes.roll(1, dims=1)], dim=1).flatten(0, 1)
     return joined
 
@@ -206,7 +213,7 @@ def from_published(state_dict: StateDict, task: str) -> StateDict:
         The same tensors under our names.
 
     Raises:
-        ValueError: A tensor has no place in such a model, or the task is not known.
+        ValueError: A tensor has no place in such a model or lacks its counterpart, or the task is not known.
     """
     rules = _rules(task, state_dict)
     if task != 'backbone':

@@ -8,21 +8,18 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 from mmengine.registry import DATASETS
-from torch import Tensor, nn
+from torch import nn
 
 from ..hub import MIM
 from ..models import ARCHS, MobileViTv1, MobileViTv2, MobileViTv3
 from ..registry import MODELS
-from ..text import shown
+from ..text import grouped, shown
 from .io import differences
 from .published import StateDict, from_published, to_published
 from .timm import from_timm
 
 TASKS = ('backbone', 'classification', 'detection', 'segmentation')
 
-# Averaged weights before raw ones, for they are the published ones. MMEngine's `state_dict` has the averaged ones, if
-# there is an `ema_state_dict` beside it.
-_ENTRIES = ('state_dict_ema', 'model_ema', 'ema', 'state_dict', 'ema_state_dict', 'model_state_dict', 'model')
 # how keys begin: whose names they are (the first that matches counts), which task they serve
 _NAMES = dict(published=('conv_1.', 'encoder.conv_1.'), timm=('stages.',), ours=('stem.', 'backbone.stem.'))
 _HEADS = dict(
@@ -51,7 +48,7 @@ class Recognised:
         num_classes: Without background; None for a backbone.
         configs: Those whose model it fits with ``strict=True``, with what to change in them; empty for a backbone.
         dataset_meta: Classes of the first config's data set, as OpenMMLab's checkpoints have them; None if its model has
-            another number of classes, or there is no config.
+            another number of classes, its classes are an example's own, or there is no config.
         left_out: Keys that do not belong to the backbone, if only that is wanted.
     """
     names: str
@@ -62,37 +59,6 @@ class Recognised:
     configs: tuple[str, ...] = ()
     dataset_meta: dict | None = None
     left_out: tuple[str, ...] = ()
-
-
-def unwrap(checkpoint: dict, depth: int = 2) -> tuple[StateDict, str]:
-    """Find the tensors in a checkpoint: at the top, or in an entry beside optimiser and epoch.
-
-    Args:
-        checkpoint: What a file holds.
-        depth: How many entries deep to look; a hostile file may hold itself.
-
-    Returns:
-        The state dict, without the prefix ``module.`` of distributed training; and the entry it was in, ``''`` for the top.
-
-    Raises:
-        ValueError: There is no state dict.
-    """
-    for entry in _ENTRIES if depth else ():
-        if isinstance(checkpoint.get(entry), dict):
-            try:
-                state_dict, path = unwrap(checkpoint[entry], depth - 1)
-            except ValueError:
-                continue
-            return state_dict, f'{entry}.{path}'.rstrip('.')
-    if not any(isinstance(value, Tensor) for value in checkpoint.values()):
-        raise ValueError(f'no state dict, neither at the top nor under {", ".join(_ENTRIES)}; '
-                         f'found: {shown(map(str, checkpoint))}')
-    if others := [str(key) for key, value in checkpoint.items()
-                  if not isinstance(key, str) or not isinstance(value, Tensor)]:
-        raise ValueError(f'{len(others)} entries are no tensors: {shown(others)}')
-    if all(key.startswith('module.') for key in checkpoint):
-        checkpoint = {key.removeprefix('module.'): value for key, value in checkpoint.items()}
-    return checkpoint, ''
 
 
 def recognise(state_dict: StateDict, task: str = 'auto', arch: str = 'auto') -> Recognised:
@@ -106,6 +72,7 @@ def recognise(state_dict: StateDict, task: str = 'auto', arch: str = 'auto') -> 
     Raises:
         ValueError: It is none of these models, it lacks tensors or has others; or it is not the given task or arch.
     """
+    state_dict = {key: value.detach() for key, value in state_dict.items()}  # each one's own, if two keys share a tensor
     names = next((name for name, starts in _NAMES.items() if any(key.startswith(starts) for key in state_dict)), None)
     if names is None:
         raise ValueError("no MobileViT: neither published names (conv_1.), nor timm's (stages.), nor ours (stem.); found: "
@@ -113,7 +80,8 @@ def recognise(state_dict: StateDict, task: str = 'auto', arch: str = 'auto') -> 
     heads = {name: next((key for key in state_dict if key.startswith(starts)), None) for name, starts in _HEADS.items()}
     heads = {name: key for name, key in heads.items() if key}
     found = ', '.join(f'{name} ({key})' for name, key in heads.items()) or 'a backbone without a head'
-    if task == 'auto':
+    whole = task == 'auto'
+    if whole:
         if len(heads) > 1:
             raise ValueError(f'heads of more than one task: {found}')
         task = next(iter(heads), 'backbone')
@@ -125,8 +93,16 @@ def recognise(state_dict: StateDict, task: str = 'auto', arch: str = 'auto') -> 
     if task == 'backbone':
         kept = {id(value) for value in backbone.values()}  # tensors pass a change of names as they are
         left_out = tuple(key for key, value in state_dict.items() if id(value) not in kept)
+        if whole and left_out:
+            raise ValueError(f'{len(left_out)} of {len(state_dict)} tensors belong neither to the backbone {model} nor to a '
+                             f'head of ours: {grouped(left_out)}; --task backbone takes the backbone alone')
         return Recognised(names, task, model, left_out=left_out)
     return _recognise_head(state_dict, names, task, model)
+
+
+def origin(checkpoint: dict, found: Recognised) -> str:
+    """Whose names a checkpoint had before any conversion: they tell, of timm's, in which order its weights take colours."""
+    return checkpoint.get('meta', {}).get('names', found.names) if found.names == 'ours' else found.names
 
 
 def to_ours(state_dict: StateDict, names: str, task: str) -> StateDict:
@@ -150,7 +126,7 @@ def _recognise_model(backbone: StateDict, names: str, arch: str) -> str:
     candidates = _MODELS if arch in (*_MODELS, 'auto') else (*_MODELS, arch)
     fitting = [model for model in candidates if not differences(backbone, _backbone(model))]
     if arch in fitting or arch == 'auto' and len(fitting) == 1:
-        return arch if arch in fitting else fitting[0]
+        return fitting[0]  # which has the paper's name, if it is one of the paper's
     if fitting:
         raise ValueError(f'--arch {arch}, but its shapes are those of {fitting[0]}')
     closest = arch if arch != 'auto' else min(
@@ -202,7 +178,7 @@ def _recognise_head(state_dict: StateDict, names: str, task: str, model: str) ->
                 fitting[name] = cfg
                 break
     if not fitting and not almost:
-        _, name, report = min(failures)
+        _, name, report = min(failures, key=lambda failure: failure[0])  # of several, the plainest config
         raise ValueError(f'a {task} model on {model}, but it differs from {name}:\n{report}')
     name, cfg = next(iter((fitting or almost).items()))
     head = Path(name).name.partition(model)[0].rstrip('_')
@@ -243,11 +219,12 @@ def _build(cfg: Config) -> nn.Module:
         return MODELS.build(cfg.model | dict(_scope_=cfg.default_scope))
 
 
-def _dataset_meta(cfg: Config) -> dict:
-    """Classes and palette of a config's data set."""
+def _dataset_meta(cfg: Config) -> dict | None:
+    """Classes and palette of a config's data set; None if it has its own, for their number alone does not tell them."""
     dataset = cfg.test_dataloader.dataset
     with DATASETS.switch_scope_and_registry(cfg.default_scope) as registry:
-        return {**registry.get(dataset.type).METAINFO, **dataset.get('metainfo', {})}
+        meta = registry.get(dataset.type).METAINFO
+    return None if 'metainfo' in dataset else dict(meta)
 
 
 def _report(problems: dict[str, list[str]], found: StateDict, wanted: StateDict) -> str:

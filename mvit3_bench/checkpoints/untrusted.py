@@ -23,7 +23,10 @@ def load_torch(path: str | Path, map_location='cpu'):
     """
     with open(path, 'rb') as file:
         size = Path(path).stat().st_size
-        is_zip = file.read(len(_ZIP)) == _ZIP
+        start = file.read(16)
+        is_zip = start.startswith(_ZIP)
+        if start[8:10] == b'{"':  # behind the length of this header
+            raise Refused('a file of safetensors: let its name end in .safetensors')
         file.seek(0)
         run = _zip_run(file, size) if is_zip else _old_run(file, size)
         if run.viewed > _MOST_VIEWED * size:
@@ -40,6 +43,9 @@ def load_safetensors(path: str | Path, map_location='cpu') -> dict:
     """
     if not find_spec('safetensors'):
         raise Refused('it needs the package safetensors: pip install safetensors')
+    with open(path, 'rb') as file:
+        if file.read(len(_ZIP)) == _ZIP:
+            raise Refused('a file of torch.save: let its name end in .pth')
     from safetensors import safe_open
     device = str(map_location) if isinstance(map_location, (str, torch.device)) else 'cpu'
     with safe_open(path, 'pt', device=device) as file:
@@ -47,12 +53,16 @@ def load_safetensors(path: str | Path, map_location='cpu') -> dict:
         if unprintable := [key for key in keys if not key.isprintable()]:
             raise Refused(f'a key with control characters: {unprintable[0]!r:.200}')
         state_dict = {key: file.get_tensor(key) for key in keys}
-        meta = json.loads((file.metadata() or {}).get('meta', '{}'))
+        text = (file.metadata() or {}).get('meta', '{}')
+    try:
+        meta = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise Refused(f'its metadata "meta" is no JSON: {text!r:.60}') from error
     return dict(meta=meta, state_dict=state_dict) if meta and isinstance(meta, dict) else state_dict
 
 
 def _zip_run(file: BinaryIO, size: int) -> DryRun:
-    with zipfile.ZipFile(file) as archive:
+    with _archive(file) as archive:
         entries = archive.infolist()
         names = [entry.filename for entry in entries]
         folder = names[0].partition('/')[0] if names else ''
@@ -67,16 +77,36 @@ def _zip_run(file: BinaryIO, size: int) -> DryRun:
         sizes = {entry.filename.removeprefix(f'{folder}/data/'): entry.file_size for entry in entries}
         if f'{folder}/data.pkl' not in names:
             raise Refused('no data.pkl: a zip archive, but not of torch.save')
+        if damaged := [entry.filename for entry in entries if _damaged(archive, entry)]:
+            raise Refused(f'damaged data, as after a download that went wrong: {damaged[0]}')
         with archive.open(f'{folder}/data.pkl') as pickle:
             run = DryRun(pickle, _size_of(sizes))
     # of two directories in one file torch might take the other one
     file.seek(0)
     reader = torch._C.PyTorchFileReader(file)
-    with zipfile.ZipFile(file) as archive:
+    with _archive(file) as archive:
         if sorted(f'{folder}/{name}' for name in reader.get_all_records()) != sorted(names) or (
                 reader.get_record('data.pkl') != archive.read(f'{folder}/data.pkl')):
             raise Refused('two archives in one')
     return run
+
+
+def _archive(file: BinaryIO) -> zipfile.ZipFile:
+    archive = zipfile.ZipFile(file)
+    for entry in archive.infolist():
+        entry.CRC = entry.CRC or None  # 0 if its writer left it out, as torch.serialization.set_crc32_options lets one
+    return archive
+
+
+def _damaged(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bool:
+    """Whether an entry differs from its checksum, if it has one."""
+    try:
+        with archive.open(entry) as file:
+            while file.read(1 << 20):
+                pass
+    except zipfile.BadZipFile:
+        return True
+    return False
 
 
 def _size_of(sizes: dict[str, int]) -> Callable[[str], int]:

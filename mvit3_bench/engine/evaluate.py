@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..checkpoints.io import read_file, write_checkpoint
-from ..checkpoints.recognise import recognise, to_ours, unwrap
+from ..checkpoints.io import check_finite, read_file, write_checkpoint
+from ..checkpoints.recognise import Recognised, origin, recognise, to_ours
+from ..checkpoints.unwrap import unwrap
 from ..hub import MIM
 from ..paper.published import Published, published
 from ..paper.results import Result, read, sha256
@@ -61,17 +62,25 @@ def convert(path: Path, target: Path) -> tuple[str, Path]:
     checkpoint = read_file(path)
     state_dict, _ = unwrap(checkpoint)
     found = recognise(state_dict)
-    if not found.configs or ' ' in found.configs[0]:
-        raise ValueError(f'{found.model}, {found.task} with {found.num_classes or "no"} classes: '
-                         + (f'fits only {found.configs[0]}' if found.configs else 'no config to test it with'))
-    if found.names == 'timm' and found.model.startswith('mvit1'):
+    check_finite(path, state_dict)
+    config = _config_of(found, path)
+    if origin(checkpoint, found) == 'timm' and found.model.startswith('mvit1'):
         raise ValueError('weights of timm for v1 take RGB, and the configs give BGR; see docs/weights.md')
-    config = found.configs[0].removeprefix('configs/')
     if found.names == 'ours':
         return config, path
     meta = dict(model=found.model, task=found.task, configs=list(found.configs), names=found.names, source=path.name)
     write_checkpoint(target, to_ours(state_dict, found.names, found.task), meta)
     return config, target
+
+
+def _config_of(found: Recognised, path: Path) -> str:
+    """The config to test with, below ``configs/``. Weights do not tell their image size: a name with 384 does."""
+    configs = [config.removeprefix('configs/') for config in found.configs if ' ' not in config]
+    if not configs:
+        raise ValueError(f'{found.model}, {found.task} with {found.num_classes or "no"} classes: '
+                         + (f'fits only {found.configs[0]}' if found.configs else 'no config to test it with'))
+    large = '384' in f'{path.parent.name}/{path.stem}'
+    return next((config for config in configs if ('_384_' in config) == large), configs[0])
 
 
 def evaluate(path: Path, name: str, work_dir: Path, store: Path, flags: Sequence[str]) -> Evaluation:

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-from ..checkpoints.io import report_filled
+from ..checkpoints.io import filling
 from ..registry import MODELS
 from .archs import Arch, get_arch
 from .blocks import MobileViTBlock, SeparableMobileViTBlock
@@ -148,9 +148,8 @@ class MobileViT(BaseModule):
 
     def init_weights(self) -> None:
         """Initialise as ``init_cfg`` says, and log how many tensors a pretrained checkpoint filled, and which not."""
-        hook = self.register_load_state_dict_pre_hook(report_filled)
-        super().init_weights()
-        hook.remove()
+        with filling(self):
+            super().init_weights()
 
     def train(self, mode: bool = True) -> 'MobileViT':
         """Switch to training or evaluation; frozen stages, and with ``norm_eval`` all batch norms, stay in evaluation."""
