@@ -1,5 +1,6 @@
 """What a checkpoint is, from its keys and shapes alone: whose names, which task, which model, which config."""
 import functools
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -215,7 +216,8 @@ def _set_num_classes(cfg: Config, num_classes: int) -> None:
 
 def _build(cfg: Config) -> nn.Module:
     cfg.model.pop('train_cfg', None)  # nothing is trained, and mmpretrain would speak of its augmentations
-    with torch.device('meta'):
+    with torch.device('meta'), warnings.catch_warnings():
+        warnings.filterwarnings('ignore', message='``build_loss`` would be deprecated')  # mmseg of its own heads
         return MODELS.build(cfg.model | dict(_scope_=cfg.default_scope))
 
 
