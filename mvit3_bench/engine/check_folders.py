@@ -156,7 +156,7 @@ def check_classes(folder: Path, others: dict[Path, set[str]], num_classes: int |
             lines.append(f'found: {shown(sorted(found), total=True)}')
         raise (FileNotFoundError if len(found) < num_classes else UsageError)('\n  '.join([*lines, remedy]))
     for other, names in others.items():
-        if names != found:
+        if names != found and (num_classes is None or len(names) == num_classes):  # else the fault is the other's
             only = [f'only in {place.name if place.name != alien.name else place}: {shown(sorted(left), total=True)}'
                     for place, alien, left in ((folder, other, found - names), (other, folder, names - found)) if left]
             raise UsageError(f'{folder} and {other} have other folders of classes: {", ".join(only)}\n'

@@ -34,7 +34,8 @@ class Images:
 
 def check_repeats(trained: list[Images]) -> None:
     """Warn of images that the data sets of a training have more than once."""
-    counts = Counter(path for part in trained if not part.subset for path in part.paths())
+    parts = [part for part in trained if not part.subset]
+    counts = Counter(path for part in parts for path in (part.paths() if len(parts) > 1 else part.names))
     if twice := [path for path, count in counts.items() if count > 1]:
         sources = ', '.join(dict.fromkeys(str(part.source) for part in trained))
         print_log(f'{len(twice)} images are more than once in the training ({sources}): {shown(twice)}; take them out of '

@@ -29,8 +29,8 @@ def check_labels(samples: Iterable, num_classes: int) -> None:
         if foreign:
             first, names = int(bool(shift)), shown(str(label + bool(shift)) for label in foreign)
             raise UnreadableSample(f'{file} has the labels {names}; possible are {first} to {num_classes - 1 + first}'
-                                   + (f', and {"0 and " if shift else ""}{ignored}, ignored' if ignored else '')
-                                   + f'; {remedy}')
+                                   + (f', and {"0 and 255, which are" if shift else "255, which is"} ignored'
+                                      if ignored else '') + f'; {remedy}')
 
 
 @HOOKS.register_module()
