@@ -102,7 +102,8 @@ def check_pairs(name: str, images: Path, masks: Path | None, suffixes: tuple[str
     labels = list_folder(masks).check_links()
     stems = {file[:-len(mask_suffix)] for file in labels.files if file.endswith(mask_suffix)}
     if missing := sorted(file for file in found if file[:-len(suffix)] not in stems):
-        hint = '' if stems else f'there are: {labels.suffixes()}; set {name}.seg_map_suffix, which is case-sensitive, or '
+        other_suffix = labels.files and not stems
+        hint = f'there are: {labels.suffixes()}; set {name}.seg_map_suffix, case-sensitive, or ' if other_suffix else ''
         raise FileNotFoundError(
             f'{name}: {len(missing)} of {len(found)} images in {images} have no mask (*{mask_suffix}) in {masks}: '
             f'{shown(missing, total=True)}\n  {hint}add their masks, or take the images away')
