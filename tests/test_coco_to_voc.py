@@ -2,6 +2,7 @@
 import importlib
 import json
 import shutil
+from pathlib import Path
 
 import conftest
 import cv2
@@ -11,7 +12,7 @@ import pytest
 pytest.importorskip('pycocotools', reason='pycocotools is not installed')
 pytest.importorskip('mmengine', reason='mmengine is not installed')
 
-from mvit3_bench.datasets.coco_to_voc import CLASSES, VOID, convert, voc_mask  # noqa: E402
+from mvit3_bench.datasets.coco_to_voc import CLASSES, ORIGIN, VOID, convert, voc_mask  # noqa: E402
 from mvit3_bench.datasets.mini.voc2012 import LABELS  # noqa: E402
 
 SPLIT = 'val2017'  # of the miniature: 30 images
@@ -83,6 +84,89 @@ def test_stopped_and_called_again(folders, monkeypatch):
     convert(coco, voc, out, SPLIT)
     assert members(out) == members(out.with_name('whole'))
     assert all(path.stat().st_mtime_ns == time for path, time in before.items())
+
+
+@pytest.mark.parametrize('damage', [b'', b'\x89PNG\r\n\x1a\n', None])
+def test_damaged_mask_is_drawn_again(folders, damage):
+    """Empty, of its first bytes or truncated at half."""
+    coco, voc, out = folders
+    convert(coco, voc, out, SPLIT)
+    mask = out / 'SegmentationClassAug' / f'{members(out)[-1]}.png'
+    whole = mask.read_bytes()
+    mask.write_bytes(whole[:len(whole) // 2] if damage is None else damage)
+    convert(coco, voc, out, SPLIT)
+    assert mask.read_bytes() == whole
+
+
+def test_moved_folder(folders):
+    """Links that lead nowhere since the folder has moved are made again."""
+    coco, voc, out = folders
+    convert(coco, voc, out, SPLIT)
+    moved = out.rename(out.parent.parent / out.name)
+    assert not all(path.exists() for path in (moved / 'JPEGImages').iterdir())
+    convert(coco, voc, moved, SPLIT)
+    assert all(path.exists() for part in ('JPEGImages', 'SegmentationClassAug') for path in (moved / part).iterdir())
+
+
+def test_repeated_names(folders, tmp_path):
+    """A name is once in the new list, however often it is in the old one."""
+    coco, voc, out = folders
+    voc = shutil.copytree(voc, tmp_path / 'voc')
+    file = voc / 'ImageSets' / 'Segmentation' / 'aug.txt'
+    file.write_text(file.read_text() * 2)
+    convert(coco, voc, out, SPLIT)
+    assert len(members(out)) == len(set(members(out)))
+
+
+def test_another_json(folders, tmp_path):
+    """A folder made from one json takes no masks of another."""
+    coco, voc, out = folders
+    convert(coco, voc, out, SPLIT)
+    with pytest.raises(ValueError, match='was made from another instances_val2017.json than instances_train2017.json'):
+        convert(coco, voc, out, 'train2017')
+    changed = shutil.copytree(coco, tmp_path / 'changed')
+    file = changed / 'annotations' / f'instances_{SPLIT}.json'
+    file.write_text(file.read_text() + ' ')
+    with pytest.raises(ValueError, match='remove it, or name another folder'):
+        convert(changed, voc, out, SPLIT)
+    (out / ORIGIN).unlink()
+    with pytest.raises(ValueError, match=f'has masks, but no {ORIGIN}'):
+        convert(coco, voc, out, SPLIT)
+
+
+@pytest.mark.parametrize('wrong, part', [
+    (lambda coco, voc, out: voc, 'is VOC2012 itself'),
+    (lambda coco, voc, out: out.write_text(''), 'is a file'),
+    (lambda coco, voc, out: (coco / 'annotations' / f'instances_{SPLIT}.json').write_text('{"images": ['),
+     f"instances_{SPLIT}.json is not a json of things in COCO's format: JSONDecodeError"),
+    (lambda coco, voc, out: (coco / 'annotations' / f'instances_{SPLIT}.json').write_text('{}'),
+     f"instances_{SPLIT}.json is not a json of things in COCO's format: KeyError"),
+    (lambda coco, voc, out: (voc / 'ImageSets' / 'Segmentation' / 'aug.txt').write_text('a\n', encoding='utf-16'),
+     'aug.txt is not UTF-8 text without BOM')])
+def test_impossible_folders(folders, tmp_path, tool, wrong, part):
+    """An error that names the file, without a traceback; nothing is changed."""
+    coco, voc, out = folders
+    coco, voc = shutil.copytree(coco, tmp_path / 'coco'), shutil.copytree(voc, tmp_path / 'voc')
+    before = sorted(tmp_path.rglob('*'))
+    made = wrong(coco, voc, out)
+    out = made if isinstance(made, Path) else out
+    outcome = tool('convert_coco_to_voc', '--coco', coco, '--voc', voc, '--out', out, '--split', SPLIT)
+    assert outcome.code == 1 and 'Traceback' not in outcome.output
+    assert part in outcome.output[outcome.output.rindex('error: '):]
+    assert {*tmp_path.rglob('*')} - {*before} <= {out}
+
+
+def test_things_without_outlines(folders, tmp_path):
+    """A json of boxes alone is refused."""
+    coco, voc, out = folders
+    coco = shutil.copytree(coco, tmp_path / 'coco')
+    file = coco / 'annotations' / f'instances_{SPLIT}.json'
+    content = json.loads(file.read_text())
+    for thing in content['annotations']:
+        del thing['segmentation']
+    file.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="KeyError: 'segmentation'"):
+        convert(coco, voc, out, SPLIT)
 
 
 def test_overlaps_and_crowds(tmp_path):

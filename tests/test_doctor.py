@@ -10,6 +10,7 @@ from collections import namedtuple
 import conftest
 import pytest
 import torch
+from PIL import Image
 
 pytest.importorskip('mmseg', reason='mmsegmentation is not installed')
 
@@ -114,6 +115,30 @@ def test_truncated_image(doctor, own, part, name):
     _, findings = doctor(*options, flags=('--mini', '--samples', 48))
     found = the(findings, 'data', 'error')
     assert found['name'] == name and image.name in found['found']
+
+
+@pytest.mark.parametrize('part', ['training', 'validation'])
+def test_foreign_labels(doctor, own, part):
+    """A mask with a number that is no class is found among the samples; the number is the file's."""
+    root, *options = own
+    for mask in (root / 'annotations' / part).iterdir():
+        Image.new('L', Image.open(mask).size, 151).save(mask)
+    _, findings = doctor(*options)
+    assert complaints(findings)
+    for found in complaints(findings):
+        assert found['level'] == 'error' and str(root / 'annotations' / part) in found['found']
+        assert 'has the labels 151; possible are 1 to 150, and 0 and 255' in found['found']
+        assert 'mend the mask' in found['remedy']
+
+
+def test_validation_in_training(doctor, own):
+    """Each loader is well by itself, but they read the same images."""
+    root, *options = own
+    options += [f'train_dataloader.dataset.data_prefix.{key}={kind}/validation'
+                for key, kind in (('img_path', 'images'), ('seg_map_path', 'annotations'))]
+    _, findings = doctor(*options)
+    found = the(findings, 'data', 'error')
+    assert '16 of 16 images of the validation' in found['found'] and 'take them out of the training' in found['remedy']
 
 
 def test_unlike_published(doctor, run_dir):

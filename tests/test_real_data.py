@@ -75,10 +75,11 @@ def test_coco_pipeline(samples):
     cfg = Config.fromfile(conftest.ROOT / 'configs' / 'det' / 'ssdlite_mvit3_xxs_coco.py')
     annotations = 'annotations/instances_val2017_subset.json'
     cfg.val_dataloader.dataset.update(data_root=str(samples / 'coco'), ann_file=annotations)
+    cfg.val_evaluator.ann_file = str(samples / 'coco' / annotations)
     check_data(cfg, ('val_dataloader',))
     init_default_scope('mmdet')
     dataset = DATASETS.build(cfg.val_dataloader.dataset)
-    metric = METRICS.build(cfg.val_evaluator | dict(ann_file=str(samples / 'coco' / annotations)))
+    metric = METRICS.build(cfg.val_evaluator)
     metric.dataset_meta = dataset.metainfo
     assert len(dataset) == 8
     boxes = 0

@@ -1,5 +1,6 @@
 """SSDLite trains and is tested in mmdet: losses, anchors, metrics, mmdet's own SSD, and what is said to bad annotations."""
 import json
+import shutil
 
 import conftest
 import numpy as np
@@ -167,6 +168,8 @@ def cells(tmp_path, monkeypatch):
     for i in range(4):
         Image.fromarray(rng.randint(0, 256, (96, 128, 3), dtype=np.uint8)).save(root / 'images' / f'{i}.jpg')
         images.append(dict(id=i, file_name=f'{i}.jpg', width=128, height=96))
+        for split in ('val', 'test'):  # its images are no others, but no image of the training either
+            shutil.copy(root / 'images' / f'{i}.jpg', root / 'images' / f'{split}_{i}.jpg')
         for box in ([10, 10, 40, 30], [60 + i, 40, 50, 50]):
             annotations.append(dict(id=len(annotations) + 1, image_id=i, category_id=1 + i % 3, bbox=box, iscrowd=0,
                                     area=box[2] * box[3]))
@@ -177,7 +180,9 @@ def cells(tmp_path, monkeypatch):
         changed = json.loads(json.dumps(content))
         change(changed)
         for split in ('train', 'val', 'test'):
-            (root / 'annotations' / f'{split}.json').write_text(json.dumps(changed))
+            prefix = '' if split == 'train' else f'{split}_'
+            own = [image | dict(file_name=prefix + image['file_name']) for image in changed['images']]
+            (root / 'annotations' / f'{split}.json').write_text(json.dumps(changed | dict(images=own)))
     write()
     monkeypatch.chdir(tmp_path)
     return Config.fromfile(BCCD), write

@@ -88,5 +88,42 @@ def test_foreign_labels(voc, tool, action, part):
     outcome = tool(action, VOC, *(['none'] if action == 'test' else []), '--mini', '--cfg-options', *short(VOC),
                    f'{action}_dataloader.{part}.data_root={voc}')
     message = refusal(outcome)
-    for expected in (str(folder), '99', '0 to 20', '255'):
+    for expected in (str(folder), '99', '0 to 20', '255', 'mend the mask', 'set num_classes and metainfo'):
         assert expected in message
+
+
+def test_labels_as_in_the_file():
+    """With reduce_zero_label the numbers are those of the file, which begin with 1."""
+    import torch
+    from mmengine.structures import PixelData
+    from mmseg.structures import SegDataSample
+
+    from mvit3_bench.engine.label_hook import UnreadableSample, check_labels
+    for reduced, expected in ((True, 'labels 151; possible are 1 to 150, and 0 and 255'),
+                              (False, 'labels 150; possible are 0 to 149, and 255')):
+        sample = SegDataSample(metainfo=dict(reduce_zero_label=reduced, seg_map_path='mask.png'),
+                               gt_sem_seg=PixelData(data=torch.tensor([[[0, 255, 150]]])))
+        with pytest.raises(UnreadableSample, match=expected):
+            check_labels([sample], 150)
+
+
+def test_inference_as_in_the_test(run_dir, tool, weights):
+    """mmseg's own inference with the config of a miniature run predicts what tools/test.py writes, with options too."""
+    import mvit3_bench.compat  # noqa: F401, I001  before mmseg
+    import torch
+    from mmseg.apis import inference_model, init_model
+    from mmseg.datasets import ADE20KDataset
+    config, file = weights['segmentation']
+    checkpoint = run_dir / 'checkpoint.pth'
+    torch.save(dict(torch.load(file), meta=dict(dataset_meta=ADE20KDataset.METAINFO)), checkpoint)
+    for work_dir, options in (('first', []), ('second', ['test_dataloader.dataset.pipeline.1.scale=(320,64)'])):
+        outcome = tool('test', config, checkpoint, '--mini', '--out', f'{work_dir}/out', '--work-dir', work_dir,
+                       '--cfg-options', 'test_dataloader.dataset.indices=3', *options)
+        assert outcome.code == 0, outcome.output
+        model = init_model(str(run_dir / work_dir / config.name), str(checkpoint), device='cpu')
+        written = sorted((run_dir / work_dir / 'out').glob('*.png'))
+        assert len(written) == 3
+        for file in written:
+            image = next((run_dir / 'data' / 'mini' / 'ade').rglob(f'validation/{file.stem}.jpg'))
+            found = inference_model(model, str(image)).pred_sem_seg.data[0].numpy()
+            assert (found + 1 == cv2.imread(str(file), cv2.IMREAD_UNCHANGED)).all()

@@ -189,4 +189,6 @@ def config_of(name: str, root: Path, workers: int) -> Config:
     for loader in (cfg.train_dataloader, cfg.val_dataloader):
         loader.dataset.data_root = str(root)
         loader.update(batch_size=3, num_workers=workers, persistent_workers=False)
+    if 'ann_file' in cfg.val_evaluator:
+        cfg.val_evaluator.ann_file = str(root / cfg.val_dataloader.dataset.ann_file)
     return cfg

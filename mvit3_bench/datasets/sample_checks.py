@@ -70,7 +70,8 @@ def _check_mask_format(header: Image.Image, content: bytes) -> None:
     if getattr(header, 'n_frames', 1) > 1:
         raise ValueError(f'the mask has {header.n_frames} frames')
     if header.mode not in ('1', 'L', 'P') and not header.mode.startswith('I'):
-        raise ValueError(f'a mask has one channel of class numbers, this one has mode {header.mode}')
+        raise ValueError(f'a mask has one channel of class numbers, this one has mode {header.mode}: '
+                         'save palette indices (PIL mode P or L)')
     if header.format == 'PNG':
         depth, colour = content[24:26]  # of the first chunk, which has a fixed layout
         if colour == 0 and depth in (2, 4):

@@ -5,14 +5,14 @@ from collections import Counter
 from math import isinf, isnan
 from pathlib import Path
 
-from mmengine.config import ConfigDict
+from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
 
 from ..text import shown
 from .cli import UsageError
 
 
-def check_coco(name: str, dataset: ConfigDict, classes: tuple[str, ...], num_classes: int | None) -> None:
+def check_coco(name: str, dataset: ConfigDict, classes: tuple[str, ...], num_classes: int | None) -> dict[int, str]:
     """Check a data set in COCO's format, much of which mmdet would pass over in silence; log what of it takes no part.
 
     Args:
@@ -20,6 +20,9 @@ def check_coco(name: str, dataset: ConfigDict, classes: tuple[str, ...], num_cla
         dataset: The data set; ``ann_file`` and the image folder exist.
         classes: The classes of the config.
         num_classes: Number of classes of the head, None if it is not known.
+
+    Returns:
+        Id of an image in the json -> its path below the image folder.
 
     Raises:
         FileNotFoundError: An image named in the json is missing.
@@ -80,6 +83,37 @@ def check_coco(name: str, dataset: ConfigDict, classes: tuple[str, ...], num_cla
     if not dataset.get('test_mode') and (empty := len(images.keys() - annotated)):
         print_log(f'{file}: {empty} of {len(images)} images have no boxes and do not take part in the training',
                   logger='current')
+    return images
+
+
+def check_evaluators(cfg: Config, loader: str, file: Path, images: dict[int, str]) -> None:
+    """Check that the json of each evaluator of a loader is there and has the images that the loader has.
+
+    Args:
+        cfg: The config of the run.
+        loader: The loader.
+        file: Its json.
+        images: Ids of its images.
+
+    Raises:
+        FileNotFoundError: There is no such json.
+        UsageError: It has other images.
+    """
+    name = loader.replace('dataloader', 'evaluator')
+    evaluators = cfg.get(name) or []
+    for number, evaluator in enumerate(evaluators if isinstance(evaluators, (list, tuple)) else [evaluators]):
+        if not evaluator.get('ann_file'):
+            continue
+        key = f'{name}.{number}.ann_file' if isinstance(evaluators, (list, tuple)) else f'{name}.ann_file'
+        other = Path(evaluator.ann_file)
+        if not other.is_file():
+            raise FileNotFoundError(f'{key}: {other} does not exist\n  set it to the json of {loader}: {key}={file}')
+        if other.resolve() == file.resolve():
+            continue
+        ids = {image['id'] for image in _read(other)['images']}
+        if ids != images.keys():
+            raise UsageError(f'{key}: {other} has {len(ids - images.keys())} images that {file} of {loader} has not, and '
+                             f'lacks {len(images.keys() - ids)}\n  set it to the json of {loader}: {key}={file}')
 
 
 def _read(file: Path) -> dict:

@@ -1,6 +1,6 @@
 """Checks before the start: what would fail after minutes should fail at once, and say what to do."""
-import os
-from collections.abc import Iterator, Sized
+import inspect
+from collections.abc import Sized
 from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
@@ -10,16 +10,22 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import BatchSampler, DataLoader
 
-from ..text import shown
-from .check_coco import check_coco
+from .check_coco import check_coco, check_evaluators
+from .check_folders import IMAGES, check_classes, check_images, check_pairs, class_folders, list_folder
+from .check_leaks import Images, check_leaks, check_repeats, warn_of_trained
+from .check_lists import check_labelled, check_names
 from .cli import UsageError
-from .mini import data_sets, type_name
+from .mini import LOADERS, data_sets, type_name
+
+_CLASSIFIED = ('ImageNet', 'CustomDataset')
+_VOC_AUG = ('SegmentationClassAug', 'ImageSets/Segmentation/aug.txt')
 
 
 def check_data(cfg: Config, loaders: tuple[str, ...]) -> None:
-    """Check that the folders and files of the data sets exist, and the files that a list names; that those in COCO's
-    format fit the config; that no class folder of an ImageNet is missing, no link broken, and each line of a
-    list of images a file and its class; and that a classifier's numbers of classes agree.
+    """Check that the folders and files of the data sets exist, and the files that a list names; that there are images, in
+    segmentation each with its mask; that those in COCO's format fit the config and the evaluators; that class folders
+    are those of the model and of the other data sets, no link is broken, and each line of a list is understood; that
+    no image of the validation is trained on; and that a classifier's numbers of classes agree.
 
     Args:
         cfg: The config of the run.
@@ -27,13 +33,17 @@ def check_data(cfg: Config, loaders: tuple[str, ...]) -> None:
 
     Raises:
         FileNotFoundError: Something is missing; the message names it, the layout expected and the remedies.
-        UsageError: A json is not in COCO's format, or its categories are not the classes of the config; a line of a list of
-            images is not understood; or two numbers of classes in the model differ.
+        UsageError: A data set is there but not as it must be; the message names the file or folder and the remedy.
     """
     _check_num_classes(cfg)
-    for loader in loaders:
-        for key, dataset in data_sets(cfg.get(loader)).items():
-            _check_data_set(cfg, loader, key, dataset)
+    images = {loader: [_check_data_set(cfg, loader, key, dataset) for key, dataset in data_sets(cfg.get(loader)).items()]
+              for loader in loaders}
+    known = {loader: [*filter(None, found)] for loader, found in images.items()}
+    check_repeats(known.get('train_dataloader', []))
+    check_leaks(known.get('train_dataloader', []), known.get('val_dataloader', []))
+    if 'test_dataloader' in loaders:
+        warn_of_trained(*([_source(dataset) for dataset in data_sets(cfg.get(loader)).values()]
+                          for loader in ('train_dataloader', 'test_dataloader')))
 
 
 def check_last_batch(cfg: Config, model: nn.Module, loader: DataLoader) -> None:
@@ -71,99 +81,116 @@ def _check_num_classes(cfg: Config) -> None:
                          'the number of classes of the data')
 
 
-def _check_data_set(cfg: Config, loader: str, key: str, dataset: ConfigDict) -> None:
+def _check_data_set(cfg: Config, loader: str, key: str, dataset: ConfigDict) -> Images | None:
+    """Its images; None if the data set is of a type whose format is not known here."""
+    _check_present(cfg, loader, key, dataset)
+    name, (folder, source) = f'{loader}.{key}', _source(dataset)
+    kind = _kind(cfg, dataset)
+    if (dataset.get('ann_file') or '').endswith('.json'):
+        if not hasattr(kind, 'COCOAPI'):  # mmdet's, and what is derived from it; mmpretrain has a json format of its own
+            return None
+        found = check_coco(name, dataset, (kind.METAINFO | (dataset.get('metainfo') or {}))['classes'],
+                           cfg.model.get('bbox_head', {}).get('num_classes'))
+        check_evaluators(cfg, loader, source, found)
+        names = list(found.values())
+    elif getattr(getattr(kind, 'load_data_list', None), '__qualname__', '') == 'BaseSegDataset.load_data_list':
+        names = _check_segmented(name, kind, dataset)
+    elif _is_classified(dataset):
+        names = _check_classified(cfg, name, dataset)
+    else:
+        if source == folder and folder.is_dir():
+            list_folder(folder).check_links()
+        return None
+    return Images(folder, names, source, subset='indices' in dataset)
+
+
+def _kind(cfg: Config, dataset: ConfigDict) -> type | None:
+    if isinstance(dataset.type, type):
+        return dataset.type
+    with DATASETS.switch_scope_and_registry(cfg.get('default_scope')) as registry:
+        return registry.get(dataset.type)
+
+
+def _source(dataset: ConfigDict) -> tuple[Path, Path]:
+    """The folder of the images of a data set, and the list or json that names them, or again the folder."""
+    root, prefix, split = Path(dataset.get('data_root') or '.'), dataset.get('data_prefix') or {}, dataset.get('split')
+    below = prefix if isinstance(prefix, str) else prefix.get('img_path') or prefix.get('img') or ''
+    folder = root / (below or split or '')
+    listed = root / (dataset.get('ann_file') or f'meta/{split}.txt')
+    return folder, listed if dataset.get('ann_file') or split and listed.is_file() else folder
+
+
+def _check_present(cfg: Config, loader: str, key: str, dataset: ConfigDict) -> None:
     root = Path(dataset.get('data_root') or '.')
     prefix = dataset.get('data_prefix') or {}  # mmpretrain also takes a single folder
     folders = [prefix] if isinstance(prefix, str) else [*prefix.values()]
-    parts = [*filter(None, [*folders, dataset.get('ann_file'), dataset.get('split')])]
-    missing = [part for part in parts if not (root / part).exists()]
-    if missing:
-        evaluator = loader.replace('dataloader', 'evaluator')
-        keys = [f'{loader}.{key}.data_root=...'] + [f'{evaluator}.ann_file=...'] * ('ann_file' in (cfg.get(evaluator) or {}))
-        raise FileNotFoundError(
-            f'{loader}: {dataset.type} not found in {root}\n'
-            f'  missing: {", ".join(missing)}\n'
-            f'  expected layout of {root}: {", ".join(parts)}\n'
-            f'  put or link the data there, name another folder with --cfg-options {" ".join(keys)}, '
-            'or try it without data: --mini')
-    if (dataset.get('ann_file') or '').endswith('.json'):
-        with DATASETS.switch_scope_and_registry(cfg.get('default_scope')) as registry:
-            kind = registry.get(dataset.type)
-        if hasattr(kind, 'COCOAPI'):  # mmdet's, and what is derived from it; mmpretrain has a json format of its own
-            check_coco(f'{loader}.{key}', dataset, (kind.METAINFO | (dataset.get('metainfo') or {}))['classes'],
-                       cfg.model.get('bbox_head', {}).get('num_classes'))
-    if type_name(dataset) == 'PascalVOCDataset':
-        _check_list(root, dataset)
-    if not dataset.get('ann_file'):
-        _check_links([root / folder for folder in filter(None, [*folders, dataset.get('split')])])
-    if type_name(dataset) in ('ImageNet', 'CustomDataset') and dataset.get('with_label', dataset.get('split') != 'test'):
-        _check_classified(root, dataset, cfg.model.get('head', {}).get('num_classes'))
-
-
-def _check_list(root: Path, dataset: ConfigDict) -> None:
-    """Without this, a missing mask would be found when its turn comes."""
-    stems = filter(None, map(str.strip, (root / dataset.ann_file).read_text(encoding='utf-8').splitlines()))
-    kinds = [(dataset.data_prefix.img_path, dataset.get('img_suffix', '.jpg')),
-             (dataset.data_prefix.seg_map_path, dataset.get('seg_map_suffix', '.png'))]
-    files = [root / folder / f'{stem}{suffix}' for stem in stems for folder, suffix in kinds]
-    missing = [str(file) for file in files if not file.is_file()]
-    if missing:
-        raise FileNotFoundError(f'{root / dataset.ann_file} names files that are missing: {shown(missing, total=True)}\n'
-                                '  add them, or take their names from the list')
-
-
-def _check_classified(root: Path, dataset: ConfigDict, num_classes: int | None) -> None:
     split = dataset.get('split')
-    listed = root / (dataset.get('ann_file') or f'meta/{split}.txt')
-    if listed.is_file():
-        return _check_lines(listed, num_classes)
-    if split:
-        return _check_class_folders(root, split, num_classes)
-    prefix = dataset.get('data_prefix') or ''
-    folder = root / (prefix if isinstance(prefix, str) else prefix.get('img_path', ''))
-    classes = sorted(path.name for path in folder.iterdir() if path.is_dir())  # hidden ones count too
-    if num_classes not in (None, len(classes)):
-        raise UsageError(f'{folder} has {len(classes)} folders of classes, the model has {num_classes} classes\n'
-                         f'  found: {shown(classes, total=True)}\n'
-                         '  remove what is no class, or set metainfo.classes and num_classes')
+    parts = [*filter(None, [*folders, dataset.get('ann_file'), split])]
+    missing = [part for part in parts if not (root / part).exists()]
+    if not missing:
+        return
+    evaluator = loader.replace('dataloader', 'evaluator')
+    keys = [f'{loader}.{key}.data_root=...'] + [f'{evaluator}.ann_file=...'] * ('ann_file' in (cfg.get(evaluator) or {}))
+    layout = (f'{split}/CLASS/*.JPEG, or images below {split}/ and meta/{split}.txt' if type_name(dataset) == 'ImageNet'
+              and split else ', '.join(parts))
+    raise FileNotFoundError('\n  '.join(filter(None, [
+        f'{loader}: {dataset.type} not found in {root}', f'missing: {", ".join(missing)}',
+        f'expected layout of {root}: {layout}', _too_deep(root, parts, f'{loader}.{key}'), _without_sbd(missing),
+        f'put or link the data there, name another folder with --cfg-options {" ".join(keys)}, or try it without data: '
+        '--mini'])))
 
 
-def _check_lines(file: Path, num_classes: int | None) -> None:
-    most = num_classes or float('inf')
-    for number, line in enumerate(file.read_text(encoding='utf-8', errors='replace').splitlines(), start=1):
-        name, _, label = line.strip().rpartition(' ')
-        if not (name and label.isdecimal() and int(label) < most):
-            raise UsageError(f'{file}, line {number}: {line[:100]!r} is not a file and the number of its class'
-                             + (f', 0 to {num_classes - 1}' if num_classes else ''))
+def _too_deep(root: Path, parts: list[str], name: str) -> str:
+    folders = [path for path in (root.iterdir() if root.is_dir() else []) if all((path / part).exists() for part in parts)]
+    return f'they are one level too deep, in {folders[0]}: set {name}.data_root to it' if folders else ''
 
 
-def _check_links(folders: list[Path]) -> None:
-    """The frameworks list the files of a folder: they pass over a link to nothing, and follow one upwards many times."""
-    broken = [link for folder in folders for link in _broken_links(folder)]
-    if broken:
-        raise FileNotFoundError(f'{len(broken)} links lead to files that are missing, or to a folder that holds them: '
-                                f'{shown(broken)}\n  put the files there, or remove the links')
+def _without_sbd(missing: list[str]) -> str:
+    if not set(missing) & set(_VOC_AUG):
+        return ''
+    return ("the extra annotations (SBD) are made by mmsegmentation's tools/dataset_converters/voc_aug.py: "
+            'docs/segmentation.md')
 
 
-def _broken_links(folder: Path | str) -> Iterator[str]:
-    for entry in os.scandir(folder):
-        if entry.is_symlink():
-            link = Path(entry.path)
-            if not link.exists() or link.parent.resolve().is_relative_to(link.resolve()):
-                yield entry.path
-        elif entry.is_dir():
-            yield from _broken_links(entry.path)
+def _check_segmented(name: str, kind: type, dataset: ConfigDict) -> list[str]:
+    folder, source = _source(dataset)
+    masks = (dataset.get('data_prefix') or {}).get('seg_map_path')
+    masks = Path(dataset.get('data_root') or '.') / masks if masks else None
+    suffixes = tuple(dataset.get(key) or _default(kind, key) for key in ('img_suffix', 'seg_map_suffix'))
+    if source != folder:
+        return check_names(name, source, (folder, masks), suffixes)
+    return check_pairs(name, folder, masks, suffixes)
 
 
-def _check_class_folders(root: Path, split: str, num_classes: int) -> None:
-    """mmpretrain numbers the classes by their folders in order: with one missing, all behind it would be wrong."""
-    folders = {part.name: {path.name for path in part.iterdir() if path.is_dir()}
-               for part in (root / 'train', root / 'val') if part.is_dir()}
-    found = folders[split]
-    if len(found) != num_classes:
-        missing = sorted(set.union(*folders.values()) - found)
-        raise FileNotFoundError(
-            f'{root / split} has {len(found)} folders of classes, the model has {num_classes} classes\n'
-            + (f'  missing: {shown(missing)}\n' if missing else '')
-            + f'  put the images of each class into a folder of {root / split}, or list them in '
-            f'{root / "meta" / split}.txt, a file below {root / split} and the number of its class in each line')
+def _default(kind: type, argument: str) -> str:
+    """The default of an argument of a class, which may hand it on to the one that it is derived from."""
+    signatures = (inspect.signature(part.__init__).parameters for part in kind.__mro__)
+    return next(found[argument].default for found in signatures if argument in found)
+
+
+def _is_classified(dataset: ConfigDict) -> bool:
+    return type_name(dataset) in _CLASSIFIED and dataset.get('with_label', dataset.get('split') != 'test')
+
+
+def _check_classified(cfg: Config, name: str, dataset: ConfigDict) -> list[str]:
+    num_classes = cfg.model.get('head', {}).get('num_classes')
+    folder, source = _source(dataset)
+    if source != folder:
+        return check_labelled(source, folder, num_classes)
+    others, split = _class_folders(cfg, dataset), dataset.get('split')
+    remedy = (f'put the images of each class into a folder of {folder}, or list them in '
+              f'{folder.parent / "meta" / split}.txt, a file below {folder} and the number of its class in each line'
+              if split else 'remove what is no class, or set metainfo.classes and num_classes')
+    check_classes(folder, others, num_classes, remedy,
+                  synsets=type_name(dataset) == 'ImageNet' and 'classes' not in (dataset.get('metainfo') or {}))
+    extensions = tuple(part.lower() for part in dataset.get('extensions') or IMAGES)
+    return check_images(name, folder, extensions)
+
+
+def _class_folders(cfg: Config, dataset: ConfigDict) -> dict[Path, set[str]]:
+    """Folder -> class folders, of all data sets of a config without lists, and of those beside one of ImageNet."""
+    parts = [part for loader in LOADERS for part in data_sets(cfg.get(loader)).values() if _is_classified(part)]
+    if dataset.get('split'):
+        parts += [ConfigDict(dataset, split=split) for split in ('train', 'val')]
+    sources = dict.fromkeys(map(_source, parts))
+    return {folder: class_folders(folder) for folder, source in sources if source == folder and folder.is_dir()}

@@ -21,7 +21,7 @@ from ..datasets.loading import UnreadableSample
 from ..registry import MODELS
 from .distributed import distribute
 from .finite import DivergedError
-from .mini import to_mini
+from .mini import name_pipelines, to_mini
 
 
 class UsageError(Exception):
@@ -99,6 +99,8 @@ def load_config(args: argparse.Namespace) -> Config:
         name += '_mini'
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
+        if not any(key.partition('.')[0].endswith('_pipeline') for key in args.cfg_options):
+            name_pipelines(cfg)
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs') / name)
     with user_errors(ValueError):
         distribute(cfg, args.launcher)

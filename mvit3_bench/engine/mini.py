@@ -1,4 +1,5 @@
 """The miniature form of a config: the same model, head, loss and recipe on a drawn data set, in minutes on a CPU."""
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,6 +157,14 @@ def _shrink_schedule(cfg: Config, mini: Mini) -> None:
     cfg.default_hooks.logger.interval = min(cfg.default_hooks.logger.interval, batches)
 
 
+def name_pipelines(cfg: Config) -> None:
+    """Let, in place, a config's pipelines by name be those of its loaders: mmseg's ``inference_model`` reads them there."""
+    for loader in LOADERS:
+        name, first = loader.replace('dataloader', 'pipeline'), next(iter(data_sets(cfg.get(loader)).values()), {})
+        if name in cfg and 'pipeline' in first:
+            cfg[name] = copy.deepcopy(first.pipeline)
+
+
 def _training_set(cfg: Config) -> tuple[ConfigDict, Mini]:
     """The data set that a config trains on (the first, if it joins several), and its miniature.
 
@@ -210,4 +219,5 @@ def to_mini(cfg: Config, root: str | Path = 'data/mini') -> Config:
     for preprocessor in (cfg.model.get('data_preprocessor'), cfg.get('data_preprocessor')):
         _shrink_pixels(preprocessor, factor)
     _shrink_schedule(cfg, mini)
+    name_pipelines(cfg)
     return cfg

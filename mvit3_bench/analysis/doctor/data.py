@@ -15,6 +15,7 @@ from mmengine.runner import Runner
 from ...datasets.mini import FOLDERS
 from ...engine.checks import check_data
 from ...engine.cli import UsageError
+from ...engine.label_hook import check_labels
 from ...engine.mini import LOADERS, data_sets, type_name
 from .finding import ERROR, INFO, OK, WARNING, Finding, explained
 from .plan import Plan, listening
@@ -84,6 +85,19 @@ def examine_data(plan: Plan, mini: bool) -> Iterator[Finding]:
             if (each.level, each.found) not in seen or each.level == OK:
                 yield each
             seen.add((each.level, each.found))
+    yield from _leaks(plan)
+
+
+def _leaks(plan: Plan) -> Iterator[Finding]:
+    """Images of the validation in the training, where each of the two is well by itself."""
+    both = 'train_dataloader', 'val_dataloader'
+    if not set(both) <= plan.loaders.keys():
+        return
+    with listening():
+        try:
+            check_data(plan.cfg, both)
+        except UsageError as error:
+            yield _finding(both[1], ERROR, *explained(str(error)))
 
 
 def _examine_loader(plan: Plan, name: str, mini: bool) -> Iterator[Finding]:
@@ -135,7 +149,10 @@ def _samples(plan: Plan, name: str, loader: torch.utils.data.DataLoader) -> Iter
     with listening() as records:
         for index in indices:
             try:
-                sizes.append(_bytes(dataset[index]))
+                sample = dataset[index]
+                if classes := dataset.metainfo.get('classes'):
+                    check_labels([sample['data_samples']], len(classes))
+                sizes.append(_bytes(sample))
             except Exception as error:  # decoders and transforms raise whatever they like
                 file = dataset.get_data_info(int(index)).get('img_path', f'sample {int(index)}')
                 broken.append(str(error) if file in str(error) else f'{file}: {type(error).__name__}: {error}')
