@@ -23,16 +23,19 @@ def train(run_dir, tool, monkeypatch):
     for module in ('mmengine.config.config', 'yapf.yapflib.yapf_api'):  # the layout of a config takes long
         monkeypatch.setattr(f'{module}.FormatCode', lambda text, **style: (text, True), raising=False)
 
-    def call(folder, batches, *flags, warm_up, hook=None, code=0, options=()):
+    def call(folder, batches, *flags, warm_up=None, hook=None, code=0, options=(), schedule=''):
         config = run_dir / 'config.py'
         config.write_text(f'_base_ = [{str(CONFIG)!r}]\n'
                           'optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(head=dict(lr_mult=10.0))))\n'
+                          f'{schedule}\n'
                           + (f'custom_hooks = [*_base_.custom_hooks, {hook!r}]\n' if hook else ''))
+        if warm_up:
+            options = [f'param_scheduler.0.end={warm_up}', f'param_scheduler.1.warmup_iters={warm_up}',
+                       f'param_scheduler.1.end={EPOCHS}', *options]
         known = set(Path(folder).glob('*/vis_data/scalars.json'))
         outcome = tool(
             'train', config, '--mini', '--work-dir', folder, *flags, '--cfg-options', 'randomness.seed=0',
-            f'train_cfg.max_epochs={EPOCHS}', f'param_scheduler.0.end={warm_up}', f'param_scheduler.1.end={EPOCHS}',
-            f'param_scheduler.1.T_max={EPOCHS}', f'train_dataloader.dataset.indices={IMAGES}',
+            f'train_cfg.max_epochs={EPOCHS}', f'train_dataloader.dataset.indices={IMAGES}',
             f'train_dataloader.batch_size={PER_BATCH[batches]}', 'train_dataloader.batch_sampler=None',
             'train_dataloader.dataset.pipeline.0.type=Compose', 'val_cfg=None', 'val_dataloader=None', 'val_evaluator=None',
             'default_hooks.checkpoint.save_best=None', 'default_hooks.checkpoint.max_keep_ckpts=9',
@@ -83,12 +86,12 @@ def test_from_within_an_epoch(train):
 @pytest.mark.slow
 def test_schedule_by_epochs(train):
     """A schedule that counts epochs goes on as it is, and so does an optimiser without any (slow: a variant)."""
-    by_epoch = ['param_scheduler.1.convert_to_iter_based=False', 'param_scheduler.0.by_epoch=True']
-    train('before', 7, warm_up=2, options=by_epoch)
-    rates, _ = train('after', 4, '--resume', 'before/epoch_2.pth', warm_up=2, options=by_epoch)
-    whole, _ = train('whole', 4, warm_up=2, options=by_epoch)
-    assert rates == pytest.approx(whole[8:], rel=1e-9)
-    rates, _ = train('none', 4, '--resume', 'before/epoch_2.pth', warm_up=2, options=['param_scheduler=None'])
+    by_epoch = "param_scheduler = [dict(type='CosineAnnealingLR', T_max=40)]"  # of 300 epochs, which --mini makes 30
+    train('before', 7, schedule=by_epoch)
+    rates, _ = train('after', 4, '--resume', 'before/epoch_2.pth', schedule=by_epoch)
+    whole, _ = train('whole', 4, schedule=by_epoch)
+    assert len(set(rates)) == 2 and rates == pytest.approx(whole[8:], rel=1e-9)
+    rates, _ = train('none', 4, '--resume', 'before/epoch_2.pth', options=['param_scheduler=None'])
     assert len(set(rates)) == 1
 
 
