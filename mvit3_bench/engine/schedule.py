@@ -62,3 +62,22 @@ def check_batch(cfg: Config, processes: int) -> str | None:
         return None
     return (f'effective batch {batch} ({images} images x {processes} processes x {steps} accumulated), but the '
             f'learning rate is meant for {auto.base_batch_size}: consider --accumulate auto or --auto-scale-lr')
+
+
+def check_average(cfg: Config, iterations: int, left: float = 0.05) -> str | None:
+    """A warning if the averaged weights keep too much of the initial ones, None otherwise.
+
+    Args:
+        cfg: The config.
+        iterations: Those of the whole training.
+        left: The largest share that may be left at the end. 5 % are left where the average's horizon, 1 / momentum, is a
+            third of its updates.
+    """
+    for number, hook in enumerate(cfg.get('custom_hooks') or []):
+        momentum, interval = hook.get('momentum', 2e-4), hook.get('interval', 1)
+        share = (1 - momentum) ** (iterations / interval)
+        if hook.type == 'EMAHook' and share > left:
+            return (f'EMAHook: momentum={momentum:g} over {iterations:,} iterations: the average, which is what is tested, '
+                    f'still holds {share:.0%} of the initial weights at the end: consider '
+                    f'custom_hooks.{number}.momentum={min(20 * interval / iterations, 1):.2g}')
+    return None
