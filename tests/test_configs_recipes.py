@@ -1,4 +1,7 @@
 """The recipes of the configs have the published numbers, and are the same for all models of a family."""
+import re
+from collections import Counter
+
 import conftest
 import numpy as np
 import pytest
@@ -104,6 +107,10 @@ def test_recipe_of_ade20k():
     assert cfg.train_cfg.max_epochs == 120 and cfg.auto_scale_lr.base_batch_size == 16
     assert cfg.model.backbone.output_stride == 8 and cfg.model.decode_head.dilations == (1, 12, 24, 36)
     assert cfg.model.auxiliary_head.loss_decode.loss_weight == 0.4
+    assert cfg.custom_hooks[0].momentum == 5e-4 and cfg.custom_hooks[0].update_buffers and cfg.sync_bn == 'torch'
+    assert cfg.optim_wrapper.paramwise_cfg == dict(norm_decay_mult=0.0, bias_decay_mult=0.0)
+    assert cfg.model.decode_head.channels == 512 and cfg.model.decode_head.align_corners
+    assert cfg.model.data_preprocessor.size == (512, 512)
 
 
 @pytest.mark.parametrize('name', ['deeplabv3_mvit3_s', 'deeplabv3_mvit3_1.0', 'pspnet_mvit2_0.5'])
@@ -249,3 +256,109 @@ def test_mini_keeps_warm_up_and_cosine_together(run_dir):
     from mvit3_bench.engine.mini import to_mini
     warm_up, cosine = to_mini(Config.fromfile(conftest.ROOT / 'configs' / 'cls' / 'mvit3_0.5_in1k.py')).param_scheduler
     assert warm_up.end == cosine.warmup_iters == 22 and cosine.end == 30
+
+
+def flat(node, path: str = '') -> dict:
+    """Every setting of a config, by its path."""
+    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, (list, tuple)) else None
+    if items is None:
+        return {path: node}
+    return {key: value for name, part in items for key, value in flat(part, f'{path}.{name}').items()} or {path: node}
+
+
+def family_of(path) -> tuple | None:
+    """Head, type and data set of a config, with '384' in front of those: all but the model. None of an example."""
+    if path.parent.name == 'ablation':
+        return None
+    head, arch, size, dataset = re.fullmatch(r'(.*?)_?mvit\d_(.+?)(_384)?_([^_]+)', path.stem).groups()
+    return (head, arch[0].isdigit(), size, dataset) if dataset in ('in1k', 'coco', 'ade20k', 'voc2012') else None
+
+
+FAMILIES = {family: [path for path in CONFIGS if family_of(path) == family] for family in map(family_of, CONFIGS) if family}
+OWN = re.compile(r'[.]model[.](backbone[.](type|arch)|neck[.]in_channels[.]\d|(decode_|auxiliary_)?head[.](in_)?channels)')
+RATE = re.compile(r'[.]optim_wrapper[.]optimizer[.]lr|[.]param_scheduler[.](0[.]start_factor|1[.]eta_min_ratio)')
+
+
+@pytest.mark.parametrize('family', FAMILIES, ids=lambda family: '_'.join(map(str, family)))
+def test_family(family):
+    """Its configs differ in type, arch and channel numbers alone; on COCO, S has a learning rate of its own."""
+    first, *others = (flat(Config.fromfile(path).to_dict()) for path in FAMILIES[family])
+    assert len(others) >= 2
+    for path, other in zip(FAMILIES[family][1:], others, strict=True):
+        unlike = {key for key in first.keys() | other.keys() if first.get(key, '-') != other.get(key, '-')}
+        unexplained = {key for key in unlike if not OWN.fullmatch(key)}
+        if family == ('ssdlite', False, None, 'coco'):  # the first of them is an S
+            assert {bool(RATE.fullmatch(key)) for key in unexplained} == ({True} if '_s_' not in path.name else set()), path
+        else:
+            assert not unexplained, path
+
+
+def steps_of(name: str, loader: str = 'train') -> dict:
+    """The transforms of a config by their types, those of a wrapper too."""
+    dataset = Config.fromfile(conftest.ROOT / 'configs' / f'{name}.py')[f'{loader}_dataloader'].dataset
+    pipeline = dataset.pipeline if 'pipeline' in dataset else dataset.datasets[0].pipeline
+    return {step.type: step for outer in pipeline for step in [outer, *outer.get('transforms', [])]}
+
+
+def has(step: dict, **settings) -> bool:
+    """Whether a transform has just these settings."""
+    return {key: value for key, value in step.items() if key != 'type'} == settings
+
+
+def test_augmentation_of_imagenet():
+    """The numbers of the transforms, of both types and of the fine-tuning."""
+    bicubic = dict(backend='pillow', interpolation='bicubic')
+    v2, v1, fine = (steps_of(f'cls/{name}_in1k') for name in ('mvit3_0.5', 'mvit3_xxs', 'mvit3_0.5_384'))
+    assert has(v2['RandomResizedCrop'], scale=256, **bicubic) and has(v1['RandomResizedCrop'], scale=256)
+    assert has(fine['RandomResizedCrop'], scale=384, **bicubic)
+    assert has(v2['torchvision/RandAugment'], num_ops=2, magnitude=9, num_magnitude_bins=31, interpolation='bilinear')
+    assert has(v2['RandomErasing'], erase_prob=0.25, min_area_ratio=0.02, max_area_ratio=0.33, aspect_range=(0.3, 3.3),
+               fill_color=(0, 0, 0))
+    assert all(has(steps['RandomFlip'], prob=0.5) for steps in (v2, v1, fine))
+    tests = [steps_of(f'cls/{name}_in1k', 'test')['ResizeEdge'] for name in ('mvit3_0.5', 'mvit3_xxs', 'mvit3_0.5_384')]
+    assert has(tests[0], scale=288, **bicubic) and has(tests[1], scale=288) and has(tests[2], scale=384, **bicubic)
+
+
+@pytest.mark.parametrize('name', ['deeplabv3_mvit3_1.0_ade20k', 'deeplabv3_mvit3_1.0_voc2012', 'deeplabv3_mvit3_s_voc2012'])
+def test_augmentation_of_segmentation(name):
+    """The numbers of the transforms, which the v1 type has a part of; and the test."""
+    steps = steps_of(f'seg/{name}')
+    assert has(steps['RandomResize'], scale=(768, 768), ratio_range=(1 / 3, 1.0), resize_type='ResizeShortestEdge',
+               max_size=1024)
+    assert has(steps['RandomCrop'], crop_size=(512, 512), cat_max_ratio=0.75) and has(steps['RandomFlip'], prob=0.5)
+    if '_s_' not in name:
+        assert has(steps['RandomRotate'], prob=0.5, degree=10, pad_val=0, seg_pad_val=255)
+        assert has(steps['mmpretrain.GaussianBlur'], prob=0.5, magnitude_range=(0.1, 2.0), magnitude_std='inf')
+        assert has(steps['PhotoMetricDistortion'])
+    assert list(steps_of(f'seg/{name}', 'test')) == ['LoadImageFromFile', 'Resize', 'LoadAnnotations', 'PackSegInputs']
+    assert has(steps_of(f'seg/{name}', 'test')['Resize'], scale=(2048, 512), keep_ratio=True)
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
+def test_input_and_dropout(path):
+    """Pixels / 255 without a mean, padding that no loss sees, and the dropout of the heads."""
+    cfg = Config.fromfile(path)
+    preprocessor = cfg.model.data_preprocessor
+    assert set(preprocessor.mean) == {0} and set(preprocessor.std) == {255}
+    if 'decode_head' in cfg.model:
+        assert (preprocessor.pad_val, preprocessor.seg_pad_val) == (0, 255)
+        assert {cfg.model[head].dropout_ratio for head in ('decode_head', 'auxiliary_head') if head in cfg.model} == {0.1}
+
+
+@pytest.mark.parametrize('name, decay, bare', [
+    ('cls/mvit3_xxs_in1k', 0.01, 0.01), ('cls/mvit3_0.5_in1k', 0.05, 0), ('seg/deeplabv3_mvit3_0.5_voc2012', 0.05, 0),
+    ('det/ssdlite_mvit3_0.5_coco', 0.05, 0.05)])
+def test_weight_decay(name, decay, bare):
+    """Which parameters the optimiser pulls to zero: all, or all but the norms' and the biases."""
+    cfg = Config.fromfile(conftest.ROOT / 'configs' / f'{name}.py')
+    model = MODELS.build(cfg.model | dict(_scope_=cfg.default_scope))
+    groups = build_optim_wrapper(model, cfg.optim_wrapper).optimizer.param_groups
+    decays = {parameter: group['weight_decay'] for group in groups for parameter in group['params']}
+    kinds = Counter()
+    for module in model.modules():
+        for key, parameter in module.named_parameters(recurse=False):
+            is_bare = key.endswith('bias') or isinstance(module, (torch.nn.modules.batchnorm._BatchNorm, torch.nn.GroupNorm,
+                                                                  torch.nn.LayerNorm))
+            assert decays.pop(parameter) == (bare if is_bare else decay), (module, key)
+            kinds[is_bare] += 1
+    assert not decays and min(kinds[True], kinds[False]) > 50
