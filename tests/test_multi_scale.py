@@ -101,13 +101,12 @@ def test_loader(run_dir, workers):
 
 
 def test_training_resumes(run_dir, tool):
-    """A training of two epochs in one go, and stopped in between, see the same batches and end in the same weights."""
-    crop = 'train_dataloader.dataset.pipeline.0.transforms.1'
+    """A training of two epochs in one go, and stopped in between, see the same batches and end in the same bits.
+
+    Crops, flips and dropout are the recipe's: their random numbers follow from seed, epoch, index and iteration.
+    """
     options = ['randomness.seed=0', 'train_dataloader.dataset.indices=40', 'train_dataloader.batch_size=4',
-               'val_dataloader.dataset.indices=8', 'default_hooks.logger.interval=1',
-               # nothing random is left but the batches: MMEngine does not restore the state of other generators
-               'model.backbone.drop_rate=0.', 'model.head.drop_rate=0.', 'train_dataloader.dataset.pipeline.1.prob=0.',
-               f'{crop}.crop_ratio_range="(1.,1.)"', f'{crop}.aspect_ratio_range="(1.,1.)"']
+               'val_dataloader.dataset.indices=8', 'default_hooks.logger.interval=1']
 
     def train(folder, epochs, *flags):
         outcome = tool('train', CONFIG, '--mini', '--work-dir', folder, *flags, '--cfg-options', *options,
@@ -120,4 +119,4 @@ def test_training_resumes(run_dir, tool):
     whole = train('whole', 2)
     train('parts', 1)
     parts = train('parts', 2, '--resume')
-    assert all(torch.allclose(whole[key].float(), parts[key].float(), atol=1e-5) for key in whole)
+    assert all(torch.equal(whole[key], parts[key]) for key in whole)

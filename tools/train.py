@@ -53,6 +53,8 @@ def main():
     if checkpoint := cfg.load_from or args.resume and find_latest_checkpoint(cfg.work_dir):
         check_fits(model, checkpoint, any_head=not args.resume, resume=bool(args.resume))
     check_last_batch(cfg, model, runner.train_dataloader)
+    if warning := schedule.check_average(cfg, runner.max_iters):
+        print_log(warning, logger='current', level=logging.WARNING)
     runner.train()
     end_together()
 

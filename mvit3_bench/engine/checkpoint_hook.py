@@ -114,7 +114,7 @@ class CheckpointHook(hooks.CheckpointHook):
         if not runner._resume:
             return
         if isinstance(runner.train_loop, ResumableTrainLoop):
-            runner.train_loop.go_to(checkpoint['meta'])
+            runner.train_loop.go_to(checkpoint)
         parameters = dict(_model(runner).named_parameters())
         for name, gradient in checkpoint.get('gradients', {}).items():
             parameters[name].grad = gradient.to(parameters[name])

@@ -11,6 +11,7 @@ from torch.utils.data import SequentialSampler
 from ..datasets.mini import FOLDERS, MAKERS
 from ..hub import MIM
 from ..registry import DATA_SAMPLERS
+from .schedule import iteration_keys
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 EVALUATORS = ('val_evaluator', 'test_evaluator')
@@ -146,11 +147,12 @@ def _shrink_schedule(cfg: Config, mini: Mini) -> None:
     cfg.train_cfg.max_epochs = mini.epochs
     cfg.train_cfg.val_interval = max(1, mini.epochs // 5)
     for scheduler in cfg.param_scheduler:
-        by_epoch = scheduler.get('by_epoch', True)
-        for key in ('begin', 'end', 'T_max'):
-            if key in scheduler:
-                scheduler[key] = (round(scheduler[key] * mini.epochs / epochs_before) if by_epoch
-                                  else min(scheduler[key], round(_SHARE * iters)))
+        by_iteration = iteration_keys(scheduler)
+        for key in ('begin', 'end', 'T_max', 'warmup_iters'):
+            if key in by_iteration:
+                scheduler[key] = min(scheduler[key], round(_SHARE * iters))
+            elif key in scheduler:
+                scheduler[key] = round(scheduler[key] * mini.epochs / epochs_before)
     for hook in cfg.get('custom_hooks', []):
         if hook.type == 'EMAHook':
             hook.momentum = max(hook.momentum, 1 / (_SHARE * iters))

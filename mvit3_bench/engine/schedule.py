@@ -1,5 +1,5 @@
 """Keeping the recipe's effective batch, or its learning rate in proportion, on whatever machine there is."""
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 
 
 def _base_batch(cfg: Config) -> int:
@@ -7,6 +7,12 @@ def _base_batch(cfg: Config) -> int:
     if base is None:
         raise ValueError('the config has no auto_scale_lr.base_batch_size, the batch its learning rate is meant for')
     return base
+
+
+def iteration_keys(scheduler: ConfigDict) -> list[str]:
+    """The keys that count iterations, in the config of a scheduler."""
+    keys = ('warmup_iters',) if scheduler.get('by_epoch', True) else ('begin', 'end', 'T_max')
+    return [key for key in keys if key in scheduler]
 
 
 def accumulate(cfg: Config, count: str, processes: int) -> None:
@@ -33,8 +39,8 @@ def accumulate(cfg: Config, count: str, processes: int) -> None:
         raise ValueError(f"--accumulate {count} is not possible; allowed: 'auto' and whole numbers from 1")
     cfg.optim_wrapper.accumulative_counts = steps
     for scheduler in cfg.param_scheduler:
-        if not scheduler.get('by_epoch', True):  # it counts iterations, but the recipe means steps of the optimiser
-            scheduler.update({key: scheduler[key] * steps for key in ('begin', 'end', 'T_max') if key in scheduler})
+        # they count iterations, but the recipe means steps of the optimiser
+        scheduler.update({key: scheduler[key] * steps for key in iteration_keys(scheduler)})
     for hook in cfg.get('custom_hooks', []):
         if hook.type == 'EMAHook':
             hook.interval = steps  # one update of the average for each step of the optimiser
@@ -56,3 +62,22 @@ def check_batch(cfg: Config, processes: int) -> str | None:
         return None
     return (f'effective batch {batch} ({images} images x {processes} processes x {steps} accumulated), but the '
             f'learning rate is meant for {auto.base_batch_size}: consider --accumulate auto or --auto-scale-lr')
+
+
+def check_average(cfg: Config, iterations: int, left: float = 0.05) -> str | None:
+    """A warning if the averaged weights keep too much of the initial ones, None otherwise.
+
+    Args:
+        cfg: The config.
+        iterations: Those of the whole training.
+        left: The largest share that may be left at the end. 5 % are left where the average's horizon, 1 / momentum, is a
+            third of its updates.
+    """
+    for number, hook in enumerate(cfg.get('custom_hooks') or []):
+        momentum, interval = hook.get('momentum', 2e-4), hook.get('interval', 1)
+        share = (1 - momentum) ** (iterations / interval)
+        if hook.type == 'EMAHook' and share > left:
+            return (f'EMAHook: momentum={momentum:g} over {iterations:,} iterations: the average, which is what is tested, '
+                    f'still holds {share:.0%} of the initial weights at the end: consider '
+                    f'custom_hooks.{number}.momentum={min(20 * interval / iterations, 1):.2g}')
+    return None

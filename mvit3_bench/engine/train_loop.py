@@ -8,6 +8,7 @@ from mmengine.runner import EpochBasedTrainLoop
 
 from ..datasets.seeded import SeededBatchSampler, seed_all, seeded
 from ..registry import LOOPS
+from .carry_over import carry_over, set_values
 
 _ITERATIONS = 2**32 - 1  # where the keys of samples have the epoch: no iteration shares its numbers with a sample
 
@@ -36,25 +37,48 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
         self.batches_done = 0  # of the epoch
         self.validation_due = False
         self._seed = 0
+        self._is_carried_over = False
 
     def position(self) -> dict:
         """What a checkpoint has to know besides epoch and iteration."""
-        return dict(batches_done=self.batches_done, batches=len(self.dataloader), validation_due=self.validation_due)
+        return dict(batches_done=self.batches_done, batches=len(self.dataloader), validation_due=self.validation_due,
+                    max_epochs=self._max_epochs)
 
-    def go_to(self, position: dict) -> None:
-        """Take up the position of a checkpoint: its ``meta``; one of MMEngine's is that of an epoch's end.
+    def go_to(self, checkpoint: dict) -> None:
+        """Take up the position of a checkpoint, before its states are loaded; one of MMEngine's is that of an epoch's end.
 
         With another number of batches in an epoch, because there are more processes or larger batches, the same share of
-        the epoch counts as done.
+        the epoch counts as done, and the states of the schedulers become those that belong there.
         """
+        position = checkpoint['meta']
         self.batches_done, batches = position.get('batches_done', 0), position.get('batches', len(self.dataloader))
         self.validation_due = position.get('validation_due', False)
-        if self.batches_done and batches != len(self.dataloader):
+        if batches != len(self.dataloader):
             before = f'{self.batches_done} of {batches}'
             self.batches_done = self.batches_done * len(self.dataloader) // batches
-            print_log(f'an epoch has {len(self.dataloader)} batches, of which {self.batches_done} count as done: in the run '
-                      f'that wrote the checkpoint it was {before}; the run will not end in the very same weights',
-                      logger='current', level=logging.WARNING)
+            self._warn(f'an epoch has {len(self.dataloader)} batches, of which {self.batches_done} count as done: in the '
+                       f'run that wrote the checkpoint it was {before}; the schedule goes on at the same share of the '
+                       'training, and the run will not end in the very same weights')
+            self._carry_over(checkpoint)
+        if (epochs := position.get('max_epochs', self._max_epochs)) != self._max_epochs:
+            self._warn(f'train_cfg.max_epochs is {self._max_epochs}, and was {epochs} in the run that wrote the checkpoint: '
+                       'the schedule is not stretched, the learning rate falls and ends as before')
+
+    def _warn(self, message: str) -> None:
+        print_log(message, logger='current', level=logging.WARNING)
+
+    def _optimizers(self) -> dict:
+        """The schedulers of each optimiser, by its name if there are several."""
+        schedulers = self.runner.param_schedulers or []
+        return schedulers if isinstance(schedulers, dict) else {'': schedulers}
+
+    def _carry_over(self, checkpoint: dict) -> None:
+        states = checkpoint.get('param_schedulers') or []
+        carried = {name: carry_over(schedulers, states[name] if name else states, checkpoint['meta']['epoch'],
+                                    len(self.dataloader), self.batches_done)
+                   for name, schedulers in self._optimizers().items()}
+        checkpoint['param_schedulers'] = carried.get('', carried)
+        self._is_carried_over = True
 
     def run(self):
         """Train to the last epoch.
@@ -64,6 +88,7 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
         """
         self.runner.call_hook('before_train')
         self._take_up_seed()
+        self._take_up_schedule()
         self._validate_if_due()
         while self._epoch < self._max_epochs and not self.stop_training:
             self.run_epoch()
@@ -78,6 +103,15 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
         sampler = self.dataloader.batch_sampler.sampler
         if hasattr(sampler, 'seed'):
             sampler.seed = self._seed
+
+    def _take_up_schedule(self) -> None:
+        """Let an optimiser loaded with the rates and iterations of shorter or longer epochs be where the schedule is."""
+        if self._is_carried_over:
+            for schedulers in self._optimizers().values():
+                set_values(schedulers)
+        done = self._epoch * len(self.dataloader) + self.batches_done
+        if done != self._iter:  # then this loop's count has iterations of such epochs too
+            self.runner.optim_wrapper.initialize_count_status(self.runner.model, done, self._max_iters)
 
     def _validate_if_due(self) -> None:
         if self.validation_due:

@@ -18,7 +18,7 @@ train_pipeline = [
     dict(type='PackSegInputs')]
 test_pipeline = [
     dict(type='LoadImageFromFile', imdecode_backend='pillow'),
-    dict(type='Resize', scale=(2048, 512), keep_ratio=True),  # short side 512
+    dict(type='Resize', scale=(2048, 512), keep_ratio=True),  # short side 512, less beyond 4:1
     # after Resize: the prediction is resized to the mask, not the mask to the prediction
     dict(type='LoadAnnotations'),
     dict(type='PackSegInputs')]

@@ -3,15 +3,16 @@
 The warm-up of 500 iterations begins at a tenth, as in the COCO schedule; the publications do not say where.
 """
 max_epochs = 50
+warmup_iters = 500
 train_cfg = dict(type='mvit3_bench.ResumableTrainLoop', max_epochs=max_epochs, val_interval=1)
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=9e-4, weight_decay=0.01),
     paramwise_cfg=dict(custom_keys=dict(decode_head=dict(lr_mult=10.0))))
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.1, begin=0, end=500, by_epoch=False),
+    dict(type='LinearLR', start_factor=0.1, begin=0, end=warmup_iters, by_epoch=False),
     # a ratio: with `eta_min` the head would end at the backbone's rate
-    dict(type='CosineAnnealingLR', eta_min_ratio=1e-6 / 9e-4, begin=0, end=max_epochs, T_max=max_epochs, by_epoch=True,
-         convert_to_iter_based=True)]
+    dict(type='mvit3_bench.CosineAnnealingLR', eta_min_ratio=1e-6 / 9e-4, warmup_iters=warmup_iters, end=max_epochs,
+         by_epoch=True, convert_to_iter_based=True)]
 # 4 GPUs of 12 images; `--auto-scale-lr` or `--accumulate auto` for anything else
 auto_scale_lr = dict(enable=False, base_batch_size=48)

@@ -198,18 +198,14 @@ def _end(scheduler: Config) -> int | None:
 
 
 def _average(plan: Plan) -> Iterator[Finding]:
-    for hook in plan.cfg.get('custom_hooks') or []:
-        if hook.type != 'EMAHook' or not plan.iterations:
-            continue
-        momentum = hook.get('momentum', 2e-4)
-        left = (1 - momentum) ** (plan.iterations / hook.get('interval', 1))
-        if left > _INITIAL_LEFT:
-            wanted = 20 * hook.get('interval', 1) / plan.iterations
-            yield _finding('EMA', WARNING, f'momentum={momentum:g} over {plan.iterations:,} iterations: the average, which '
-                                           f'is what is tested, still holds {left:.0%} of the initial weights at the end',
-                           f'momentum={min(wanted, 1):.2g} in EMAHook')
-        else:
-            yield _finding('EMA', OK, f'horizon of {1 / momentum:,.0f} updates')
+    hooks = [hook for hook in plan.cfg.get('custom_hooks') or [] if hook.type == 'EMAHook']
+    if not hooks or not plan.iterations:
+        return
+    if warning := schedule.check_average(plan.cfg, plan.iterations, _INITIAL_LEFT):
+        found, _, remedy = warning.rpartition(': ')
+        yield _finding('EMA', WARNING, found, remedy)
+    else:
+        yield _finding('EMA', OK, f'horizon of {1 / hooks[0].get("momentum", 2e-4):,.0f} updates')
 
 
 def _workers(plan: Plan) -> Iterator[Finding]:

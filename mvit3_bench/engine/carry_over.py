@@ -1,0 +1,56 @@
+"""The schedule of a run that is resumed with another number of batches in an epoch."""
+import copy
+from types import SimpleNamespace
+
+from mmengine.optim import _ParamScheduler
+
+
+def carry_over(schedulers: list[_ParamScheduler], states: list[dict], epochs: int, batches: int,
+               batches_done: int) -> list[dict]:
+    """The states that the schedulers of an optimiser would have, had its epochs had so many batches from the start.
+
+    MMEngine's own states count iterations of the run that wrote them, and so does the end that they bring along. Each
+    value follows from the one before it and from the other schedulers, so the schedule is gone through from its beginning:
+    some microseconds for each iteration.
+
+    Args:
+        schedulers: As built for this number of batches.
+        states: Those in the checkpoint, whose base values (with ``lr_mult``, and scaled or not) stay.
+        epochs: Number of epochs done.
+        batches: Number of batches in an epoch.
+        batches_done: Number of those done in the epoch after.
+
+    Returns:
+        A state for each scheduler.
+    """
+    bases = {state['param_name']: state['base_values'] for state in states}
+    groups = list(zip(*(bases.get(each.param_name, each.base_values) for each in schedulers), strict=True))
+    kinds = list(dict.fromkeys(groups))  # most groups of parameters have the same rate: one stands for all
+    names = [each.param_name for each in schedulers]
+    optimizer = SimpleNamespace(param_groups=[dict(zip(names, kind, strict=True)) for kind in kinds], _global_step=0)
+    twins = [copy.copy(each) for each in schedulers]
+    for twin, values in zip(twins, zip(*kinds, strict=True), strict=True):
+        optimizer.step = twin.optimizer.step  # never called; MMEngine looks for its mark on it
+        vars(twin).update(optimizer=optimizer, base_values=list(values), last_step=-1, _global_step=-1)
+        twin.step()
+    for epoch in range(epochs + 1):
+        for _ in range(batches if epoch < epochs else batches_done):
+            _step(twins, by_epoch=False)
+        if epoch < epochs:
+            _step(twins, by_epoch=True)
+    places = [kinds.index(group) for group in groups]
+    return [dict(twin.state_dict(), **{key: [getattr(twin, key)[place] for place in places]
+                                       for key in ('base_values', '_last_value')}) for twin in twins]
+
+
+def _step(schedulers: list[_ParamScheduler], by_epoch: bool) -> None:
+    for each in schedulers:
+        if each.by_epoch == by_epoch:
+            each.step()
+
+
+def set_values(schedulers: list[_ParamScheduler]) -> None:
+    """Give the optimiser the values that its schedulers have come to."""
+    for each in schedulers:
+        for group, value in zip(each.optimizer.param_groups, each.get_last_value(), strict=True):
+            group[each.param_name] = value

@@ -1,0 +1,112 @@
+"""A run that goes on with another number of batches in an epoch follows the schedule of one that had it from the start."""
+import json
+from pathlib import Path
+
+import conftest
+import pytest
+import torch
+from test_resume import hooks, signal_at  # noqa: F401  a fixture that every test of this module has
+
+pytest.importorskip('mmpretrain', reason='mmpretrain is not installed')
+
+CONFIG = conftest.ROOT / 'configs' / 'cls' / 'mvit3_xxs_in1k.py'
+EPOCHS, IMAGES = 4, 14
+PER_BATCH = {14: 1, 7: 2, 4: 4}  # batches in an epoch -> images in a batch
+
+
+@pytest.fixture
+def train(run_dir, tool, monkeypatch):
+    """Train for four epochs: ``train('run', 7, warm_up=5)`` -> the rate at each iteration, the output.
+
+    The classifier's rate is ten times the others'.
+    """
+    for module in ('mmengine.config.config', 'yapf.yapflib.yapf_api'):  # the layout of a config takes long
+        monkeypatch.setattr(f'{module}.FormatCode', lambda text, **style: (text, True), raising=False)
+
+    def call(folder, batches, *flags, warm_up=None, hook=None, code=0, options=(), schedule=''):
+        config = run_dir / 'config.py'
+        config.write_text(f'_base_ = [{str(CONFIG)!r}]\n'
+                          'optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(head=dict(lr_mult=10.0))))\n'
+                          f'{schedule}\n'
+                          + (f'custom_hooks = [*_base_.custom_hooks, {hook!r}]\n' if hook else ''))
+        if warm_up:
+            options = [f'param_scheduler.0.end={warm_up}', f'param_scheduler.1.warmup_iters={warm_up}',
+                       f'param_scheduler.1.end={EPOCHS}', *options]
+        known = set(Path(folder).glob('*/vis_data/scalars.json'))
+        outcome = tool(
+            'train', config, '--mini', '--work-dir', folder, *flags, '--cfg-options', 'randomness.seed=0',
+            f'train_cfg.max_epochs={EPOCHS}', f'train_dataloader.dataset.indices={IMAGES}',
+            f'train_dataloader.batch_size={PER_BATCH[batches]}', 'train_dataloader.batch_sampler=None',
+            'train_dataloader.dataset.pipeline.0.type=Compose', 'val_cfg=None', 'val_dataloader=None', 'val_evaluator=None',
+            'default_hooks.checkpoint.save_best=None', 'default_hooks.checkpoint.max_keep_ckpts=9',
+            'default_hooks.logger.interval=1', *options)
+        assert outcome.code == code, outcome.output
+        path, = set(Path(folder).glob('*/vis_data/scalars.json')) - known
+        return [json.loads(line)['lr'] for line in path.read_text().splitlines()], outcome.output
+    return call
+
+
+def end_of(folder: str) -> list[float]:
+    """The rates of all groups of parameters after the last iteration."""
+    groups = torch.load(f'{folder}/epoch_{EPOCHS}.pth', weights_only=True)['optimizer']['param_groups']
+    return [group['lr'] for group in groups]
+
+
+@pytest.mark.parametrize('before, after, epochs, warm_ups', [
+    (7, 14, 2, (3, 3)),    # more batches, as on fewer GPUs
+    pytest.param(14, 4, 3, (3, 3), marks=pytest.mark.slow),    # fewer
+    (7, 14, 1, (9, 18)),   # within a warm-up that lasts as many steps of the optimiser
+    pytest.param(14, 7, 1, (20, 10), marks=pytest.mark.slow),
+    pytest.param(7, 14, 1, (9, 9), marks=pytest.mark.slow)])   # or as many iterations
+def test_from_the_end_of_an_epoch(train, before, after, epochs, warm_ups):
+    """The rate is that of an uninterrupted run with the new number of batches, at each iteration and in each group.
+
+    Those marked slow are the same the other way round.
+    """
+    train('before', before, warm_up=warm_ups[0])
+    whole, _ = train('whole', after, warm_up=warm_ups[1])
+    rates, output = train('after', after, '--resume', f'before/epoch_{epochs}.pth', warm_up=warm_ups[1])
+    assert len(rates) == (EPOCHS - epochs) * after
+    assert rates == pytest.approx(whole[epochs * after:], rel=1e-9)
+    assert end_of('after') == pytest.approx(end_of('whole'), rel=1e-9)
+    assert max(end_of('after')) == pytest.approx(10 * min(end_of('after')))
+    assert (f'an epoch has {after} batches, of which 0 count as done: in the run that wrote the checkpoint it was '
+            f'0 of {before}; the schedule goes on') in output
+
+
+def test_from_within_an_epoch(train):
+    """The same share of the epoch counts as done, and the rate is the one that belongs there."""
+    train('run', 14, warm_up=3, hook=signal_at('after_train_iter', 14 + 8), code=75)
+    whole, _ = train('whole', 7, warm_up=3)
+    rates, output = train('run', 7, '--resume', warm_up=3)
+    assert '7 batches, of which 4 count as done: in the run that wrote the checkpoint it was 9 of 14' in output
+    assert rates == pytest.approx(whole[7 + 4:], rel=1e-9) and end_of('run') == pytest.approx(end_of('whole'), rel=1e-9)
+
+
+@pytest.mark.slow
+def test_schedule_by_epochs(train):
+    """A schedule that counts epochs goes on as it is, and so does an optimiser without any (slow: a variant)."""
+    by_epoch = "param_scheduler = [dict(type='CosineAnnealingLR', T_max=40)]"  # of 300 epochs, which --mini makes 30
+    train('before', 7, schedule=by_epoch)
+    rates, _ = train('after', 4, '--resume', 'before/epoch_2.pth', schedule=by_epoch)
+    whole, _ = train('whole', 4, schedule=by_epoch)
+    assert len(set(rates)) == 2 and rates == pytest.approx(whole[8:], rel=1e-9)
+    rates, _ = train('none', 4, '--resume', 'before/epoch_2.pth', options=['param_scheduler=None'])
+    assert len(set(rates)) == 1
+
+
+def test_another_number_of_epochs(train):
+    """More epochs than the checkpoint was written for do not stretch the schedule, and the log says so."""
+    train('run', 4, warm_up=3, hook=signal_at('after_train_epoch', 8), code=75)
+    rates, output = train('run', 4, '--resume', warm_up=3, options=['train_cfg.max_epochs=6'])
+    assert 'train_cfg.max_epochs is 6, and was 4 in the run that wrote the checkpoint' in output
+    assert len(rates) == 16 and len(set(rates[8:])) == 1
+
+
+def test_fewer_batches_accumulated(train):
+    """Where more iterations are done than the whole run now has, gradients are accumulated; so again, resumed once more."""
+    train('before', 14, '--accumulate', '4', warm_up=12)
+    whole, _ = train('whole', 7, '--accumulate', '2', warm_up=6)
+    for folder, checkpoint in dict(after='before/epoch_2.pth', again='after/epoch_3.pth').items():
+        rates, _ = train(folder, 7, '--resume', checkpoint, '--accumulate', '2', warm_up=6)
+        assert rates == pytest.approx(whole[-len(rates):], rel=1e-9)
