@@ -231,14 +231,31 @@ def test_average_of_a_short_training(images, left, momentum):
     if left is None:
         assert warning is None
         return
-    assert iterations == 4150 and f'{left} of the initial weights' in warning
-    assert warning.endswith(f'custom_hooks.0.momentum={momentum}')
+    found, remedy = warning
+    assert iterations == 4150 and f'{left} of the initial weights' in found
+    assert remedy == f'custom_hooks.0.momentum={momentum}'
     cfg.merge_from_dict({'custom_hooks.0.momentum': float(momentum)})
     assert schedule.check_average(cfg, iterations) is None
     schedule.accumulate(cfg, '8', processes=1)
     assert schedule.check_average(cfg, 8 * iterations) is None and schedule.check_average(cfg, iterations)
     cfg.custom_hooks = None
     assert schedule.check_average(cfg, iterations) is None
+
+
+def test_average_that_is_not_judged():
+    """Hooks of other kinds, averages whose momentum changes, and a length that is not known."""
+    from mvit3_bench.engine import schedule
+    for hook in (dict(type='Other', interval=0, momentum=None), dict(type='EMAHook', ema_type='MomentumAnnealingEMA')):
+        assert schedule.check_average(Config(dict(custom_hooks=[hook])), 100) is None
+    assert schedule.check_average(Config(dict(custom_hooks=[dict(type='EMAHook')])), 0) is None
+
+
+@pytest.mark.parametrize('key', ['T_max', 'begin'])
+def test_cosine_without_a_period_of_its_own(key):
+    """What follows from other keys is refused by name."""
+    from mvit3_bench.engine.cosine import CosineAnnealingLR
+    with pytest.raises(UsageError, match=f'{key} of mvit3_bench.CosineAnnealingLR follow from end'):
+        CosineAnnealingLR.build_iter_from_epoch(None, end=4, epoch_length=7, warmup_iters=3, **{key: 5})
 
 
 def test_accumulation_keeps_the_steps_of_a_warm_up():

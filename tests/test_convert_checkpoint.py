@@ -31,7 +31,8 @@ WRAPPERS = {
     'ema.shadow': lambda tensors: dict(model=other(tensors), ema=dict(decay=0.99, shadow=tensors)),
     'ema.module': lambda tensors: dict(model=other(tensors), ema=dict(updates=3, module=tensors)),
     'model': lambda tensors: dict(model={f'_orig_mod.{key}': value for key, value in tensors.items()}, ema=dict(decay=0.99)),
-    'model_state_dict': lambda tensors: dict(epoch=3, model_state_dict=tensors, optim_state_dict={}, best_metric=0.5),
+    'model_state_dict': lambda tensors: dict(
+        epoch=3, model_state_dict=tensors, optim_state_dict={}, best_metric=0.5, ema=dict(updates=torch.tensor(3))),
     'ema': lambda tensors: dict(model=other(tensors), ema=tensors, ema_decay=0.99),
     'ema.model_state_dict': lambda tensors: dict(model_state_dict=other(tensors), ema=dict(model_state_dict=tensors, n=1)),
     'state_dict_ema': lambda tensors: dict(state_dict=other(tensors), state_dict_ema=tensors),

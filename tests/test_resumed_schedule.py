@@ -103,6 +103,16 @@ def test_another_number_of_epochs(train):
     assert len(rates) == 16 and len(set(rates[8:])) == 1
 
 
+def test_another_number_of_epochs_and_batches(train):
+    """Carried over, the schedule is that of the config, and the log says so."""
+    longer = ['train_cfg.max_epochs=6', 'param_scheduler.1.end=6']
+    train('run', 4, warm_up=3, hook=signal_at('after_train_epoch', 8), code=75)
+    rates, output = train('run', 7, '--resume', warm_up=3, options=longer)
+    assert 'train_cfg.max_epochs is 6, and was 4' in output and 'it is the schedule of this config from here on' in output
+    whole, _ = train('whole', 7, warm_up=3, options=longer)
+    assert rates == pytest.approx(whole[-len(rates):], rel=1e-9)
+
+
 def test_fewer_batches_accumulated(train):
     """Where more iterations are done than the whole run now has, gradients are accumulated; so again, resumed once more."""
     train('before', 14, '--accumulate', '4', warm_up=12)
@@ -110,3 +120,46 @@ def test_fewer_batches_accumulated(train):
     for folder, checkpoint in dict(after='before/epoch_2.pth', again='after/epoch_3.pth').items():
         rates, _ = train(folder, 7, '--resume', checkpoint, '--accumulate', '2', warm_up=6)
         assert rates == pytest.approx(whole[-len(rates):], rel=1e-9)
+
+
+@pytest.mark.parametrize('batches, iterations', [(1000, 300), (500, 900), (500, 2700)])
+def test_mixed_schedule(batches, iterations):
+    """A warm-up in iterations beside steps by epochs, as in mmdetection's schedules: each rate is that of a whole run."""
+    from mmengine.optim import LinearLR, MultiStepLR
+
+    from mvit3_bench.engine.carry_over import carry_over, set_values
+
+    def built():
+        optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
+        return optimizer, [LinearLR(optimizer, 0.001, by_epoch=False, begin=0, end=1000),
+                           MultiStepLR(optimizer, milestones=[3, 5], by_epoch=True)]
+
+    def train(optimizer, schedulers, first):
+        rates = []
+        for iteration in range(first, 6 * batches):
+            optimizer.step()
+            rates.append(optimizer.param_groups[0]['lr'])
+            schedulers[0].step()
+            if (iteration + 1) % batches == 0:
+                schedulers[1].step()
+        return rates
+
+    whole, (optimizer, schedulers) = train(*built(), 0), built()
+    states = carry_over(schedulers, [each.state_dict() for each in schedulers], iterations // batches, batches,
+                        iterations % batches)
+    for scheduler, state in zip(schedulers, states, strict=True):
+        scheduler.load_state_dict(state)
+    set_values(schedulers)
+    assert train(optimizer, schedulers, iterations) == pytest.approx(whole[iterations:], rel=1e-9)
+
+
+def test_schedule_that_follows_a_metric():
+    """What cannot be gone through is refused, not forgotten."""
+    from mmengine.optim import ReduceOnPlateauLR
+
+    from mvit3_bench.engine.carry_over import carry_over
+    from mvit3_bench.engine.cli import UsageError
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
+    scheduler = ReduceOnPlateauLR(optimizer, monitor='accuracy/top1')
+    with pytest.raises(UsageError, match='ReduceOnPlateauLR follows a metric'):
+        carry_over([scheduler], [scheduler.state_dict()], 1, 7, 0)

@@ -54,7 +54,7 @@ def main():
         check_fits(model, checkpoint, any_head=not args.resume, resume=bool(args.resume))
     check_last_batch(cfg, model, runner.train_dataloader)
     if warning := schedule.check_average(cfg, runner.max_iters):
-        print_log(warning, logger='current', level=logging.WARNING)
+        print_log(': consider '.join(warning), logger='current', level=logging.WARNING)
     runner.train()
     end_together()
 

@@ -63,8 +63,9 @@ def _entries(checkpoint: dict) -> list[str]:
 
 
 def _holds_tensors(value, depth: int = 2) -> bool:
+    """Whether there are weights in it, at any depth but that of a file which holds itself; counters alone are none."""
     parts = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
-    return any(isinstance(part, Tensor) or depth > 0 and _holds_tensors(part, depth - 1) for part in parts)
+    return any(isinstance(part, Tensor) and part.ndim or depth > 0 and _holds_tensors(part, depth - 1) for part in parts)
 
 
 def _without_prefixes(state_dict: StateDict) -> StateDict:

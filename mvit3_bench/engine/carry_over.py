@@ -4,6 +4,8 @@ from types import SimpleNamespace
 
 from mmengine.optim import _ParamScheduler
 
+from .cli import UsageError
+
 
 def carry_over(schedulers: list[_ParamScheduler], states: list[dict], epochs: int, batches: int,
                batches_done: int) -> list[dict]:
@@ -22,7 +24,13 @@ def carry_over(schedulers: list[_ParamScheduler], states: list[dict], epochs: in
 
     Returns:
         A state for each scheduler.
+
+    Raises:
+        UsageError: One follows a metric, which cannot be gone through.
     """
+    if odd := [type(each).__name__ for each in schedulers if getattr(each, 'need_val_args', False)]:
+        raise UsageError(f'param_scheduler: {odd[0]} follows a metric, so a run cannot be resumed with another number of '
+                         'batches in an epoch: keep batch size and number of processes, or start a new run with load_from')
     bases = {state['param_name']: state['base_values'] for state in states}
     groups = list(zip(*(bases.get(each.param_name, each.base_values) for each in schedulers), strict=True))
     kinds = list(dict.fromkeys(groups))  # most groups of parameters have the same rate: one stands for all
@@ -39,8 +47,9 @@ def carry_over(schedulers: list[_ParamScheduler], states: list[dict], epochs: in
         if epoch < epochs:
             _step(twins, by_epoch=True)
     places = [kinds.index(group) for group in groups]
-    return [dict(twin.state_dict(), **{key: [getattr(twin, key)[place] for place in places]
-                                       for key in ('base_values', '_last_value')}) for twin in twins]
+    return [dict(twin.state_dict(), base_values=[twin.base_values[place] for place in places],
+                 # the optimiser's: one that steps by epochs has not seen what the others did since
+                 _last_value=[optimizer.param_groups[place][twin.param_name] for place in places]) for twin in twins]
 
 
 def _step(schedulers: list[_ParamScheduler], by_epoch: bool) -> None:

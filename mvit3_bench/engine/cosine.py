@@ -26,8 +26,11 @@ class CosineAnnealingLR(scheduler.CosineAnnealingLR):
             **kwargs: ``eta_min_ratio`` and the like, as in MMEngine.
 
         Raises:
-            UsageError: The warm-up is not shorter than the training.
+            UsageError: The warm-up is not shorter than the training, or ``T_max`` or ``begin`` are given.
         """
+        if given := {'T_max', 'begin'} & kwargs.keys():
+            raise UsageError(f'param_scheduler: {" and ".join(sorted(given))} of mvit3_bench.CosineAnnealingLR follow from '
+                             'end, in epochs, and warmup_iters: set these')
         iterations = int(end * epoch_length)
         if warmup_iters >= iterations:
             raise UsageError(f'param_scheduler: a warm-up of {warmup_iters} iterations leaves nothing of {end} epochs of '

@@ -1,6 +1,8 @@
 """Keeping the recipe's effective batch, or its learning rate in proportion, on whatever machine there is."""
 from mmengine.config import Config, ConfigDict
 
+_INITIAL_LEFT = 0.05  # largest share in the average at the end of a training
+
 
 def _base_batch(cfg: Config) -> int:
     base = cfg.get('auto_scale_lr', {}).get('base_batch_size')
@@ -64,20 +66,24 @@ def check_batch(cfg: Config, processes: int) -> str | None:
             f'learning rate is meant for {auto.base_batch_size}: consider --accumulate auto or --auto-scale-lr')
 
 
-def check_average(cfg: Config, iterations: int, left: float = 0.05) -> str | None:
-    """A warning if the averaged weights keep too much of the initial ones, None otherwise.
+def check_average(cfg: Config, iterations: int) -> tuple[str, str] | None:
+    """Whether the averaged weights keep more than 5 % of the initial ones: the average's horizon, 1 / momentum, is longer
+    than a third of its updates.
 
     Args:
         cfg: The config.
         iterations: Those of the whole training.
-        left: The largest share that may be left at the end. 5 % are left where the average's horizon, 1 / momentum, is a
-            third of its updates.
+
+    Returns:
+        What was found, and a remedy; None if there is no such average, or one whose momentum changes.
     """
     for number, hook in enumerate(cfg.get('custom_hooks') or []):
+        if hook.type != 'EMAHook' or hook.get('ema_type', 'ExponentialMovingAverage') != 'ExponentialMovingAverage':
+            continue
         momentum, interval = hook.get('momentum', 2e-4), hook.get('interval', 1)
         share = (1 - momentum) ** (iterations / interval)
-        if hook.type == 'EMAHook' and share > left:
+        if share > _INITIAL_LEFT and iterations:
             return (f'EMAHook: momentum={momentum:g} over {iterations:,} iterations: the average, which is what is tested, '
-                    f'still holds {share:.0%} of the initial weights at the end: consider '
+                    f'still holds {share:.0%} of the initial weights at the end',
                     f'custom_hooks.{number}.momentum={min(20 * interval / iterations, 1):.2g}')
     return None

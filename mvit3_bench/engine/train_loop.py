@@ -61,8 +61,10 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
                        'training, and the run will not end in the very same weights')
             self._carry_over(checkpoint)
         if (epochs := position.get('max_epochs', self._max_epochs)) != self._max_epochs:
+            effect = ('it is the schedule of this config from here on' if self._is_carried_over else
+                      'the schedule is not stretched, the learning rate falls and ends as before')
             self._warn(f'train_cfg.max_epochs is {self._max_epochs}, and was {epochs} in the run that wrote the checkpoint: '
-                       'the schedule is not stretched, the learning rate falls and ends as before')
+                       + effect)
 
     def _warn(self, message: str) -> None:
         print_log(message, logger='current', level=logging.WARNING)

@@ -21,7 +21,6 @@ from .plan import Plan, listening
 from .resources import cores
 
 _finding = partial(Finding, 'config')
-_INITIAL_LEFT = 0.01  # share of the initial weights in the average at the end of a run
 _READ = (*inspect.signature(Runner.__init__).parameters, 'auto_scale_lr', 'compile', 'efficient_conv_bn_eval',
          'activation_checkpointing', 'model_wrapper_cfg', 'sync_bn', 'find_unused_parameters')
 
@@ -201,9 +200,8 @@ def _average(plan: Plan) -> Iterator[Finding]:
     hooks = [hook for hook in plan.cfg.get('custom_hooks') or [] if hook.type == 'EMAHook']
     if not hooks or not plan.iterations:
         return
-    if warning := schedule.check_average(plan.cfg, plan.iterations, _INITIAL_LEFT):
-        found, _, remedy = warning.rpartition(': ')
-        yield _finding('EMA', WARNING, found, remedy)
+    if warning := schedule.check_average(plan.cfg, plan.iterations):
+        yield _finding('EMA', WARNING, *warning)
     else:
         yield _finding('EMA', OK, f'horizon of {1 / hooks[0].get("momentum", 2e-4):,.0f} updates')
 
