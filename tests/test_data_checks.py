@@ -449,6 +449,18 @@ def test_evaluator_of_joined_sets(layouts):
     assert 'lacks 1' in message and 'a json of all images of val_dataloader' in message
 
 
+@pytest.mark.parametrize('format_only', [True, False])
+def test_no_annotations_to_compare_with(layouts, format_only):
+    """Those of COCO's test-dev are not public: predictions can be written, not scored."""
+    cfg = unbuilt('mmdet', {}, test=dict(COCO, ann_file='test-dev.json', test_mode=True))
+    cfg.test_evaluator = dict(type='CocoMetric', ann_file='coco/test-dev.json', format_only=format_only)
+    if format_only:
+        check_data(cfg, ('test_dataloader',))
+    else:
+        assert "coco/test-dev.json is not a json in COCO's format: KeyError: 'annotations'" in refusal(
+            cfg, ('test_dataloader',))
+
+
 def test_training_without_a_box(layouts):
     cfg = unbuilt('mmdet', {}, train=joined(dict(COCO, ann_file='unlabelled.json')))
     assert 'no image of coco/unlabelled.json has a box' in refusal(cfg, ('train_dataloader',))

@@ -2,11 +2,12 @@
 import json
 import logging
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import isinf, isnan
 from pathlib import Path
 
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
 
 from ..text import shown
@@ -33,12 +34,13 @@ class Coco:
     test_mode: bool
 
 
-def check_coco(source: Source, num_classes: int | None) -> Coco:
+def check_coco(source: Source, num_classes: int | None, scored: bool) -> Coco:
     """Check a data set in COCO's format, much of which mmdet would pass over in silence; log what of it takes no part.
 
     Args:
         source: The data set.
         num_classes: Number of classes of the head, None if it is not known.
+        scored: Whether a metric compares with it, which then needs annotations in a test too.
 
     Raises:
         FileNotFoundError: An image named in the json is missing.
@@ -49,7 +51,7 @@ def check_coco(source: Source, num_classes: int | None) -> Coco:
     classes = source.dataset.metainfo['classes']
     if isinstance(classes, str):
         raise UsageError(f'{name}: metainfo.classes={classes!r} is neither a list of names nor a file of them')
-    content = _read(file, annotated=not test_mode)
+    content = _read(file, annotated=scored or not test_mode)
     categories = {category['id']: category['name'] for category in content['categories']}
     images = {image['id']: image['file_name'] for image in content['images']}
     sizes = {image['id']: (image['width'], image['height']) for image in content['images']}
@@ -110,6 +112,20 @@ def check_boxes(loader: str, found: list[Coco]) -> None:
                          f'{", ".join(str(part.file) for part in found)} has a box of the classes of the config')
 
 
+def _metrics(cfg: Config, loader: str) -> Iterator[tuple[str, ConfigDict]]:
+    """Each ``CocoMetric`` of a loader, and its key in the config."""
+    name = loader.replace('dataloader', 'evaluator')
+    evaluator = cfg.get(name) or []
+    several = {f'{name}.{number}': part for number, part in enumerate(evaluator)} if isinstance(evaluator, (list, tuple)) \
+        else {name: evaluator}
+    yield from ((key, part) for key, part in several.items() if isinstance(part, dict) and type_name(part) == 'CocoMetric')
+
+
+def is_scored(cfg: Config, loader: str) -> bool:
+    """Whether a ``CocoMetric`` compares the predictions with the annotations, rather than writing them only."""
+    return any(not metric.get('format_only') for _, metric in _metrics(cfg, loader))
+
+
 def check_evaluators(cfg: Config, loader: str, found: list[Coco]) -> None:
     """Check that the json of each ``CocoMetric`` of a loader is there and has the images that the loader has.
 
@@ -122,14 +138,12 @@ def check_evaluators(cfg: Config, loader: str, found: list[Coco]) -> None:
         FileNotFoundError: There is no such json.
         UsageError: It has other images.
     """
-    name = loader.replace('dataloader', 'evaluator')
-    evaluators, several = cfg.get(name) or [], isinstance(cfg.get(name), (list, tuple))
     own, files = {id for part in found for id in part.images}, ' and '.join(str(part.file) for part in found)
     remedy = f'set it to the json of {loader}: ' if len(found) == 1 else f'set it to a json of all images of {loader}: '
-    for number, evaluator in enumerate(evaluators if several else [evaluators]):
-        if not evaluator or type_name(evaluator) != 'CocoMetric' or not evaluator.get('ann_file') or is_remote(evaluator):
+    for key, metric in _metrics(cfg, loader):
+        if not metric.get('ann_file') or is_remote(metric):
             continue
-        key, other = f'{name}.{number}.ann_file' if several else f'{name}.ann_file', Path(evaluator.ann_file)
+        key, other = f'{key}.ann_file', Path(metric.ann_file)
         keyed = f'{remedy}{key}={files if len(found) == 1 else "..."}'
         if not other.is_file():
             raise FileNotFoundError(f'{key}: {other} does not exist\n  {keyed}')

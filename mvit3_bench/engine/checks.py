@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import BatchSampler, DataLoader
 
-from .check_coco import check_boxes, check_coco, check_evaluators
+from .check_coco import check_boxes, check_coco, check_evaluators, is_scored
 from .check_folders import check_classes, check_images, check_pairs, class_folders, list_folder
 from .check_leaks import Images, check_leaks, check_repeats, warn_of_trained
 from .check_lists import check_labelled, check_names
@@ -96,7 +96,7 @@ def _check_loader(cfg: Config, loader: str) -> list[Images]:
         if source.format == 'coco':
             if not source.listed:
                 continue
-            jsons.append(check_coco(source, _part(cfg, 'bbox_head').get('num_classes')))
+            jsons.append(check_coco(source, _part(cfg, 'bbox_head').get('num_classes'), is_scored(cfg, loader)))
             names = list(jsons[-1].images.values())
         elif source.format == 'masks':
             names = _check_segmented(source)
