@@ -101,13 +101,13 @@ def check_coco(source: Source, num_classes: int | None, scored: bool) -> Coco:
     return Coco(name, file, images, bool(usable), test_mode)
 
 
-def check_boxes(loader: str, found: list[Coco]) -> None:
-    """Check that a training has a box.
+def check_boxes(loader: str, found: list[Coco], scored: bool) -> None:
+    """Check that there is a box to train on, or to compare with where a metric scores the predictions.
 
     Raises:
         UsageError: No data set of the loader has one.
     """
-    if not any(part.has_box or part.test_mode for part in found):
+    if not any(part.has_box or part.test_mode and not scored for part in found):
         raise UsageError(f'{found[0].name if len(found) == 1 else loader}: no image of '
                          f'{", ".join(str(part.file) for part in found)} has a box of the classes of the config')
 

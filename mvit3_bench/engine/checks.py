@@ -87,7 +87,7 @@ def _check_num_classes(cfg: Config) -> None:
 
 def _check_loader(cfg: Config, loader: str) -> list[Images]:
     """The images of each data set whose format is known."""
-    found, jsons, parts = [], [], data_sets(cfg.get(loader))
+    found, jsons, parts, scored = [], [], data_sets(cfg.get(loader)), is_scored(cfg, loader)
     for key, dataset in parts.items():
         check_present(cfg, loader, key, dataset)
         source = find_source(cfg, loader, key, dataset)
@@ -96,7 +96,7 @@ def _check_loader(cfg: Config, loader: str) -> list[Images]:
         if source.format == 'coco':
             if not source.listed:
                 continue
-            jsons.append(check_coco(source, _part(cfg, 'bbox_head').get('num_classes'), is_scored(cfg, loader)))
+            jsons.append(check_coco(source, _part(cfg, 'bbox_head').get('num_classes'), scored))
             names = list(jsons[-1].images.values())
         elif source.format == 'masks':
             names = _check_segmented(source)
@@ -108,7 +108,7 @@ def _check_loader(cfg: Config, loader: str) -> list[Images]:
             continue
         found.append(Images(source.name, source.folder, names, source.file, source.subset))
     if jsons and len(jsons) == len(parts):
-        check_boxes(loader, jsons)
+        check_boxes(loader, jsons, scored)
         check_evaluators(cfg, loader, jsons)
     return found
 
