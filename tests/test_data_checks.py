@@ -15,6 +15,8 @@ import mvit3_bench.compat  # noqa: F401  before mmseg
 for framework in ('mmdet', 'mmseg', 'mmpretrain'):
     pytest.importorskip(framework, reason=f'{framework} is not installed')
 
+import mmseg.datasets  # noqa: E402
+
 from mvit3_bench.engine.checks import check_data  # noqa: E402
 from mvit3_bench.engine.cli import UsageError, user_errors  # noqa: E402
 
@@ -348,3 +350,135 @@ def test_list_errors_are_the_users():
     from mvit3_bench.datasets.lists import read_list
     with pytest.raises(UsageError, match='is a folder'), user_errors(ValueError):
         read_list(conftest.ROOT)
+
+
+# ---- stock types in their own layout ----------------------------------------------------------------------------------
+
+def write_json(file: Path, ids=(1,), **parts) -> None:
+    """A json in COCO's format, of images with a box each; a part that is None is left out."""
+    content = dict(
+        categories=[dict(id=1, name='cat'), dict(id=2, name='dog')],
+        images=[dict(id=number, file_name=f'{number}.jpg', width=10, height=10) for number in ids],
+        annotations=[dict(id=number, image_id=number, category_id=1, area=9, iscrowd=0, bbox=[1, 1, 3, 3])
+                     for number in ids]) | parts
+    file.write_text(json.dumps({key: part for key, part in content.items() if part is not None}))
+
+
+@pytest.fixture
+def layouts(tmp_path, monkeypatch):
+    """Folders in the layouts of several types, in the working directory."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv('HOME', str(tmp_path))
+    for folder in ('cifar10', 'coco/img', 'coco/seg', 'masks/img', 'masks/ann', 'ssl/val'):
+        Path(folder).mkdir(parents=True)
+    make_classes(Path('pets'), ['cat', 'dog'])
+    make_classes(Path('ssl/train'), ['n00000000', 'n00000001'])
+    for file in ('coco/img/1.jpg', 'coco/img/2.jpg', 'masks/img/1.png', 'masks/ann/1_m.png', 'ssl/val/1.JPEG'):
+        Path(file).touch()
+    Path('broken').symlink_to('/nonexistent')
+    Path('coco/classes.txt').write_text('cat\ndog\n')
+    write_json(Path('coco/one.json'))
+    write_json(Path('coco/two.json'), ids=(2,))
+    write_json(Path('coco/both.json'), ids=(1, 2))
+    write_json(Path('coco/test-dev.json'), annotations=None)
+    write_json(Path('coco/unlabelled.json'), annotations=[])
+    write_json(Path('coco/panoptic.json'), annotations=[dict(image_id=1, file_name='1.png', segments_info=[
+        dict(id=5, category_id=1, iscrowd=0, bbox=[0, 0, 4, 4], area=16)])])
+
+
+@mmseg.registry.DATASETS.register_module()
+class OwnSuffixes(mmseg.datasets.BaseSegDataset):
+    METAINFO = dict(classes=('a', 'b'), palette=[[0, 0, 0], [1, 1, 1]])
+
+    def __init__(self, **kwargs):
+        super().__init__(img_suffix='.png', seg_map_suffix='_m.png', **kwargs)
+
+
+def fold(test_mode: bool) -> dict:
+    return dict(type='KFoldDataset', fold=0, num_splits=2, test_mode=test_mode,
+                dataset=dict(type='CustomDataset', data_root='pets'))
+
+
+def joined(*parts) -> dict:
+    return dict(type='ConcatDataset', datasets=list(parts))
+
+
+COCO = dict(type='CocoDataset', data_root='coco', ann_file='one.json', data_prefix=dict(img='img'),
+            metainfo=dict(classes=('cat', 'dog')))
+PANOPTIC = dict(COCO, type='CocoPanopticDataset', ann_file='panoptic.json', data_prefix=dict(img='img', seg='seg'))
+TWO_CLASSES = dict(head=dict(num_classes=2))
+
+
+def unbuilt(scope: str, model: dict, **loaders) -> Config:
+    """A config of data sets alone, given by their loaders."""
+    return Config(dict(default_scope=scope, model=model) | {
+        f'{name}_dataloader': dict(dataset=dataset) for name, dataset in loaders.items()})
+
+
+@pytest.mark.parametrize('scope, model, loaders', [
+    ('mmpretrain', {}, dict(train=dict(type='CIFAR10', data_root='cifar10', split='train'))),
+    ('mmpretrain', TWO_CLASSES, dict(train=fold(False), val=fold(True))),
+    ('mmpretrain', {}, dict(train=dict(type='Foreign', path='/x'))),
+    ('mmpretrain', dict(type='SimCLR'), dict(train=dict(type='ImageNet', data_root='ssl', split='train'))),
+    ('mmpretrain', dict(head=None), dict(train=dict(type='CustomDataset', data_root='pets'))),
+    ('mmpretrain', TWO_CLASSES, dict(train=dict(type='CustomDataset', data_prefix='~/pets'))),
+    ('mmpretrain', dict(TWO_CLASSES, data_preprocessor=dict(num_classes=1000)),
+     dict(train=dict(type='CustomDataset', data_root='pets'))),
+    ('mmseg', {}, dict(train=dict(type='BaseSegDataset', data_root='s3://bucket/x', data_prefix=dict(img_path='img')))),
+    ('mmseg', {}, dict(train=dict(type='BaseSegDataset', data_root='absent', backend_args=dict(backend='petrel')))),
+    ('mmseg', {}, dict(train=dict(type='OwnSuffixes', data_root='masks',
+                                  data_prefix=dict(img_path='img', seg_map_path='ann')))),
+    ('mmdet', {}, dict(train=PANOPTIC)),
+    ('mmdet', {}, dict(test=dict(COCO, ann_file='test-dev.json', test_mode=True))),
+    ('mmdet', {}, dict(train=dict(COCO, metainfo=dict(classes='coco/classes.txt')))),
+    ('mmdet', {}, dict(train=joined(COCO, dict(COCO, ann_file='unlabelled.json')))),
+    ('mmdet', dict(bbox_head=[dict(num_classes=2)]), dict(train=COCO))], ids=[
+        'split that is no folder', 'folds', 'foreign', 'unlabelled training', 'no head', 'home', 'no mixup', 'remote',
+        'backend', 'own suffixes', 'panoptic', 'no annotations', 'file of classes', 'part without boxes', 'several heads'])
+def test_stock_types(layouts, scope, model, loaders):
+    """What its own framework reads is not refused."""
+    check_data(unbuilt(scope, model, **loaders), tuple(f'{name}_dataloader' for name in loaders))
+
+
+def test_evaluator_of_joined_sets(layouts):
+    cfg = unbuilt('mmdet', {}, val=joined(COCO, dict(COCO, ann_file='two.json')))
+    cfg.val_evaluator = dict(type='CocoMetric', ann_file='coco/both.json')
+    check_data(cfg, ('val_dataloader',))
+    cfg.val_evaluator.ann_file = 'coco/two.json'
+    message = refusal(cfg, ('val_dataloader',))
+    assert 'lacks 1' in message and 'a json of all images of val_dataloader' in message
+
+
+@pytest.mark.parametrize('format_only', [True, False])
+def test_no_annotations_to_compare_with(layouts, format_only):
+    """Those of COCO's test-dev are not public: predictions can be written, not scored."""
+    cfg = unbuilt('mmdet', {}, test=dict(COCO, ann_file='test-dev.json', test_mode=True))
+    cfg.test_evaluator = dict(type='CocoMetric', ann_file='coco/test-dev.json', format_only=format_only)
+    if format_only:
+        check_data(cfg, ('test_dataloader',))
+    else:
+        assert "coco/test-dev.json is not a json in COCO's format: KeyError: 'annotations'" in refusal(
+            cfg, ('test_dataloader',))
+
+
+def test_training_without_a_box(layouts):
+    cfg = unbuilt('mmdet', {}, train=joined(dict(COCO, ann_file='unlabelled.json')))
+    assert 'no image of coco/unlabelled.json has a box' in refusal(cfg, ('train_dataloader',))
+
+
+def test_classes_are_a_text(layouts):
+    cfg = unbuilt('mmdet', {}, train=dict(COCO, metainfo=dict(classes='cat')))
+    assert "metainfo.classes='cat' is neither a list of names nor a file" in refusal(cfg, ('train_dataloader',))
+
+
+def test_root_missing(layouts):
+    cfg = unbuilt('mmpretrain', TWO_CLASSES, train=dict(type='CustomDataset', data_root='absent'))
+    message = refusal(cfg, ('train_dataloader',))
+    assert 'missing: absent' in message and 'CLASS/*.jpg' in message and '--mini' in message
+
+
+def test_labels_of_no_classes():
+    """The hook has nothing to check where the data set has no classes."""
+    from mvit3_bench.engine.label_hook import CheckLabelsHook
+    runner = Config(dict(train_dataloader=dict(dataset=dict(metainfo={}))))
+    CheckLabelsHook().before_train_iter(runner, 0, dict(data_samples=[]))

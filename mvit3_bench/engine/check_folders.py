@@ -11,7 +11,7 @@ from mmengine.logging import print_log
 from ..text import shown
 from .cli import UsageError
 
-IMAGES = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif')  # that mmpretrain takes, in either case
+_IMAGES = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif')  # what is meant for one, in either case
 _SYNSET = re.compile(r'n\d{8}')
 
 
@@ -66,10 +66,15 @@ def _leads_nowhere(link: Path) -> bool:
     return not link.exists() or link.parent.resolve().is_relative_to(link.resolve())
 
 
-def absent(names: list[str], listing: Listing) -> list[str]:
-    """Those names that are no file below a folder; what its listing lacks, perhaps hidden or `../`, is looked up."""
-    files = set(listing.files)
-    return [name for name in names if name not in files and not os.path.isfile(os.path.join(listing.folder, name))]
+def absent(names: list[str], folder: Path) -> list[str]:
+    """Those names that are no file below a folder; only the folders that they mention are listed, each once."""
+    files = set()
+    for parent in dict.fromkeys(map(os.path.dirname, names)):
+        if os.path.isdir(os.path.join(folder, parent)):
+            files.update(os.path.join(parent, entry.name) for entry in os.scandir(os.path.join(folder, parent))
+                         if entry.is_file())
+    # `..` and the like are looked up
+    return [name for name in names if name not in files and not os.path.isfile(os.path.join(folder, name))]
 
 
 def check_pairs(name: str, images: Path, masks: Path | None, suffixes: tuple[str, str]) -> list[str]:
@@ -94,7 +99,7 @@ def check_pairs(name: str, images: Path, masks: Path | None, suffixes: tuple[str
     if not found:
         raise UsageError(f'{name}: no file in {images} ends in {suffix}; there are: {listing.suffixes()}\n'
                          f'  set {name}.img_suffix to their suffix, which is case-sensitive, or put images there')
-    others = [file for file in listing.files if file.lower().endswith(IMAGES) and not file.endswith(suffix)
+    others = [file for file in listing.files if file.lower().endswith(_IMAGES) and not file.endswith(suffix)
               and not (images == masks and file.endswith(mask_suffix))]
     _warn(images, others, f'do not end in {suffix} ({name}.img_suffix)')
     if masks is None:

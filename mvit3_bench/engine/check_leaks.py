@@ -10,17 +10,21 @@ from mmengine.logging import print_log
 from ..text import shown
 from .cli import UsageError
 
+_WITHOUT = 'val_dataloader=None val_cfg=None val_evaluator=None default_hooks.checkpoint.save_best=None'
+
 
 @dataclass(frozen=True)
 class Images:
     """The images of a data set.
 
     Args:
+        key: Key of the data set in the config.
         folder: What their names are relative to.
         names: Their paths below it.
         source: Where the names come from: a list, a json, or the folder.
-        subset: Whether the config takes some of them only (``indices``).
+        subset: Whether the config takes some of them only (``indices``, a fold).
     """
+    key: str
     folder: Path
     names: list[str]
     source: Path
@@ -57,10 +61,12 @@ def check_leaks(trained: list[Images], validated: list[Images]) -> None:
             if not common:
                 continue
             message = (f'{len(common)} of {len(val.names)} images of the validation ({val.source}) are in the training too '
-                       f'({train.source}): {shown(common)}\n  a metric on images that were trained on says nothing: take '
-                       f'them out of the training, or name other images in val_dataloader')
+                       f'({train.source}): {shown(common)}')
             if not (train.subset or val.subset):
-                raise UsageError(message)
+                raise UsageError(
+                    f'{message}\n  a metric on images that were trained on says nothing: take them out of the training, or '
+                    f'name other images in val_dataloader; to train without validation, --cfg-options {_WITHOUT}; to '
+                    f'overfit on purpose, {val.key}.indices={len(val.names)}')
             print_log(message, logger='current', level=logging.WARNING)
 
 

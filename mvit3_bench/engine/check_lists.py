@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ..datasets.lists import read_list
 from ..text import shown
-from .check_folders import absent, list_folder
+from .check_folders import absent
 from .cli import UsageError, user_errors
 
 
@@ -78,7 +78,7 @@ def check_labelled(file: Path, folder: Path, num_classes: int | None) -> list[st
             raise UsageError(f'{file}, line {number}: {line[:100]!r} has more than one space between file and class: '
                              'leave one')
         names.append(name)
-    if missing := absent(names, list_folder(folder)):
+    if missing := absent(names, folder):
         first = missing[0]
         raise FileNotFoundError(
             f'{file}, line {names.index(first) + 1}: {folder / first} is no file'

@@ -44,5 +44,6 @@ class CheckLabelsHook(Hook):
     """
 
     def _before_iter(self, runner, batch_idx: int, data_batch: dict, mode: str) -> None:
-        num_classes = len(getattr(runner, f'{mode}_dataloader').dataset.metainfo['classes'])
-        check_labels(data_batch['data_samples'], num_classes)
+        metainfo = getattr(getattr(runner, f'{mode}_dataloader').dataset, 'metainfo', {})
+        if classes := metainfo.get('classes'):  # a data set without labels has none
+            check_labels(data_batch['data_samples'], len(classes))

@@ -46,7 +46,7 @@ def data_sets(loader: ConfigDict | None) -> dict[str, ConfigDict]:
     if loader is None:
         return {}
     inner = {'dataset': loader.dataset} if isinstance(loader.get('dataset'), dict) else {
-        f'datasets.{number}': part for number, part in enumerate(loader.get('datasets', []))}
+        f'datasets.{number}': part for number, part in enumerate(loader.get('datasets') or []) if isinstance(part, dict)}
     return {'.'.join(filter(None, [key, below])): dataset
             for key, part in inner.items() for below, dataset in (data_sets(part) or {'': part}).items()}
 

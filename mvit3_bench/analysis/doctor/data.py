@@ -134,10 +134,10 @@ def _as_published(dataset: ConfigDict) -> Finding | None:
     if type_name(dataset) not in _PUBLISHED or 'metainfo' in dataset:
         return None
     _, published = _PUBLISHED[type_name(dataset)]
-    prefix = dataset.get('data_prefix') or {}
+    root, prefix = Path(dataset.get('data_root') or '.'), dataset.get('data_prefix') or {}
     named = {dataset.get('split'), dataset.get('ann_file'), *([prefix] if isinstance(prefix, str) else prefix.values())}
-    counts = {part: _count(Path(dataset.data_root) / part) for part in published if part in named}
-    return _counted(dataset.data_root, counts, published) if counts else None
+    counts = {part: _count(root / part) for part in published if part in named}
+    return _counted(str(root), counts, published) if counts else None
 
 
 def _samples(plan: Plan, name: str, loader: torch.utils.data.DataLoader) -> Iterator[Finding]:
