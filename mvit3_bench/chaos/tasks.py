@@ -186,7 +186,8 @@ def _config(name: str) -> Config:
 def config_of(name: str, root: Path, workers: int) -> Config:
     """A stock config on a data set of three images, its pipelines as they are."""
     cfg = copy.deepcopy(_config(name))
-    for loader in (cfg.train_dataloader, cfg.val_dataloader):
+    # the test too: what its own root holds, if it is there, has other classes than the one drawn
+    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
         loader.dataset.data_root = str(root)
         loader.update(batch_size=3, num_workers=workers, persistent_workers=False)
     if 'ann_file' in cfg.val_evaluator:
