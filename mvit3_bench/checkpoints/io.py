@@ -137,7 +137,7 @@ def check_values(path: str | Path, found: dict[str, Tensor], wanted: dict[str, T
     if odd := [key for key, value in found.items() if key in wanted and not isinstance(value, Tensor)]:
         raise CheckpointError(f'{path}: {len(odd)} entries of its state dict are no tensors: {shown(odd)}')
     weights = {key: value for key, value in found.items() if key in wanted}
-    if odd := [key for key, value in weights.items() if wanted[key].is_floating_point() and not value.is_floating_point()]:
+    if odd := differences(weights, wanted).get('not of real numbers'):
         types = ', '.join(sorted({str(weights[key].dtype).removeprefix('torch.') for key in odd}))
         raise CheckpointError(f'{path}: {len(odd)} of its tensors are no real numbers, but {types}: {shown(odd)}')
     check_finite(path, weights)
@@ -225,8 +225,10 @@ def _report_filled(module: nn.Module, state_dict: dict, prefix: str, source: str
     wanted = {key: value for key, value in module.state_dict().items() if not key.endswith('num_batches_tracked')}
     found = {key.removeprefix(prefix): value for key, value in state_dict.items()}
     check_values(source, found, wanted)
-    reshaped = [key for key in wanted if key in found and found[key].shape != wanted[key].shape]
-    left = [key for key in wanted if key not in found or key in reshaped]
+    problems = differences(found, wanted)
+    reshaped = problems.get('of another shape', [])
+    unfilled = {*problems.get('missing', []), *reshaped}
+    left = [key for key in wanted if key in unfilled]
     name = type(module).__name__
     if len(left) == len(wanted):
         raise CheckpointError(

@@ -10,6 +10,7 @@ from mmengine.utils import track_iter_progress
 from PIL import Image
 from pycocotools.coco import COCO
 
+from ..checkpoints.atomic import write_text
 from .lists import read_list
 from .mini.common import write_png
 
@@ -68,7 +69,7 @@ def convert(coco: Path, voc: Path, out: Path, split: str = 'train2017', min_pixe
             _link(coco / split / image, images)
             taken.append(image.stem)
     members = dict.fromkeys(extra + taken)
-    (lists / 'aug.txt').write_text(''.join(f'{stem}\n' for stem in members), encoding='utf-8')
+    write_text(lists / 'aug.txt', ''.join(f'{stem}\n' for stem in members))
     return len(extra), len(taken), len(candidates) - len(taken)
 
 
@@ -108,9 +109,7 @@ def _check_origin(out: Path, origin: dict[str, str]) -> None:
     elif any((out / 'SegmentationClassAug').iterdir()):
         raise ValueError(f'{out} has masks, but no {ORIGIN} that says from which json: remove it, or name another folder to '
                          'make')
-    draft = record.with_suffix('.draft')
-    draft.write_text(json.dumps(origin), encoding='utf-8')
-    draft.replace(record)
+    write_text(record, json.dumps(origin))
 
 
 def _draw_mask_once(content: COCO, image_id: int, labels: dict[int, int], file: Path, min_pixels: int) -> bool:

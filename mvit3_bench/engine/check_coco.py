@@ -11,6 +11,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
 
 from ..text import shown
+from .check_folders import absent
 from .cli import UsageError
 from .data_source import Source, is_remote
 from .mini import type_name
@@ -69,7 +70,7 @@ def check_coco(source: Source, num_classes: int | None, scored: bool) -> Coco:
     if num_classes not in (None, len(classes)):
         raise UsageError(f'{name}: the data set has {len(classes)} classes, but the head num_classes={num_classes}; '
                          f'set model.bbox_head.num_classes={len(classes)}')
-    if missing := [image for image in images.values() if not (folder / image).is_file()]:
+    if missing := absent(list(images.values()), folder):
         raise FileNotFoundError(
             f'{name}: {len(missing)} of {len(images)} images named in {file} are not in {folder}: '
             f'{shown(missing, total=True)}\n  put them there, or take them out of the json')

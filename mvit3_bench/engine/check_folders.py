@@ -128,13 +128,13 @@ def class_folders(folder: Path) -> set[str]:
     return {entry.name for entry in os.scandir(folder) if entry.is_dir()}
 
 
-def check_classes(folder: Path, others: dict[Path, set[str]], num_classes: int | None, remedy: str, synsets: bool) -> None:
+def check_classes(folder: Path, folders: dict[Path, set[str]], num_classes: int | None, remedy: str, synsets: bool) -> None:
     """Check the class folders of a data set: mmpretrain numbers them in alphabetical order, so one more or less shifts
     the numbers behind it, and other names mean other classes.
 
     Args:
         folder: The folder that holds them.
-        others: Folder -> class folders, of the config's other data sets.
+        folders: Folder -> class folders, of all data sets of the config.
         num_classes: Number of classes of the model, None if it is not known.
         remedy: What to do where the number is wrong.
         synsets: Whether names must be those of ImageNet, ``n`` and eight digits.
@@ -143,7 +143,7 @@ def check_classes(folder: Path, others: dict[Path, set[str]], num_classes: int |
         FileNotFoundError: A class is missing.
         UsageError: There are more than the model has, foreign ones, or not those of another data set.
     """
-    found = class_folders(folder)
+    found = folders[folder]
     if found == {folder.name}:
         raise FileNotFoundError(f'{folder} has one folder, {folder / folder.name}: the folders of classes are one level too '
                                 f'deep\n  move them up, into {folder}')
@@ -151,8 +151,8 @@ def check_classes(folder: Path, others: dict[Path, set[str]], num_classes: int |
         raise UsageError(f'{folder} has folders that are no class of ImageNet, which is named n and eight digits: '
                          f'{shown(foreign, total=True)}\n  remove them, or set metainfo.classes and num_classes to your own')
     if num_classes not in (None, len(found)):
-        missing = sorted(set().union(*others.values()) - found)
-        same = [str(other) for other, names in others.items() if other != folder and names == found]
+        missing = sorted(set().union(*folders.values()) - found)
+        same = [str(other) for other, names in folders.items() if other != folder and names == found]
         lines = [f'{folder} has {len(found)} folders of classes, the model has {num_classes} classes']
         if missing:
             lines.append(f'missing: {shown(missing, total=True)}')
@@ -161,7 +161,7 @@ def check_classes(folder: Path, others: dict[Path, set[str]], num_classes: int |
         if len(found) > num_classes or not (missing or same):
             lines.append(f'found: {shown(sorted(found), total=True)}')
         raise (FileNotFoundError if len(found) < num_classes else UsageError)('\n  '.join([*lines, remedy]))
-    for other, names in others.items():
+    for other, names in folders.items():
         if names != found and (num_classes is None or len(names) == num_classes):  # else the fault is the other's
             only = [f'only in {place.name if place.name != alien.name else place}: {shown(sorted(left), total=True)}'
                     for place, alien, left in ((folder, other, found - names), (other, folder, names - found)) if left]

@@ -1,5 +1,4 @@
 """The checks of lists of images before the start: their lines, and the files that these name."""
-import os
 from glob import escape
 from pathlib import Path
 
@@ -27,10 +26,9 @@ def check_names(name: str, file: Path, folders: tuple[Path, Path | None], suffix
     """
     with user_errors(ValueError):
         names = read_list(file)
-    missing = []
-    for folder, suffix in zip(folders, suffixes, strict=True):
-        if folder:
-            missing += [(stem, folder, suffix) for stem in names if not os.path.isfile(os.path.join(folder, stem + suffix))]
+    missing = [(image.removesuffix(suffix), folder, suffix)
+               for folder, suffix in zip(folders, suffixes, strict=True) if folder
+               for image in absent([stem + suffix for stem in names], folder)]
     if missing:
         files = (str(folder / (stem + suffix)) for stem, folder, suffix in missing)
         raise FileNotFoundError(f'{file} names files that are missing: {shown(files, total=True)}\n'

@@ -17,7 +17,7 @@ from .data_source import Source, check_present, find_source, find_sources
 from .mini import LOADERS, data_sets, type_name
 
 
-def check_data(cfg: Config, loaders: tuple[str, ...]) -> None:
+def check_data(cfg: Config, loaders: tuple[str, ...]) -> dict[str, list[Images]]:
     """Check that the folders and files of the data sets exist, and the files that a list names; that there are images, in
     segmentation each with its mask; that those in COCO's format fit the config and the evaluators; that class folders
     are those of the model and of the other data sets, no link is broken, and each line of a list is understood; that
@@ -28,6 +28,9 @@ def check_data(cfg: Config, loaders: tuple[str, ...]) -> None:
         cfg: The config of the run.
         loaders: Which of its loaders the run needs, for instance ``('train_dataloader', 'val_dataloader')``.
 
+    Returns:
+        Loader -> the images of each of its data sets whose format is known.
+
     Raises:
         FileNotFoundError: Something is missing; the message names it, the layout expected and the remedies.
         UsageError: A data set is there but not as it must be; the message names the file or folder and the remedy.
@@ -37,8 +40,8 @@ def check_data(cfg: Config, loaders: tuple[str, ...]) -> None:
     check_repeats(known.get('train_dataloader', []))
     check_leaks(known.get('train_dataloader', []), known.get('val_dataloader', []))
     if 'test_dataloader' in loaders:
-        warn_of_trained(*([(part.folder, part.file) for part in find_sources(cfg, loader) if not part.subset]
-                          for loader in ('train_dataloader', 'test_dataloader')))
+        warn_of_trained(find_sources(cfg, 'train_dataloader'), find_sources(cfg, 'test_dataloader'))
+    return known
 
 
 def check_last_batch(cfg: Config, model: nn.Module, loader: DataLoader) -> None:
@@ -106,7 +109,7 @@ def _check_loader(cfg: Config, loader: str) -> list[Images]:
             if not source.listed:
                 list_folder(source.folder).check_links()
             continue
-        found.append(Images(source.name, source.folder, names, source.file, source.subset))
+        found.append(Images(source, names))
     if jsons and len(jsons) == len(parts):
         check_boxes(loader, jsons, scored)
         check_evaluators(cfg, loader, jsons)

@@ -13,6 +13,7 @@ from mmengine.config import ConfigDict
 from mmengine.runner import Runner
 
 from ...datasets.mini import FOLDERS
+from ...engine.check_leaks import Images, check_leaks
 from ...engine.checks import check_data
 from ...engine.cli import UsageError
 from ...engine.label_hook import check_labels
@@ -74,36 +75,36 @@ def examine_data(plan: Plan, mini: bool) -> Iterator[Finding]:
         plan: The run; gets its loaders.
         mini: Whether it runs on miniature data.
     """
-    seen = set()
+    seen, images = set(), {}
     for name in LOADERS:
         if plan.cfg.get(name) is None:
             continue
         if name == 'test_dataloader' and plan.cfg[name] == plan.cfg.get('val_dataloader'):
             yield _finding(name, OK, 'the same as val_dataloader')
             continue
-        for each in _examine_loader(plan, name, mini):
+        for each in _examine_loader(plan, name, mini, images):
             if (each.level, each.found) not in seen or each.level == OK:
                 yield each
             seen.add((each.level, each.found))
-    yield from _leaks(plan)
+    yield from _leaks(plan, images)
 
 
-def _leaks(plan: Plan) -> Iterator[Finding]:
+def _leaks(plan: Plan, images: dict[str, list[Images]]) -> Iterator[Finding]:
     """Images of the validation in the training, where each of the two is well by itself."""
     both = 'train_dataloader', 'val_dataloader'
     if not set(both) <= plan.loaders.keys():
         return
     with listening():
         try:
-            check_data(plan.cfg, both)
+            check_leaks(*(images[name] for name in both))
         except UsageError as error:
             yield _finding(both[1], ERROR, *explained(str(error)))
 
 
-def _examine_loader(plan: Plan, name: str, mini: bool) -> Iterator[Finding]:
+def _examine_loader(plan: Plan, name: str, mini: bool, images: dict[str, list[Images]]) -> Iterator[Finding]:
     with listening() as records:
         try:
-            check_data(plan.cfg, (name,))
+            images.update(check_data(plan.cfg, (name,)))
             plan.loaders[name] = loader = _build(plan.cfg[name])
             problem = None
         except (UsageError, FileNotFoundError) as error:
