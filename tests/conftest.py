@@ -50,6 +50,19 @@ def weights(tmp_path_factory):
 
 
 @pytest.fixture
+def fidelity(record_property):
+    """Note in the test's report what it compares with the published training: ``docs/fidelity.md`` is made of these notes.
+
+    ``fidelity('learning rate', 'coco_v1type', 'coco_v2type', measured='1e-17')``; ``differs='D13'`` where the comparison
+    measures a difference on purpose, by its key in :mod:`mvit3_bench.paper.fidelity`.
+    """
+    def note(item: str, *recipes: str, measured: str, differs: str | None = None) -> None:
+        for recipe in recipes:
+            record_property('fidelity', json.dumps(dict(item=item, recipe=recipe, measured=measured, differs=differs)))
+    return note
+
+
+@pytest.fixture
 def run_dir(tmp_path, mini_data, monkeypatch):
     """An empty folder as the current one, where ``--mini`` finds its data drawn."""
     (tmp_path / 'data').mkdir()
