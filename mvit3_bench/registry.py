@@ -19,11 +19,12 @@ from mmengine.registry import STRATEGIES as ROOT_STRATEGIES
 from mmengine.registry import TASK_UTILS as ROOT_TASK_UTILS
 from mmengine.registry import TRANSFORMS as ROOT_TRANSFORMS
 from mmengine.registry import VISUALIZERS as ROOT_VISUALIZERS
+from mmengine.registry import WEIGHT_INITIALIZERS as ROOT_WEIGHT_INITIALIZERS
 from mmengine.registry import Registry
 
 DATA_SAMPLERS = Registry('data sampler', parent=ROOT_DATA_SAMPLERS, scope='mvit3_bench',
                          locations=['mvit3_bench.datasets.multi_scale'])
-_HOOKS = ['buffers_hook', 'checkpoint_hook', 'finite', 'label_hook', 'loading_hook', 'record_hook', 'stop_hook']
+_HOOKS = ['buffers_hook', 'checkpoint_hook', 'ema_hook', 'finite', 'label_hook', 'loading_hook', 'record_hook', 'stop_hook']
 if find_spec('mmpretrain'):  # one is a subclass of its; without it the segmentors need the others all the same
     _HOOKS.append('visualization_hook')
 HOOKS = Registry('hook', parent=ROOT_HOOKS, scope='mvit3_bench', locations=[f'mvit3_bench.engine.{name}' for name in _HOOKS])
@@ -39,3 +40,5 @@ TRANSFORMS = Registry('transform', parent=ROOT_TRANSFORMS, scope='mvit3_bench',
                       locations=['mvit3_bench.datasets.loading', 'mvit3_bench.datasets.multi_scale'])
 VISUALIZERS = Registry('visualizer', parent=ROOT_VISUALIZERS, scope='mvit3_bench',
                        locations=['mvit3_bench.engine.visualizer'])
+WEIGHT_INITIALIZERS = Registry('weight initializer', parent=ROOT_WEIGHT_INITIALIZERS, scope='mvit3_bench',
+                               locations=['mvit3_bench.models.initializers'])

@@ -1,4 +1,4 @@
-"""The published COCO schedule of the size S: cosine 4e-3 -> 1e-6."""
+"""The published COCO schedule of MobileViTv3-S: cosine 4e-3 -> 1e-6."""
 _base_ = ['adamw_200e_b128.py']
 max_epochs = {{_base_.max_epochs}}
 warmup_iters = {{_base_.warmup_iters}}

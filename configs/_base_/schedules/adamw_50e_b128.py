@@ -9,7 +9,8 @@ train_cfg = dict(type='mvit3_bench.ResumableTrainLoop', max_epochs=max_epochs, v
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=5e-4, weight_decay=0.05),
-    paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0))
+    paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0),
+    clip_grad=dict(max_norm=10.0))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, begin=0, end=warmup_iters, by_epoch=False),  # from 5e-5
     dict(type='mvit3_bench.CosineAnnealingLR', eta_min_ratio=1e-6 / 5e-4, warmup_iters=warmup_iters, end=max_epochs,
