@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from mmengine.registry import DATA_SAMPLERS as ROOT_DATA_SAMPLERS
 from mmengine.registry import HOOKS as ROOT_HOOKS
 from mmengine.registry import LOOPS as ROOT_LOOPS
+from mmengine.registry import METRICS as ROOT_METRICS
 from mmengine.registry import MODEL_WRAPPERS as ROOT_MODEL_WRAPPERS
 from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import PARAM_SCHEDULERS as ROOT_PARAM_SCHEDULERS
@@ -29,6 +30,8 @@ if find_spec('mmpretrain'):  # one is a subclass of its; without it the segmento
     _HOOKS.append('visualization_hook')
 HOOKS = Registry('hook', parent=ROOT_HOOKS, scope='mvit3_bench', locations=[f'mvit3_bench.engine.{name}' for name in _HOOKS])
 LOOPS = Registry('loop', parent=ROOT_LOOPS, scope='mvit3_bench', locations=['mvit3_bench.engine.train_loop'])
+METRICS = Registry('metric', parent=ROOT_METRICS, scope='mvit3_bench',
+                   locations=['mvit3_bench.engine.coco_metric'] if find_spec('mmdet') else [])
 MODEL_WRAPPERS = Registry('model_wrapper', parent=ROOT_MODEL_WRAPPERS, scope='mvit3_bench',
                           locations=['mvit3_bench.engine.distributed', 'mvit3_bench.engine.fsdp'])
 MODELS = Registry('model', parent=ROOT_MODELS, scope='mvit3_bench', locations=['mvit3_bench.models'])

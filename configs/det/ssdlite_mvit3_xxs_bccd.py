@@ -12,7 +12,10 @@ model = dict(
     init_cfg=None,
     backbone=dict(arch='xxs', drop_rate=0.1),
     neck=dict(in_channels=(80, 128)),
-    bbox_head=dict(num_classes=3))
+    bbox_head=dict(num_classes=3),
+    # matching and limits with which the results of docs/results were measured
+    train_cfg=dict(assigner=dict(iou_calculator=dict(_delete_=True, type='BboxOverlaps2D'))),
+    test_cfg=dict(_delete_=True, score_thr=0.01, max_per_class=400, nms=dict(iou_threshold=0.5), max_per_img=200))
 
 max_epochs = 160
 train_cfg = dict(type='mvit3_bench.ResumableTrainLoop', max_epochs=max_epochs, val_interval=10)

@@ -12,5 +12,6 @@ train_dataloader = dict(batch_size=8, num_workers=2, dataset=dict(dataset, ann_f
 val_dataloader = dict(num_workers=2, dataset=dict(dataset, ann_file='annotations/val.json'))
 test_dataloader = dict(num_workers=2, dataset=dict(dataset, ann_file='annotations/test.json'))
 
-val_evaluator = dict(ann_file=f'{data_root}/annotations/val.json')
-test_evaluator = dict(ann_file=f'{data_root}/annotations/test.json')
+# mmdet's own metric, with which the results of docs/results were measured
+val_evaluator = dict(_delete_=True, type='CocoMetric', ann_file=f'{data_root}/annotations/val.json', metric='bbox')
+test_evaluator = dict(_delete_=True, type='CocoMetric', ann_file=f'{data_root}/annotations/test.json', metric='bbox')

@@ -47,5 +47,9 @@ val_dataloader = dict(
         pipeline=test_pipeline))
 test_dataloader = val_dataloader
 
-val_evaluator = dict(type='CocoMetric', ann_file=f'{data_root}/annotations/instances_val2017.json', metric='bbox')
+val_evaluator = dict(
+    type='mvit3_bench.CocoMetric',
+    ann_file=f'{data_root}/annotations/instances_val2017.json',
+    metric='bbox',
+    proposal_nums=(1, 10, 100))  # as in pycocotools: at most 100 detections of a class in an image count
 test_evaluator = val_evaluator

@@ -25,13 +25,20 @@ model = dict(
             ratios=[[2, 3], [2, 3], [2, 3], [2, 3], [2, 3], [2]]),
         bbox_coder=dict(type='DeltaXYWHBBoxCoder', target_stds=[0.1, 0.1, 0.2, 0.2], clip_border=False)),
     train_cfg=dict(
-        assigner=dict(type='MaxIoUAssigner', pos_iou_thr=0.5, neg_iou_thr=0.5, gt_max_assign_all=False),
+        # each box also takes its best anchor, whatever their IoU, from an earlier box too
+        assigner=dict(
+            type='MaxIoUAssigner',
+            pos_iou_thr=0.5,
+            neg_iou_thr=0.5,
+            min_pos_iou=0.0,
+            gt_max_assign_all=False,
+            iou_calculator=dict(type='mvit3_bench.SSDLiteIoU', eps=1e-5)),
         smoothl1_beta=1.0,
         allowed_border=-1,
         pos_weight=-1,
         neg_pos_ratio=3),
     test_cfg=dict(
         score_thr=0.01,
-        max_per_class=400,
-        nms=dict(iou_threshold=0.5),
-        max_per_img=200))
+        max_per_class=-1,
+        nms=dict(iou_threshold=0.5, max_num=200),  # of each class
+        max_per_img=-1))

@@ -97,12 +97,44 @@ class SSDLiteAnchorGenerator(SSDAnchorGenerator):
         return levels
 
 
+@TASK_UTILS.register_module()
+class SSDLiteIoU:
+    """IoU as published: a constant is added to the union, which lowers the IoU of small boxes.
+
+    At 1e-5 a box of 0.02 x 0.02 has an IoU of 0.976 with itself.
+
+    Args:
+        eps: The constant, in the unit of the boxes' areas.
+    """
+
+    def __init__(self, eps: float = 1e-5):
+        self.eps = eps
+
+    def __call__(self, boxes: Tensor, others: Tensor, mode: str = 'iou', is_aligned: bool = False) -> Tensor:
+        """Boxes (M, 4) and (N, 4) as x1, y1, x2, y2 -> (M, N); the other arguments are those of mmdet's calculators.
+
+        Raises:
+            ValueError: Another mode, or aligned boxes, are asked for.
+        """
+        if mode != 'iou' or is_aligned:
+            raise ValueError(f'mode={mode!r} with is_aligned={is_aligned} is not possible; allowed: the IoU of all pairs')
+        top_left = torch.maximum(boxes[:, None, :2], others[:, :2])
+        bottom_right = torch.minimum(boxes[:, None, 2:], others[:, 2:])
+        intersection = (bottom_right - top_left).clamp(min=0).prod(dim=-1)
+        areas, other_areas = ((each[:, 2:] - each[:, :2]).prod(dim=-1) for each in (boxes, others))
+        return intersection / (areas[:, None] + other_areas - intersection + self.eps)
+
+
 @MODELS.register_module()
 class SSDLiteHead(SSDHead):
-    """SSDLite's head: one depthwise 3x3 a level for classes and offsets together, and the published choice of detections.
+    """SSDLite's head: one depthwise 3x3 a level for classes and offsets together, and the published matching and detections.
 
-    Arguments and loss are those of :class:`mmdet.models.SSDHead`. ``test_cfg`` has ``score_thr``,
-    ``max_per_class`` (before NMS), ``nms`` and ``max_per_img``.
+    Arguments are those of :class:`mmdet.models.SSDHead`. In ``test_cfg``, -1 is no limit:
+
+    - ``score_thr``: lower scores are left out, as are equal ones;
+    - ``max_per_class``: of the boxes of a class, before NMS;
+    - ``nms``: arguments of :func:`mmcv.ops.nms`; ``max_num`` limits the boxes of a class after it;
+    - ``max_per_img``: of the detections of an image.
     """
 
     def _init_layers(self) -> None:
@@ -127,15 +159,30 @@ class SSDLiteHead(SSDHead):
         """Maps (B, C_i, H_i, W_i) -> for each level logits (B, A_i * (classes + 1), ...) and offsets (B, A_i * 4, ...)."""
         return super().forward([depthwise(level) for depthwise, level in zip(self.depthwise, x, strict=True)])
 
-    def get_targets(self, *args, **kwargs) -> tuple:
-        """mmdet's targets; the last, the number of positives that the loss is divided by, is the mean over the processes.
+    def _get_targets_single(self, flat_anchors: Tensor, valid_flags: Tensor, gt_instances: InstanceData, img_meta: dict,
+                            gt_instances_ignore: InstanceData | None = None, unmap_outputs: bool = True) -> tuple:
+        """mmdet's targets of an image, found in fractions of it, in which the constant of the IoU is given.
 
-        With each process's own, a box would weigh the more the fewer its process has.
+        The targets themselves do not depend on the unit.
         """
-        *levels, positives = super().get_targets(*args, **kwargs)
-        positives = torch.tensor(float(positives))
+        height, width = img_meta['img_shape'][:2]
+        size = flat_anchors.new_tensor([width, height, width, height])
+        truth = InstanceData(bboxes=gt_instances.bboxes / size, labels=gt_instances.labels)
+        if gt_instances_ignore is not None:
+            gt_instances_ignore = InstanceData(bboxes=gt_instances_ignore.bboxes / size)
+        return super()._get_targets_single(flat_anchors / size, valid_flags, truth, img_meta | dict(img_shape=(1, 1)),
+                                           gt_instances_ignore, unmap_outputs)
+
+    def get_targets(self, *args, **kwargs) -> tuple:
+        """mmdet's targets; the last is what the loss is divided by: the number of positives, its mean over the processes.
+
+        With each process's own, a box would weigh the more the fewer its process has. mmdet counts an image without
+        positives as one. Without any positive there is nothing to divide, and the loss is 0.
+        """
+        labels, *others, _ = super().get_targets(*args, **kwargs)
+        positives = sum((level < self.num_classes).sum() for level in labels).float()
         all_reduce(positives, 'mean')
-        return *levels, positives.item()
+        return labels, *others, positives.item() or 1.0
 
     def _predict_by_feat_single(self, cls_score_list, bbox_pred_list, score_factor_list, mlvl_priors, img_meta, cfg=None,
                                 rescale=False, with_nms=True) -> InstanceData:
@@ -153,10 +200,12 @@ class SSDLiteHead(SSDHead):
         for label in range(self.num_classes):
             index = (scores[:, label] > cfg.score_thr).nonzero()[:, 0]
             if len(index):
-                best, order = scores[index, label].topk(min(len(index), cfg.max_per_class))
+                limit = len(index) if cfg.max_per_class == -1 else min(len(index), cfg.max_per_class)
+                best, order = scores[index, label].topk(limit)
                 kept, order = nms(boxes[index[order]], best, **cfg.nms)
                 found.append(InstanceData(bboxes=kept[:, :4], scores=kept[:, 4], labels=torch.full_like(order, label)))
         if not found:
             return InstanceData(bboxes=boxes[:0], scores=scores[:0, 0], labels=boxes.new_zeros(0, dtype=torch.long))
         found = InstanceData.cat(found)
-        return found[found.scores.argsort(descending=True)[:cfg.max_per_img]]
+        limit = len(found) if cfg.max_per_img == -1 else cfg.max_per_img
+        return found[found.scores.argsort(descending=True)[:limit]]
