@@ -8,6 +8,7 @@ from torch import device, nn
 
 from . import cli
 from .cli import UsageError
+from .schedule import is_average
 
 _FSDP, _DEEPSPEED = 'mvit3_bench.FSDPStrategy', 'DeepSpeedStrategy'
 # of ours, those that need what a DeepSpeed run lacks: plain checkpoints with an optimiser, and its state at each iteration
@@ -50,9 +51,10 @@ def _problems(cfg: Config) -> Iterator[str]:
                f'{_FSDP} or {_DEEPSPEED}; without runner_type, several processes train by DistributedDataParallel')
     if cfg.launcher == 'none':
         yield f'{kind} needs a launcher: bash tools/dist_train.sh CONFIG GPUS'
-    hooks = [hook.type for hook in [*cfg.get('default_hooks', {}).values(), *cfg.get('custom_hooks', [])]]
+    hook_configs = [*cfg.get('default_hooks', {}).values(), *cfg.get('custom_hooks', [])]
+    hooks = [hook.type for hook in hook_configs]
     wrapper = cfg.optim_wrapper
-    if 'EMAHook' in hooks:
+    if any(map(is_average, hook_configs)):
         yield (f'EMAHook cannot average what {kind} shards: leave it out (custom_hooks=[]) and train without averaged '
                'weights, or leave runner_type out')
     if wrapper.get('clip_grad'):
