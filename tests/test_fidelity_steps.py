@@ -10,6 +10,7 @@ import golden
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import HOOKS, PARAM_SCHEDULERS, init_default_scope
@@ -85,8 +86,32 @@ def segmentation_samples(step: int, trace: dict) -> list:
 SAMPLES = dict(cls=classification_samples, det=detection_samples, seg=segmentation_samples)
 
 
+def predictors(model: nn.Module) -> list[nn.Module]:
+    """The last layers: of a classifier and of a segmentor one, of a detector one a level."""
+    if hasattr(model, 'decode_head'):
+        return [model.decode_head.conv_seg]
+    return list(model.bbox_head.cls_convs) if hasattr(model, 'bbox_head') else [model.head.fc]
+
+
+def published_output(model: nn.Module, raw: list[torch.Tensor], size: int) -> torch.Tensor:
+    """What the trace has sampled: logits (B, K), segmentation upsampled (B, K, H, W), detection (B, anchors, 1 + K)."""
+    if hasattr(model, 'decode_head'):
+        return F.interpolate(raw[0], (size, size), mode='bilinear', align_corners=model.decode_head.align_corners)
+    if hasattr(model, 'bbox_head'):
+        classes = model.bbox_head.cls_out_channels
+        levels = [level.permute(0, 2, 3, 1).reshape(len(level), -1, classes) for level in raw]
+        return torch.cat(levels, dim=1).roll(1, -1)  # the published background is the first class
+    return raw[0]
+
+
 def relative(ours: float, published: float) -> float:
     return abs(ours - published) / abs(published)
+
+
+def of_tensor(ours: torch.Tensor, mean: float, norm: float) -> float:
+    """Deviation of a tensor's mean and 2-norm from the published ones, in units of its root mean square."""
+    scale = max(norm / ours.numel()**0.5, 1e-9)
+    return max(abs(ours.mean().item() - mean), abs(ours.norm().item() - norm) / ours.numel()**0.5) / scale
 
 
 class Run:
@@ -101,12 +126,16 @@ class Run:
         hook, = (hook for hook in cfg.custom_hooks if hook.type.endswith('EMAHook'))
         self.average = HOOKS.build(hook)
         self.runner = SimpleNamespace(model=model, iter=0, epoch=0, max_iters=10, max_epochs=1)
+        self.raw = []  # outputs of the last forward pass, of each predictor
+        for layer in predictors(model):
+            layer.register_forward_hook(lambda layer, args, out: self.raw.append(out.detach()))
         self.average.before_run(self.runner)
         self.average.before_train(self.runner)
 
     def step(self, image: torch.Tensor, samples: list) -> dict:
         """One step; its learning rates, parts of the loss and gradient norm before clipping."""
         optimizer = self.optim_wrapper.optimizer
+        self.raw.clear()
         found = dict(lr=sorted({group['lr'] for group in optimizer.param_groups}))
         loss, parts = self.model.parse_losses(self.model(image, samples, mode='loss'))
         self.optim_wrapper.backward(loss)
@@ -135,7 +164,8 @@ def test_ten_steps(name, fidelity):
     cfg = Config.fromfile(conftest.ROOT / 'configs' / f'{config}.py')
     in_losses, in_weights = (1e-5, 1e-4) if kind == 'det' else (1e-6, 1e-6)  # the published anchors are float32
     run = Run(cfg, build(cfg, TASKS[kind]), iterations)
-    worst_loss = worst_norm = 0.0
+    worst_loss = worst_norm = worst_output = 0.0
+    samples = np.load(TRAINING / 'steps' / f'{name}.npz')
     for step, published in enumerate(trace['steps']):
         image = torch.from_numpy(np.random.RandomState(1000 + step).rand(trace['batch'], 3, trace['size'], trace['size']))
         ours = run.step(image, SAMPLES[kind](step, trace))
@@ -145,21 +175,26 @@ def test_ten_steps(name, fidelity):
                        if other in published]
         worst_loss = max(worst_loss, *deviations)
         worst_norm = max(worst_norm, relative(ours['grad_norm'], published['grad_norm']))
-    assert worst_loss < in_losses and worst_norm < in_weights
+        if step in (0, 9):
+            output = published_output(run.model, run.raw, trace['size'])
+            assert tuple(output.shape) == tuple(samples[f'output_step{step}/shape'])
+            ours, value = output.flatten()[samples[f'output_step{step}/index']].numpy(), samples[f'output_step{step}/value']
+            worst_output = max(worst_output, np.abs(ours - value).max() / value.std())
+    assert worst_loss < in_losses and worst_norm < in_weights and worst_output < in_weights
     weights = to_published(run.model.state_dict(), TASKS[kind])
     averages = to_published(run.average.ema_model.module.state_dict(), TASKS[kind])
     figures = trace['tensors_mean_norm_emamean_emanorm']
-    assert set(figures) <= {key for key, value in weights.items() if value.is_floating_point()}
+    assert set(figures) == {key for key, value in weights.items() if value.is_floating_point()}
     worst_weight = worst_average = 0.0
-    with np.load(TRAINING / 'steps' / f'{name}.npz') as file:
-        for key, (_, norm, _, average_norm) in figures.items():
-            scale = max(norm / weights[key].numel()**0.5, 1e-3)  # the root mean square; biases begin near zero
-            ours, average = weights[key].flatten(), averages[key].flatten()
-            index = file[f'{key}/index']
-            worst_weight = max(worst_weight, np.abs(ours[index].numpy() - file[f'{key}/weight']).max() / scale,
-                               abs(ours.norm().item() - norm) / max(norm, 1e-3))
-            worst_average = max(worst_average, np.abs(average[index].numpy() - file[f'{key}/ema']).max() / scale,
-                                abs(average.norm().item() - average_norm) / max(average_norm, 1e-3))
+    for key, (mean, norm, average_mean, average_norm) in figures.items():
+        worst_weight = max(worst_weight, of_tensor(weights[key], mean, norm))
+        worst_average = max(worst_average, of_tensor(averages[key], average_mean, average_norm))
+        if f'{key}/index' in samples:
+            index, scale = samples[f'{key}/index'], norm / weights[key].numel()**0.5
+            for ours, part in ((weights[key], 'weight'), (averages[key], 'ema')):
+                deviation = np.abs(ours.flatten()[index].numpy() - samples[f'{key}/{part}']).max() / scale
+                worst_weight, worst_average = ((max(worst_weight, deviation), worst_average) if part == 'weight' else
+                                               (worst_weight, max(worst_average, deviation)))
     assert worst_weight < in_weights and worst_average < in_weights
-    fidelity('ten steps', recipe, measured=f'loss {worst_loss:.0e}, gradient norm {worst_norm:.0e}, weights {worst_weight:.0e}')
+    fidelity('ten steps', recipe, measured=f'loss {worst_loss:.0e}, gradient norm {worst_norm:.0e}, outputs {worst_output:.0e}, weights {worst_weight:.0e}')
     fidelity('average', recipe, measured=f'{worst_average:.0e}')
