@@ -4,7 +4,7 @@ A leaf config adds the arch, the channel number, the crop and the number of clas
 """
 norm_cfg = dict(type='BN', requires_grad=True)
 model = dict(
-    type='EncoderDecoder',
+    type='mvit3_bench.EncoderDecoder',
     data_preprocessor=dict(
         type='SegDataPreProcessor',
         mean=[0.0, 0.0, 0.0],
@@ -23,4 +23,4 @@ model = dict(
         align_corners=False,
         loss_decode=dict(type='mvit3_bench.CrossEntropyLoss', loss_weight=1.0)),
     train_cfg=dict(),
-    test_cfg=dict(mode='whole'))
+    test_cfg=dict(mode='whole', resize='nearest'))
