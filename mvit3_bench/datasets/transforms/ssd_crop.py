@@ -17,7 +17,8 @@ class SSDCrop(BaseTransform):
     A mode is drawn: the whole image, or one of the least IoUs. For an IoU up to 40 crops are tried, until **any** box has
     that IoU with the crop, and the crop contains the centre of one; then another mode is drawn. Boxes whose centre is in
     the crop stay and are clipped to it. Width and height are uniform in 0.3 to 1 of the image's, within a ratio of 1 to 2.
-    mmdet's ``MinIoURandomCrop`` asks **every** box for the IoU, and has a mode without. An image without boxes stays whole.
+    mmdet's ``MinIoURandomCrop`` asks **every** box for the IoU, and has a mode without. Ignored boxes, which
+    are crowds, do not count; an image without others stays whole.
 
     Reads and changes ``img``, ``img_shape``, ``gt_bboxes`` and, where they are, ``gt_bboxes_labels``, ``gt_ignore_flags``,
     ``gt_masks`` and ``gt_seg_map``.
@@ -34,6 +35,8 @@ class SSDCrop(BaseTransform):
     def transform(self, results: dict) -> dict:
         height, width = results['img'].shape[:2]
         boxes = results['gt_bboxes'].convert_to('hbox').numpy()
+        if 'gt_ignore_flags' in results:
+            boxes = boxes[~results['gt_ignore_flags'].astype(bool)]
         if len(boxes) and min(height, width) >= self.min_side:
             patch = self._draw(boxes, height, width)
             if patch is not None:
