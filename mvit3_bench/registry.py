@@ -39,8 +39,11 @@ PARAM_SCHEDULERS = Registry('parameter scheduler', parent=ROOT_PARAM_SCHEDULERS,
                             locations=['mvit3_bench.engine.cosine'])
 STRATEGIES = Registry('strategy', parent=ROOT_STRATEGIES, scope='mvit3_bench', locations=['mvit3_bench.engine.fsdp'])
 TASK_UTILS = Registry('task util', parent=ROOT_TASK_UTILS, scope='mvit3_bench', locations=['mvit3_bench.models'])
+_TRANSFORMS = ['loading', 'multi_scale', 'transforms.photometric', 'transforms.short_side']
+if find_spec('mmdet'):  # whose boxes it crops
+    _TRANSFORMS.append('transforms.ssd_crop')
 TRANSFORMS = Registry('transform', parent=ROOT_TRANSFORMS, scope='mvit3_bench',
-                      locations=['mvit3_bench.datasets.loading', 'mvit3_bench.datasets.multi_scale'])
+                      locations=[f'mvit3_bench.datasets.{name}' for name in _TRANSFORMS])
 VISUALIZERS = Registry('visualizer', parent=ROOT_VISUALIZERS, scope='mvit3_bench',
                        locations=['mvit3_bench.engine.visualizer'])
 WEIGHT_INITIALIZERS = Registry('weight initializer', parent=ROOT_WEIGHT_INITIALIZERS, scope='mvit3_bench',

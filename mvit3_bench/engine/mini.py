@@ -17,7 +17,7 @@ LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 EVALUATORS = ('val_evaluator', 'test_evaluator')
 _SHARE = 0.05  # of the iterations, the most that warm-up and the horizon of EMA may take: 0.9995^500 is still 78 %
 # of transforms, of the data preprocessor, of the multi-scale sampler
-_PIXEL_KEYS = ('scale', 'scales', 'max_size', 'crop_size', 'size', 'sizes', 'base_size')
+_PIXEL_KEYS = ('scale', 'scales', 'max_size', 'min_side', 'crop_size', 'size', 'sizes', 'base_size')
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,10 @@ A leaf config adds the arch and the two channel numbers.
 norm_cfg = dict(type='BN', requires_grad=True)
 init_cfg = dict(type='mvit3_bench.TorchDefaultInit')
 model = dict(
-    type='EncoderDecoder',
+    type='mvit3_bench.EncoderDecoder',
     data_preprocessor=dict(
-        type='SegDataPreProcessor',
+        type='mvit3_bench.SegDataPreProcessor',
+        test_divisor=8,
         size=(512, 512),
         mean=[0.0, 0.0, 0.0],
         std=[255.0, 255.0, 255.0],
