@@ -120,18 +120,36 @@ def test_segmentor(path):
     assert torch.equal(labels, torch.stack([each.pred_sem_seg.data[0] for each in predict(model, bgr)]))
 
 
-@pytest.mark.parametrize('path', ['det/ssdlite_mvit3_xxs_coco.py', 'det/ssdlite_mvit2_0.5_coco.py'])
-def test_detector(path):
-    """The framework's detections, best first, then padding."""
+@pytest.mark.parametrize('path, places', [('det/ssdlite_mvit3_xxs_coco.py', 80 * 200), ('det/ssdlite_mvit2_0.5_coco.py', 200)])
+def test_detector(path, places):
+    """The framework's detections, best first, then padding; the v1 type has place for 200 of each class."""
     model, bgr = whole(path, **{'model.test_cfg.score_thr': 0.3}), pixels(96, 128)
     with torch.no_grad():
         answers = graph(model, (96, 128))(bgr.flip(1).float())
     for boxes, scores, labels, each in zip(*answers, predict(model, bgr), strict=True):
         expected, count = each.pred_instances, len(each.pred_instances)
-        assert 0 < count <= len(labels) == 200 and (labels[count:] == -1).all() and not scores[count:].any()
+        assert 0 < count <= len(labels) == places and (labels[count:] == -1).all() and not scores[count:].any()
         torch.testing.assert_close(boxes[:count], expected.bboxes)
         torch.testing.assert_close(scores[:count], expected.scores)
         assert torch.equal(labels[:count], expected.labels)
+
+
+@pytest.mark.parametrize('limits, places', [
+    (dict(max_per_class=-1, max_per_img=-1, nms=dict(iou_threshold=0.5, max_num=2)), 160),
+    (dict(max_per_class=5, max_per_img=-1, nms=dict(iou_threshold=0.5)), 400),
+    (dict(max_per_class=5, max_per_img=30, nms=dict(iou_threshold=0.5, max_num=2)), 30)])
+def test_limits_of_a_detector(limits, places):
+    """Each limit of ``test_cfg``, and -1 for none, is that of the framework's detections."""
+    model, bgr = whole('det/ssdlite_mvit3_xxs_coco.py'), pixels(96, 128)
+    model.test_cfg.update(limits)
+    model.bbox_head.test_cfg.update(limits)
+    with torch.no_grad():
+        answers = graph(model, (96, 128))(bgr.flip(1).float())
+    for boxes, scores, labels, each in zip(*answers, predict(model, bgr), strict=True):
+        expected, count = each.pred_instances, len(each.pred_instances)
+        assert 0 < count <= len(labels) == places and (labels[count:] == -1).all()
+        torch.testing.assert_close(scores[:count], expected.scores)
+        torch.testing.assert_close(boxes[:count], expected.bboxes)
 
 
 @pytest.mark.parametrize('form, path, raw', [

@@ -125,7 +125,7 @@ class SegmentorGraph(_TaskGraph):
 class DetectorGraph(_TaskGraph):
     """Images -> ``boxes`` (B, M, 4), ``scores`` (B, M), ``labels`` (B, M), int64, best first; the rest is label -1, score 0.
 
-    M is ``max_per_img``; boxes are x1, y1, x2, y2 in pixels of the images. Raw: ``boxes`` (B, N, 4) of all anchors, decoded,
+    M is ``max_per_img``, or as many as can be found if that is -1; boxes are x1, y1, x2, y2 in pixels of the images. Raw: ``boxes`` (B, N, 4) of all anchors, decoded,
     and ``scores`` (B, N, classes).
     """
     task, raw_names, names = 'detection', ('boxes', 'scores'), ('boxes', 'scores', 'labels')
@@ -158,14 +158,18 @@ class DetectorGraph(_TaskGraph):
     def finish(self, boxes: Tensor, scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         cfg = self.model.test_cfg
         batch, anchors, classes = scores.shape
-        candidates = min(cfg.max_per_class, anchors)
+        candidates = anchors if cfg.max_per_class == -1 else min(cfg.max_per_class, anchors)
+        max_num = cfg.nms.get('max_num', -1)
+        answers = classes * (candidates if max_num == -1 else min(max_num, candidates))
+        if cfg.max_per_img != -1:
+            answers = min(cfg.max_per_img, answers)
         scores, index = scores.transpose(1, 2).topk(candidates)  # (B, classes, candidates)
         index = index.view(batch, classes * candidates, 1).expand(-1, -1, 4)
         boxes = boxes.gather(1, index)  # (B, classes * candidates, 4)
         kept = suppress(boxes.view(batch * classes, candidates, 4), scores.view(batch * classes, candidates),
-                        float(cfg.nms.iou_threshold), float(cfg.score_thr))
+                        float(cfg.nms.iou_threshold), float(cfg.score_thr), max_num)
         scores = scores.view(batch, classes * candidates) * kept.view(batch, classes * candidates)
-        scores, index = scores.topk(min(cfg.max_per_img, classes * candidates))
+        scores, index = scores.topk(answers)
         found = scores > 0
         boxes = boxes.gather(1, index.unsqueeze(-1).expand(-1, -1, 4)) * found.unsqueeze(-1)
         return boxes, scores, torch.where(found, index // candidates, -1)
@@ -177,12 +181,23 @@ class DetectorGraph(_TaskGraph):
         scale = [each.std() for each in outputs]
         worst = []
         for boxes, scores, labels, *expected in zip(*found, *self.finish(*outputs), strict=True):
-            distance = torch.maximum((boxes[:, None] - expected[0]).abs().amax(-1) / scale[0],
-                                     (scores[:, None] - expected[1]).abs() / scale[1])
-            distance = distance.masked_fill(labels[:, None] != expected[2], torch.inf)
-            nearest = torch.maximum(distance.amin(0), distance.amin(1)).sort()[0]
-            worst.append(nearest[-1 - len(nearest) // 100].item())
-        return max(worst)
+            if not (boxes.isfinite().all() and scores.isfinite().all()):
+                return torch.inf
+            nearest = []
+            for label in torch.cat([labels, expected[2]]).unique():
+                if label == -1:
+                    continue
+                here, there = labels == label, expected[2] == label
+                if here.any() != there.any():
+                    nearest.append(boxes.new_full((max(here.sum(), there.sum()),), torch.inf))
+                elif here.any():
+                    distance = torch.maximum((boxes[here, None] - expected[0][there]).abs().amax(-1) / scale[0],
+                                             (scores[here, None] - expected[1][there]).abs() / scale[1])
+                    nearest += [distance.amin(0), distance.amin(1)]
+            if nearest:
+                nearest = torch.cat(nearest).sort()[0]
+                worst.append(nearest[-1 - len(nearest) // 100].item())
+        return max(worst, default=0.0)
 
 
 def graph(model: nn.Module, size: tuple[int, int], raw: bool = False) -> Graph:
