@@ -15,7 +15,6 @@ from mmengine.registry import LOOPS as ROOT_LOOPS
 from mmengine.registry import MODEL_WRAPPERS as ROOT_MODEL_WRAPPERS
 from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import PARAM_SCHEDULERS as ROOT_PARAM_SCHEDULERS
-from mmengine.registry import STRATEGIES as ROOT_STRATEGIES
 from mmengine.registry import TASK_UTILS as ROOT_TASK_UTILS
 from mmengine.registry import TRANSFORMS as ROOT_TRANSFORMS
 from mmengine.registry import VISUALIZERS as ROOT_VISUALIZERS
@@ -29,11 +28,10 @@ if find_spec('mmpretrain'):  # one is a subclass of its; without it the segmento
 HOOKS = Registry('hook', parent=ROOT_HOOKS, scope='mvit3_bench', locations=[f'mvit3_bench.engine.{name}' for name in _HOOKS])
 LOOPS = Registry('loop', parent=ROOT_LOOPS, scope='mvit3_bench', locations=['mvit3_bench.engine.train_loop'])
 MODEL_WRAPPERS = Registry('model_wrapper', parent=ROOT_MODEL_WRAPPERS, scope='mvit3_bench',
-                          locations=['mvit3_bench.engine.distributed', 'mvit3_bench.engine.fsdp'])
+                          locations=['mvit3_bench.engine.distributed'])
 MODELS = Registry('model', parent=ROOT_MODELS, scope='mvit3_bench', locations=['mvit3_bench.models'])
 PARAM_SCHEDULERS = Registry('parameter scheduler', parent=ROOT_PARAM_SCHEDULERS, scope='mvit3_bench',
                             locations=['mvit3_bench.engine.cosine'])
-STRATEGIES = Registry('strategy', parent=ROOT_STRATEGIES, scope='mvit3_bench', locations=['mvit3_bench.engine.fsdp'])
 TASK_UTILS = Registry('task util', parent=ROOT_TASK_UTILS, scope='mvit3_bench', locations=['mvit3_bench.models'])
 TRANSFORMS = Registry('transform', parent=ROOT_TRANSFORMS, scope='mvit3_bench',
                       locations=['mvit3_bench.datasets.loading', 'mvit3_bench.datasets.multi_scale'])

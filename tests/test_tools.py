@@ -102,6 +102,7 @@ def test_two_processes(run_dir):
     ('out_indices', ['model.backbone.out_indices=(1,2,9)'], ['out_indices=9', '-5', '4']),
     ('output stride', ['model.backbone.output_stride=4'], ['output_stride=4', '32', '16', '8']),
     ('unknown argument', ['model.backbone.depth=3'], ['depth']),
+    ('another runner', ['runner_type=FlexibleRunner', 'strategy.type=FSDPStrategy'], ['runner_type=FlexibleRunner', 'leave']),
 ])
 def test_impossible_model(run_dir, tool, name, flags, expected):
     """An impossible argument ends in exit code 1 and a message with the possible values, without a traceback."""

@@ -22,22 +22,11 @@ _STARTERS = dict(pytorch='torchrun, or set them by hand', slurm='srun', mpi="Ope
 _TIMEOUT = 600  # seconds, if the config has none
 
 
-class MeanLosses:
-    """For a wrapper of a model: training steps report the mean of all processes, not what the first one saw.
+@MODEL_WRAPPERS.register_module()
+class DistributedModel(MMDistributedDataParallel):
+    """MMEngine's wrapper, which reports the mean losses of all processes, and synchronises batch norms without a GPU too.
 
     So every process sees a loss that is not finite in any of them.
-    """
-
-    def train_step(self, data: dict | tuple | list, optim_wrapper) -> dict[str, Tensor]:
-        """One step of training; the losses it returns, each a number, are means over the processes."""
-        losses = super().train_step(data, optim_wrapper)
-        all_reduce_dict(losses, 'mean')
-        return losses
-
-
-@MODEL_WRAPPERS.register_module()
-class DistributedModel(MeanLosses, MMDistributedDataParallel):
-    """MMEngine's wrapper, which reports the mean losses of all processes, and synchronises batch norms without a GPU too.
 
     Args:
         module: The model.
@@ -48,6 +37,12 @@ class DistributedModel(MeanLosses, MMDistributedDataParallel):
         if not torch.cuda.is_available():
             synchronise_on_cpu(module)
         super().__init__(module, **kwargs)
+
+    def train_step(self, data: dict | tuple | list, optim_wrapper) -> dict[str, Tensor]:
+        """One step of training; the losses it returns, each a number, are means over the processes."""
+        losses = super().train_step(data, optim_wrapper)
+        all_reduce_dict(losses, 'mean')
+        return losses
 
 
 def first_host(nodelist: str) -> str:
