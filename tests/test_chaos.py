@@ -1,8 +1,8 @@
 """Faults are counted as they ended, and the table of them is not stale."""
 import pytest
 from conftest import ROOT
+from faults import Fault, record
 
-from mvit3_bench.chaos import Fault, record
 from mvit3_bench.text import put
 
 FAULTS = [Fault('CMYK, detection', 'seed 1', 'survived'), Fault('CMYK, detection', 'seed 2', 'lost', 'two labels more'),

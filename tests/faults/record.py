@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from ..text import put
+from mvit3_bench.text import put
+
 from . import Fault
 
 RECORD, PAGE = Path('docs', 'results', 'chaos.json'), Path('docs', 'reliability.md')
