@@ -42,9 +42,9 @@ test-all: $(READY)
 chaos: $(READY)
 	PYTHONPATH=tests $(PY) -m faults $(FAULTS)
 
-# no environment is needed for it: it makes its own
-test-stacks:
-	$(PYTHON) tools/test_stacks.py $(STACKS)
+test-stacks: $(READY)
+	$(PY) -m pip install -q nox
+	$(PY) -m nox --report .nox/report.json $(STACKS)
 
 docs: $(READY)
 	$(PY) -m pip install -q -e '.[openmmlab,docs]'
