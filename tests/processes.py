@@ -13,7 +13,7 @@ ENV = dict(os.environ, PATH=f'{Path(sys.executable).parent}:{os.environ["PATH"]}
 # batch norms over the joint batch, which torch's own need a GPU for
 _JOINT = """
 custom_imports = dict(imports=['mvit3_bench.compat', 'sync_batch_norm'], allow_failed_imports=False)
-model_wrapper_cfg = dict(type='mvit3_bench.JointModel', broadcast_buffers=False)
+model_wrapper_cfg = dict(type='mvit3_bench.JointModel', broadcast_buffers=False, device_ids=None)
 sync_bn = None
 """
 # the real recipe, model and schedule; images only resized and no dropout

@@ -21,20 +21,19 @@ class JointBatchNorm(nn.BatchNorm2d):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return super().forward(x)
-        count = torch.tensor(x.numel() / x.size(1))
+        count = torch.tensor(x.numel() / x.size(1), dtype=torch.double)
         dist.all_reduce(count)
-        mean = all_reduce(x.sum((0, 2, 3))) / count
-        centred = x - mean.view(1, -1, 1, 1)
+        mean = all_reduce(x.double().sum((0, 2, 3))) / count  # in double precision: rounding grows from step to step
+        centred = x.double() - mean.view(1, -1, 1, 1)
         var = all_reduce(centred.square().sum((0, 2, 3))) / count
         with torch.no_grad():
             self.num_batches_tracked += 1
-            self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(var * count / (count - 1), self.momentum)
-        scale = (var + self.eps).rsqrt()
+            self.running_mean.lerp_(mean.float(), self.momentum)
+            self.running_var.lerp_((var * count / (count - 1)).float(), self.momentum)
+        out = centred * (var + self.eps).rsqrt().view(1, -1, 1, 1)
         if self.affine:
-            scale = scale * self.weight
-        out = centred * scale.view(1, -1, 1, 1)
-        return out + self.bias.view(1, -1, 1, 1) if self.affine else out
+            out = out * self.weight.view(1, -1, 1, 1) + self.bias.view(1, -1, 1, 1)
+        return out.to(x.dtype)
 
 
 @MODEL_WRAPPERS.register_module()
