@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 PY = $(VENV)/bin/python
 READY = $(VENV)/.ready
+FAULTS = --record
 CONFIG = configs/seg/deeplabv3_mvit3_1.0_ade20k.py
 WORK = work_dirs/quickstart
 
@@ -12,7 +13,7 @@ help:
 	@echo 'make quickstart   train, test and draw MobileViTv3 on miniature data (minutes on two CPU cores)'
 	@echo 'make test         the tests, without those that need minutes'
 	@echo 'make test-all     all tests'
-	@echo 'make chaos        kills, hostile checkpoints, damaged inputs, lost ranks: what survives (under 45 minutes)'
+	@echo 'make chaos        kills, hostile checkpoints, damaged inputs, lost ranks: what survives (under 45 minutes; FAULTS=--help)'
 	@echo 'make test-stacks  the tests with other versions of Python, torch and OpenMMLab (STACKS=--list lists them)'
 	@echo 'make docs         the documentation as a site: docs/_build/html/index.html'
 	@echo 'make lint         ruff'
@@ -39,11 +40,11 @@ test-all: $(READY)
 	$(PY) -m pytest
 
 chaos: $(READY)
-	$(PY) tools/chaos.py --record
+	PYTHONPATH=tests $(PY) -m faults $(FAULTS)
 
-# no environment is needed for it: it makes its own
-test-stacks:
-	$(PYTHON) tools/test_stacks.py $(STACKS)
+test-stacks: $(READY)
+	$(PY) -m pip install -q nox
+	$(PY) -m nox --report .nox/report.json $(STACKS)
 
 docs: $(READY)
 	$(PY) -m pip install -q -e '.[openmmlab,docs]'

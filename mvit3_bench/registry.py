@@ -16,7 +16,6 @@ from mmengine.registry import METRICS as ROOT_METRICS
 from mmengine.registry import MODEL_WRAPPERS as ROOT_MODEL_WRAPPERS
 from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import PARAM_SCHEDULERS as ROOT_PARAM_SCHEDULERS
-from mmengine.registry import STRATEGIES as ROOT_STRATEGIES
 from mmengine.registry import TASK_UTILS as ROOT_TASK_UTILS
 from mmengine.registry import TRANSFORMS as ROOT_TRANSFORMS
 from mmengine.registry import VISUALIZERS as ROOT_VISUALIZERS
@@ -33,11 +32,10 @@ LOOPS = Registry('loop', parent=ROOT_LOOPS, scope='mvit3_bench', locations=['mvi
 METRICS = Registry('metric', parent=ROOT_METRICS, scope='mvit3_bench',
                    locations=['mvit3_bench.engine.coco_metric'] if find_spec('mmdet') else [])
 MODEL_WRAPPERS = Registry('model_wrapper', parent=ROOT_MODEL_WRAPPERS, scope='mvit3_bench',
-                          locations=['mvit3_bench.engine.distributed', 'mvit3_bench.engine.fsdp'])
+                          locations=['mvit3_bench.engine.distributed'])
 MODELS = Registry('model', parent=ROOT_MODELS, scope='mvit3_bench', locations=['mvit3_bench.models'])
 PARAM_SCHEDULERS = Registry('parameter scheduler', parent=ROOT_PARAM_SCHEDULERS, scope='mvit3_bench',
                             locations=['mvit3_bench.engine.cosine'])
-STRATEGIES = Registry('strategy', parent=ROOT_STRATEGIES, scope='mvit3_bench', locations=['mvit3_bench.engine.fsdp'])
 TASK_UTILS = Registry('task util', parent=ROOT_TASK_UTILS, scope='mvit3_bench', locations=['mvit3_bench.models'])
 _TRANSFORMS = ['loading', 'multi_scale', 'transforms.photometric', 'transforms.short_side']
 if find_spec('mmdet'):  # whose boxes it crops

@@ -46,11 +46,11 @@ class Measured:
     Args:
         results: The store of results; miniature ones are passed over.
         benchmarks: Name of a file of ``tools/benchmark.py`` -> what it holds.
-        pictures: Name of a picture of miniature data -> its jpg.
+        pictures: Names of the pictures of miniature data that are there.
     """
     results: list[Result]
     benchmarks: dict[str, dict]
-    pictures: dict[str, bytes] = field(default_factory=dict)
+    pictures: tuple[str, ...] = ()
 
     def of(self, config: str, dataset: str, metric: str) -> Result | None:
         """The newest result of a config that has a metric, on the whole test set."""
