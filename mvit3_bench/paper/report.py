@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from .. import text
-from . import figure, results
+from . import fidelity, figure, results
 from .published import published
 from .tables import TABLES, Measured, Table, exceptions
 
@@ -43,7 +43,7 @@ def load(root: Path) -> Measured:
             raise results.ResultError(
                 f'{path}: field {min(missing)!r} is missing; wanted: a benchmark.json of tools/benchmark.py')
     pictures = tuple(name for name in _CAPTIONS if (root / PICTURES / f'{name}.jpg').exists())
-    return Measured(results.read(root / results.FOLDER), benchmarks, pictures)
+    return Measured(results.read(root / results.FOLDER), benchmarks, pictures, tuple(fidelity.read(root)))
 
 
 def render(measured: Measured) -> dict[str, str]:
