@@ -194,6 +194,13 @@ def test_unfit_setting(doctor, options, parts):
     assert parts[0] in found[0]['found'] and parts[1] in found[0]['remedy']
 
 
+def test_warm_up_longer_than_the_training(doctor):
+    """What the training would refuse at its start is known before."""
+    _, findings = doctor('param_scheduler.0.warmup_iters=120')
+    found, = complaints(findings, 'error')
+    assert 'warms up for 120 iterations, but the training has 120' in found['found'] and 'warmup_iters=6' in found['remedy']
+
+
 def test_processes(doctor):
     """More processes: the batch is theirs all together, and so are the workers."""
     _, findings = doctor('train_dataloader.batch_size=4', flags=('--mini', '--samples', 1, '--processes', 2))
