@@ -3,16 +3,18 @@ PYTHON ?= python3
 VENV ?= .venv
 PY = $(VENV)/bin/python
 READY = $(VENV)/.ready
+FAULTS = --record
 CONFIG = configs/seg/deeplabv3_mvit3_1.0_ade20k.py
 WORK = work_dirs/quickstart
 
-.PHONY: help quickstart test test-all test-stacks chaos docs lint clean
+.PHONY: help quickstart test fidelity test-all test-stacks chaos docs lint clean
 
 help:
 	@echo 'make quickstart   train, test and draw MobileViTv3 on miniature data (minutes on two CPU cores)'
 	@echo 'make test         the tests, without those that need minutes'
 	@echo 'make test-all     all tests'
-	@echo 'make chaos        kills, hostile checkpoints, damaged inputs, lost ranks: what survives (under 45 minutes)'
+	@echo 'make fidelity     compare training and evaluation with the published ones, and write docs/fidelity.md'
+	@echo 'make chaos        kills, hostile checkpoints, damaged inputs, lost ranks: what survives (under 45 minutes; FAULTS=--help)'
 	@echo 'make test-stacks  the tests with other versions of Python, torch and OpenMMLab (STACKS=--list lists them)'
 	@echo 'make docs         the documentation as a site: docs/_build/html/index.html'
 	@echo 'make lint         ruff'
@@ -35,15 +37,20 @@ quickstart: $(READY)
 test: $(READY)
 	$(PY) -m pytest -m 'not slow'
 
+# what equals the published training and evaluation: docs/fidelity.md and the tables beside it
+fidelity: $(READY)
+	$(PY) -m pytest tests -k 'fidelity or parity' -q --junitxml=work_dirs/fidelity.xml
+	$(PY) tools/reproduce.py --fidelity work_dirs/fidelity.xml
+
 test-all: $(READY)
 	$(PY) -m pytest
 
 chaos: $(READY)
-	$(PY) tools/chaos.py --record
+	PYTHONPATH=tests $(PY) -m faults $(FAULTS)
 
-# no environment is needed for it: it makes its own
-test-stacks:
-	$(PYTHON) tools/test_stacks.py $(STACKS)
+test-stacks: $(READY)
+	$(PY) -m pip install -q nox
+	$(PY) -m nox --report .nox/report.json $(STACKS)
 
 docs: $(READY)
 	$(PY) -m pip install -q -e '.[openmmlab,docs]'

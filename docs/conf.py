@@ -1,5 +1,4 @@
 """The documentation as a site: `make docs` (docs/README.md says how pages are added)."""
-import os
 import re
 import shutil
 import sys
@@ -43,7 +42,6 @@ html_css_files = ['site.css']
 html_show_copyright = html_show_sourcelink = False
 html_copy_source = False
 html_domain_indices = False  # the API pages are one already
-html_extra_path = ['results/paper.html']
 
 
 def write_api_pages(app) -> None:
@@ -60,14 +58,10 @@ def read_included(app, path: Path, page: str, text: list[str]) -> None:
 
 
 def follow_links(app, doctree: nodes.document) -> None:
-    """Links to both READMEs lead to the pages that include them; links to the HTML report show it instead of saving it."""
+    """Links to both READMEs lead to the pages that include them."""
     included = {'README': app.config.root_doc, str(ROOT / 'README'): 'first_steps'}
     for node in doctree.findall(addnodes.pending_xref):
         node['reftarget'] = included.get(node['reftarget'], node['reftarget'])
-    for node in list(doctree.findall(addnodes.download_reference)):
-        if node['reftarget'].endswith('.html'):
-            address = os.path.relpath(os.path.basename(node['reftarget']), os.path.dirname(app.env.docname) or '.')
-            node.replace_self(nodes.reference('', '', *node.children, refuri=address, internal=True))
 
 
 def without_factory(app, what, name, obj, options, signature: str | None, returns: str | None):

@@ -16,15 +16,15 @@ from mmengine.registry import METRICS as ROOT_METRICS
 from mmengine.registry import MODEL_WRAPPERS as ROOT_MODEL_WRAPPERS
 from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import PARAM_SCHEDULERS as ROOT_PARAM_SCHEDULERS
-from mmengine.registry import STRATEGIES as ROOT_STRATEGIES
 from mmengine.registry import TASK_UTILS as ROOT_TASK_UTILS
 from mmengine.registry import TRANSFORMS as ROOT_TRANSFORMS
 from mmengine.registry import VISUALIZERS as ROOT_VISUALIZERS
+from mmengine.registry import WEIGHT_INITIALIZERS as ROOT_WEIGHT_INITIALIZERS
 from mmengine.registry import Registry
 
 DATA_SAMPLERS = Registry('data sampler', parent=ROOT_DATA_SAMPLERS, scope='mvit3_bench',
                          locations=['mvit3_bench.datasets.multi_scale'])
-_HOOKS = ['buffers_hook', 'checkpoint_hook', 'finite', 'label_hook', 'loading_hook', 'record_hook', 'stop_hook']
+_HOOKS = ['buffers_hook', 'checkpoint_hook', 'ema_hook', 'finite', 'label_hook', 'loading_hook', 'record_hook', 'stop_hook']
 if find_spec('mmpretrain'):  # one is a subclass of its; without it the segmentors need the others all the same
     _HOOKS.append('visualization_hook')
 HOOKS = Registry('hook', parent=ROOT_HOOKS, scope='mvit3_bench', locations=[f'mvit3_bench.engine.{name}' for name in _HOOKS])
@@ -32,13 +32,17 @@ LOOPS = Registry('loop', parent=ROOT_LOOPS, scope='mvit3_bench', locations=['mvi
 METRICS = Registry('metric', parent=ROOT_METRICS, scope='mvit3_bench',
                    locations=['mvit3_bench.engine.coco_metric'] if find_spec('mmdet') else [])
 MODEL_WRAPPERS = Registry('model_wrapper', parent=ROOT_MODEL_WRAPPERS, scope='mvit3_bench',
-                          locations=['mvit3_bench.engine.distributed', 'mvit3_bench.engine.fsdp'])
+                          locations=['mvit3_bench.engine.distributed'])
 MODELS = Registry('model', parent=ROOT_MODELS, scope='mvit3_bench', locations=['mvit3_bench.models'])
 PARAM_SCHEDULERS = Registry('parameter scheduler', parent=ROOT_PARAM_SCHEDULERS, scope='mvit3_bench',
                             locations=['mvit3_bench.engine.cosine'])
-STRATEGIES = Registry('strategy', parent=ROOT_STRATEGIES, scope='mvit3_bench', locations=['mvit3_bench.engine.fsdp'])
 TASK_UTILS = Registry('task util', parent=ROOT_TASK_UTILS, scope='mvit3_bench', locations=['mvit3_bench.models'])
+_TRANSFORMS = ['loading', 'multi_scale', 'transforms.photometric', 'transforms.short_side']
+if find_spec('mmdet'):  # whose boxes it crops
+    _TRANSFORMS.append('transforms.ssd_crop')
 TRANSFORMS = Registry('transform', parent=ROOT_TRANSFORMS, scope='mvit3_bench',
-                      locations=['mvit3_bench.datasets.loading', 'mvit3_bench.datasets.multi_scale'])
+                      locations=[f'mvit3_bench.datasets.{name}' for name in _TRANSFORMS])
 VISUALIZERS = Registry('visualizer', parent=ROOT_VISUALIZERS, scope='mvit3_bench',
                        locations=['mvit3_bench.engine.visualizer'])
+WEIGHT_INITIALIZERS = Registry('weight initializer', parent=ROOT_WEIGHT_INITIALIZERS, scope='mvit3_bench',
+                               locations=['mvit3_bench.models.initializers'])

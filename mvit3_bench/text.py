@@ -1,6 +1,6 @@
 """Text for people: long lists in messages, tables in pages."""
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 _LONGEST = 200  # characters; a key may be as long as its file
 
@@ -22,6 +22,22 @@ def grouped(keys: Iterable[str]) -> str:
     """``a.b.c, a.b.d`` -> ``a.b (2)``: the first two parts of each key, counted."""
     groups = Counter('.'.join(key.split('.')[:2]) for key in keys)
     return shown((f'{group} ({count})' for group, count in groups.items()), most=12)
+
+
+def table(rows: Iterable[Sequence], columns: Sequence[str], style: str = 'pipe', left: int | None = None) -> str:
+    """A table; ends with a new line.
+
+    Args:
+        rows: The cells of each row, shown as ``str`` gives them.
+        columns: Their headings.
+        style: One of tabulate's; ``'pipe'`` is Markdown.
+        left: Number of columns aligned to the left; the others are aligned to the right. None: all to the left.
+    """
+    from tabulate import tabulate  # of the extras, while this module needs none
+    cells = [[str(cell).replace('|', r'\|') if style == 'pipe' else str(cell) for cell in row] for row in rows]
+    left = len(columns) if left is None else left
+    align = ['left'] * left + ['right'] * (len(columns) - left)
+    return tabulate(cells, columns, style, colalign=align if cells else None, disable_numparse=True) + '\n'
 
 
 def put(page: str, name: str, text: str) -> str:

@@ -27,7 +27,8 @@ def parameter_counts() -> dict[str, tuple[int, int]]:
                 for row in csv.DictReader(file)}
 
 
-def _tensor(key: str, shape: list[int]) -> torch.Tensor:
+def draw(key: str, shape: list[int]) -> torch.Tensor:
+    """A tensor of a published state dict, drawn from its name."""
     rng = np.random.RandomState(zlib.crc32(key.encode()) & 0x7FFFFFFF)
     if key.endswith('num_batches_tracked'):
         return torch.zeros(shape, dtype=torch.long)
@@ -47,7 +48,7 @@ def _tensor(key: str, shape: list[int]) -> torch.Tensor:
 def state_dict(name: str) -> dict[str, torch.Tensor]:
     """The published state dict of a golden model, weights drawn from their names."""
     keys_and_shapes = json.loads((GOLDEN / f'{name}.json').read_text())['state_dict']
-    return {key: _tensor(key, shape) for key, shape in keys_and_shapes}
+    return {key: draw(key, shape) for key, shape in keys_and_shapes}
 
 
 def image(height: int, width: int, batch: int = 2) -> torch.Tensor:

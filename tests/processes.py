@@ -8,7 +8,14 @@ from pathlib import Path
 
 from conftest import ROOT
 
-ENV = dict(os.environ, PATH=f'{Path(sys.executable).parent}:{os.environ["PATH"]}', PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1')
+ENV = dict(os.environ, PATH=f'{Path(sys.executable).parent}:{os.environ["PATH"]}', PYTHONPATH=f'{ROOT}:{ROOT / "tests"}',
+           OMP_NUM_THREADS='1')
+# batch norms over the joint batch, which torch's own need a GPU for
+_JOINT = """
+custom_imports = dict(imports=['mvit3_bench.compat', 'sync_batch_norm'], allow_failed_imports=False)
+model_wrapper_cfg = dict(type='mvit3_bench.JointModel', broadcast_buffers=False, device_ids=None)
+sync_bn = None
+"""
 # the real recipe, model and schedule; images only resized and no dropout
 _CLASSIFICATION = """
 _base_ = ['{root}/configs/cls/mvit3_xxs_in1k.py']
@@ -19,7 +26,6 @@ train_dataloader = dict(
     batch_sampler=dict(sizes=(128, 256)),  # batches that two processes can halve
     dataset=dict(pipeline=[dict(type='mvit3_bench.MultiScale', transforms=[load, crop]), dict(type='PackInputs')]))
 model = dict(backbone=dict(drop_rate=0.0), head=dict(drop_rate=0.0))
-sync_bn = 'torch'
 """
 _DETECTION = """
 _base_ = ['{root}/configs/det/ssdlite_mvit3_xxs_coco.py']
@@ -52,7 +58,7 @@ SHORT = ['train_cfg.max_epochs=2', 'train_cfg.val_interval=2', 'val_dataloader.d
 def fixed_recipe(folder: Path, task: str) -> Path:
     """Write the recipe of a task without chance into a folder."""
     config = folder / f'{task}.py'
-    config.write_text(RECIPES[task].format(root=ROOT))
+    config.write_text(RECIPES[task].format(root=ROOT) + _JOINT)
     return config
 
 

@@ -173,6 +173,14 @@ def test_no_miniature_of_iterations(run_dir):
         to_mini(cfg)
 
 
+def test_mini_limits_detections(run_dir):
+    """The v1 type has no limit an image, and a miniature training so many detections that scoring them takes minutes."""
+    from mvit3_bench.engine.mini import to_mini
+    full, mini = (change(Config.fromfile(conftest.ROOT / 'configs' / 'det' / 'ssdlite_mvit3_xxs_coco.py')).model.test_cfg
+                  for change in (lambda cfg: cfg, to_mini))
+    assert (full.max_per_class, full.max_per_img) == (-1, -1) and mini == full | dict(max_per_class=400, max_per_img=200)
+
+
 def test_mini_without_validation(run_dir):
     """A config without loaders for validation and test has a miniature too; one without training has none, and says so."""
     from mvit3_bench.engine.mini import to_mini
@@ -213,7 +221,7 @@ def test_mini_of_voc2012(run_dir, name):
         assert (Path(part.data_root) / part.ann_file).is_file()
     iterations = mini.train_cfg.max_epochs * len(Runner.build_dataloader(
         mini.train_dataloader | dict(dataset=mini.train_dataloader.dataset | dict(_scope_='mmseg'))))
-    assert mini.param_scheduler[0].end <= 0.05 * iterations and 1 / mini.custom_hooks[0].momentum <= 0.05 * iterations
+    assert mini.param_scheduler[0].warmup_iters <= 0.05 * iterations and 1 / mini.custom_hooks[0].momentum <= 0.05 * iterations
 
 
 def test_mini_keeps_the_recipe(run_dir):
@@ -226,7 +234,7 @@ def test_mini_keeps_the_recipe(run_dir):
     assert mini.optim_wrapper == full.optim_wrapper
     iterations = mini.train_cfg.max_epochs * 48 // mini.train_dataloader.batch_size
     assert 1 / mini.custom_hooks[0].momentum <= 0.05 * iterations
-    assert mini.param_scheduler[0].T_max == mini.train_cfg.max_epochs
+    assert mini.param_scheduler[0].end == mini.train_cfg.max_epochs
     assert mini.model.data_preprocessor.size == (96, 96) and mini.model.data_preprocessor.std == [255.0] * 3
     steps = {step.type: step for step in mini.train_dataloader.dataset.pipeline}
     assert steps['RandomResize'].scale == (144, 144) and steps['RandomResize'].max_size == 192
@@ -244,7 +252,9 @@ def test_mini_of_imagenet(run_dir, name):
     if name == 'mvit3_xxs':
         assert (mini.train_dataloader.batch_sampler.sizes, mini.train_dataloader.batch_sampler.base_size) == (
             (40, 48, 64, 72, 80), 64)
-    iterations = mini.train_cfg.max_epochs * len(Runner.build_dataloader(
-        mini.train_dataloader | dict(dataset=mini.train_dataloader.dataset | dict(_scope_='mmpretrain'))))
-    assert mini.param_scheduler[0].end <= 0.05 * iterations and 1 / mini.custom_hooks[0].momentum <= 0.05 * iterations
+    batches = Runner.build_dataloader(
+        mini.train_dataloader | dict(dataset=mini.train_dataloader.dataset | dict(_scope_='mmpretrain')), seed=0).batch_sampler
+    iterations = sum(batches.length_of(epoch) if name == 'mvit3_xxs' else len(batches)
+                     for epoch in range(mini.train_cfg.max_epochs))
+    assert 0.04 * iterations < mini.param_scheduler[0].warmup_iters <= 0.05 * iterations + 0.5 and 1 / mini.custom_hooks[0].momentum <= 0.05 * iterations
     assert [step.get('scale', step.get('crop_size')) for step in mini.test_dataloader.dataset.pipeline[1:3]] == [72, 64]

@@ -1,4 +1,4 @@
-"""Damaged inputs: each kind through the real pipelines of its task, and the judge of what came of it."""
+"""Corrupted inputs: each kind through the real pipelines of its task, and the judge of what came of it."""
 import json
 
 import pytest
@@ -9,8 +9,8 @@ import mvit3_bench.compat  # noqa: F401  before mmseg
 for framework in ('mmdet', 'mmseg', 'mmpretrain'):
     pytest.importorskip(framework, reason=f'{framework} is not installed')
 
-from mvit3_bench.chaos import inputs  # noqa: E402
-from mvit3_bench.chaos.isolated import Isolated  # noqa: E402
+from faults import inputs  # noqa: E402
+from faults.isolated import Isolated  # noqa: E402
 
 KINDS = inputs.kinds()
 
@@ -43,7 +43,7 @@ def test_wrong_labels_are_noticed(folder, monkeypatch):
     """The judge is no rubber stamp: without the checks of loaded samples, and with a turned image, inputs are lost."""
     from mvit3_bench.datasets import loading
     monkeypatch.delenv('MVIT3_REAL_DATA', raising=False)
-    turned = dict(inputs.IMAGES, turned=lambda image, rng: inputs.Damaged(
+    turned = dict(inputs.IMAGES, turned=lambda image, rng: inputs.Corrupted(
         inputs.encode(image.transpose(Image.Transpose.ROTATE_180)), image))
     monkeypatch.setattr(inputs, 'IMAGES', turned)
     for task in inputs.TASKS:
@@ -86,7 +86,8 @@ def test_isolated():
 @pytest.mark.parametrize('line', ['a.JPEG', 'a.JPEG one', 'a.JPEG 1000', 'a.JPEG -1', '7'])
 def test_list_of_images(folder, tmp_path, line):
     """A line that is not a file and a class is refused with its number, before the start."""
-    from mvit3_bench.chaos.tasks import Classification, config_of
+    from faults.tasks import Classification, config_of
+
     from mvit3_bench.engine.checks import check_data
     from mvit3_bench.engine.cli import UsageError
     (tmp_path / 'train').mkdir()

@@ -11,7 +11,7 @@ import mvit3_bench.compat  # noqa: F401  before mmseg
 
 pytest.importorskip('mmseg', reason='mmsegmentation is not installed')
 
-from mvit3_bench.chaos.damage import IMAGES, MASKS  # noqa: E402
+from faults.corruptions import IMAGES, MASKS  # noqa: E402
 
 SEG = conftest.ROOT / 'configs' / 'seg' / 'deeplabv3_mvit3_xxs_camvid.py'
 

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT
+from faults import hostile, load_subprocess
+from faults.crafted_files import KINDS, write
+from faults.crafting import Made
 from mmengine.config import ConfigDict
 from mmengine.logging import HistoryBuffer
 
-from mvit3_bench.chaos import hostile, victim
-from mvit3_bench.chaos.forging import Made
-from mvit3_bench.chaos.hostile_files import KINDS, write
 from mvit3_bench.checkpoints.io import CheckpointError, check_fits, read_file, write_checkpoint
 
-WEIGHTS = victim.weights()
+WEIGHTS = load_subprocess.weights()
 CLS = 'configs/cls/mvit3_xxs_in1k.py'
 # What can be read, and is no model's weights all the same.
 READABLE = {'a list', 'weights that are no tensors', 'weights that are complex', 'weights that are no numbers',
@@ -121,9 +121,9 @@ def test_either_format_serves_every_load(tmp_path, suffix, meta):
     from mmengine.runner import load_checkpoint
     file = tmp_path / f'x.{suffix}'
     write_checkpoint(file, WEIGHTS, meta)
-    victim.tool(str(file))
-    victim.init_cfg(str(file))
-    model = victim.Model()
+    load_subprocess.tool(str(file))
+    load_subprocess.init_cfg(str(file))
+    model = load_subprocess.Model()
     loaded = load_checkpoint(model, str(file), map_location='cpu')
     assert loaded.get('meta') == meta
     assert all(torch.equal(value, WEIGHTS[key]) for key, value in model.state_dict().items())
@@ -134,7 +134,7 @@ def test_weights_alone_are_not_resumed(run_dir, tool, suffix):
     """A checkpoint without optimiser and epoch: what to do instead is said."""
     write_checkpoint(run_dir / f'x.{suffix}', WEIGHTS, dict(model='mvit3_xxs'))
     with pytest.raises(CheckpointError, match='weights only.*load_from'):
-        check_fits(victim.Model(), run_dir / f'x.{suffix}', resume=True)
+        check_fits(load_subprocess.Model(), run_dir / f'x.{suffix}', resume=True)
     outcome = tool('train', ROOT / CLS, '--mini', '--resume', f'x.{suffix}')
     assert outcome.code == 1 and f'error: x.{suffix} holds weights only' in outcome.output
 
@@ -190,7 +190,7 @@ def test_address_is_read_safely(tmp_path, monkeypatch):
         monkeypatch.setattr('mmengine.runner.checkpoint.get_torchvision_models', lambda: dict(net=f'{site}/{bad.name}'))
         with pytest.raises(CheckpointError, match=bad.name):
             _load_checkpoint('torchvision://net')
-        load_checkpoint(victim.Model(), f'{site}/x.safetensors', map_location='cpu', strict=True)
+        load_checkpoint(load_subprocess.Model(), f'{site}/x.safetensors', map_location='cpu', strict=True)
         server.shutdown()
     assert not (tmp_path / 'site' / 'canary').exists() and not (tmp_path / 'canary').exists()
 

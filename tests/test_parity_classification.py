@@ -13,7 +13,7 @@ pytest.importorskip('mmpretrain', reason='mmpretrain is not installed')
 
 
 @pytest.mark.parametrize('name', CLASSIFIERS)
-def test_logits(name):
+def test_logits(name, fidelity):
     """Logits are the published ones to 1e-4 of their std, after strict loading into the model of the config."""
     cls, arch, size = parse(name)
     cfg = Config.fromfile(conftest.ROOT / 'configs' / 'cls' / f'mvit{cls.family[-1]}_{arch}_in1k.py')
@@ -21,4 +21,6 @@ def test_logits(name):
     model.load_state_dict(from_published(golden.state_dict(name), 'classification'), strict=True)
     with torch.no_grad():
         logits = model(golden.image(*size), mode='tensor')
-    assert golden.deviation(name, 'logits', logits) < 1e-4
+    deviation = golden.deviation(name, 'logits', logits)
+    assert deviation < 1e-4
+    fidelity('network', 'imagenet_v2type' if arch[0].isdigit() else 'imagenet_v1type', measured=f'logits {deviation:.0e}')

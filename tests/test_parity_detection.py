@@ -50,7 +50,7 @@ def assert_detections(found, name: str) -> None:
 
 
 @pytest.mark.parametrize('name', DETECTORS)
-def test_raw_outputs_and_parameter_count(name):
+def test_raw_outputs_and_parameter_count(name, fidelity):
     """Strict loading, exact count, and logits, offsets and end points within 1e-4 of their std."""
     model = build(name).eval()
     model.load_state_dict(from_published(golden.state_dict(name), 'detection'), strict=True)
@@ -62,7 +62,9 @@ def test_raw_outputs_and_parameter_count(name):
         assert golden.deviation(name, f'feat_out_l{level}', feature) < 1e-4, f'layer{level}'
     # background is the last class here, the first there
     assert golden.deviation(name, 'det_scores', flatten(logits, 81).roll(1, dims=-1)) < 1e-4
-    assert golden.deviation(name, 'det_boxes', flatten(offsets, 4)) < 1e-4
+    deviation = golden.deviation(name, 'det_boxes', flatten(offsets, 4))
+    assert deviation < 1e-4
+    fidelity('network', 'coco_v2type' if '.' in name else 'coco_v1type', measured=f'logits and offsets {deviation:.0e}')
 
 
 def test_anchors():

@@ -21,7 +21,7 @@ def build(name: str) -> torch.nn.Module:
 
 
 @pytest.mark.parametrize('name', SEGMENTORS)
-def test_logits_and_parameter_count(name):
+def test_logits_and_parameter_count(name, fidelity):
     """Strict loading, exact count, and logits and end points within 1e-4 of their std."""
     model = build(name).eval()
     model.load_state_dict(from_published(golden.state_dict(name), 'segmentation'), strict=True)
@@ -34,7 +34,10 @@ def test_logits_and_parameter_count(name):
     with torch.no_grad():
         features = model.extract_feat(image)
         logits = model.decode_head.predict(features, [meta, meta], {})
-    assert golden.deviation(name, 'seg', logits) < 1e-4
+    deviation = golden.deviation(name, 'seg', logits)
+    assert deviation < 1e-4
+    recipe = 'ade20k' if name.endswith('ade20k') else 'voc_v2type' if '.' in name else 'voc_v1type'
+    fidelity('network', recipe, measured=f'logits {deviation:.0e}')
     for level, feature in enumerate(features, start=2):  # the backbone's default outputs start at layer2
         assert golden.deviation(name, f'feat_out_l{level}', feature) < 1e-4, f'layer{level}'
 

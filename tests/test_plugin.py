@@ -25,6 +25,7 @@ from conftest import ROOT
 pytest.importorskip('mmengine')
 pytest.importorskip('mmcv')
 
+import mvit3_bench  # noqa: E402
 from mvit3_bench.models import ARCHS, MobileViTv1, MobileViTv2, MobileViTv3  # noqa: E402
 from mvit3_bench.models.archs import get_arch  # noqa: E402
 
@@ -143,7 +144,7 @@ def process(server, tmp_path):
         if FORK and not case.startswith('after_compat') and any("'mmseg::" in file.read_text() for file in cwd.glob('*.py')):
             pytest.skip('onedl-mmengine finds no base of mmsegmentation unless compat is imported before the config is read')
         site.mkdir()
-        (site / 'mvit3_bench').symlink_to(ROOT / 'mvit3_bench')
+        (site / 'mvit3_bench').symlink_to(Path(mvit3_bench.__file__).parent)
         for name, path in site_packages().items():
             if name == 'mmcv' and 'mmcv' in packages:
                 (site / name).mkdir()

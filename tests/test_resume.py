@@ -20,7 +20,8 @@ from mmengine.config import Config
 for package in ('mmpretrain', 'mmdet', 'mmseg'):
     pytest.importorskip(package, reason=f'{package} is not installed')
 
-from mvit3_bench.chaos.kills import TASKS, faults, outcome_of, unequal  # noqa: E402
+from faults.kills import TASKS, faults, outcome_of, unequal  # noqa: E402
+
 from mvit3_bench.engine.stop_hook import EXIT_CODE  # noqa: E402
 
 # one config of each task, and of classification both types: multi-scale batches, and mixup with transforms of torchvision

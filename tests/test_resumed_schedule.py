@@ -30,8 +30,7 @@ def train(run_dir, tool, monkeypatch):
                           f'{schedule}\n'
                           + (f'custom_hooks = [*_base_.custom_hooks, {hook!r}]\n' if hook else ''))
         if warm_up:
-            options = [f'param_scheduler.0.end={warm_up}', f'param_scheduler.1.warmup_iters={warm_up}',
-                       f'param_scheduler.1.end={EPOCHS}', *options]
+            options = [f'param_scheduler.0.warmup_iters={warm_up}', f'param_scheduler.0.end={EPOCHS}', *options]
         known = set(Path(folder).glob('*/vis_data/scalars.json'))
         outcome = tool(
             'train', config, '--mini', '--work-dir', folder, *flags, '--cfg-options', 'randomness.seed=0',
@@ -105,7 +104,7 @@ def test_another_number_of_epochs(train):
 
 def test_another_number_of_epochs_and_batches(train):
     """Carried over, the schedule is that of the config, and the log says so."""
-    longer = ['train_cfg.max_epochs=6', 'param_scheduler.1.end=6']
+    longer = ['train_cfg.max_epochs=6', 'param_scheduler.0.end=6']
     train('run', 4, warm_up=3, hook=signal_at('after_train_epoch', 8), code=75)
     rates, output = train('run', 7, '--resume', warm_up=3, options=longer)
     assert 'train_cfg.max_epochs is 6, and was 4' in output and 'it is the schedule of this config from here on' in output
@@ -145,8 +144,8 @@ def test_mixed_schedule(batches, iterations):
         return rates
 
     whole, (optimizer, schedulers) = train(*built(), 0), built()
-    states = carry_over(schedulers, [each.state_dict() for each in schedulers], iterations // batches, batches,
-                        iterations % batches)
+    states = carry_over(schedulers, [each.state_dict() for each in schedulers],
+                        [batches] * (iterations // batches + 1), iterations % batches)
     for scheduler, state in zip(schedulers, states, strict=True):
         scheduler.load_state_dict(state)
     set_values(schedulers)
@@ -162,4 +161,4 @@ def test_schedule_that_follows_a_metric():
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
     scheduler = ReduceOnPlateauLR(optimizer, monitor='accuracy/top1')
     with pytest.raises(UsageError, match='ReduceOnPlateauLR follows a metric'):
-        carry_over([scheduler], [scheduler.state_dict()], 1, 7, 0)
+        carry_over([scheduler], [scheduler.state_dict()], [7, 7], 0)

@@ -4,6 +4,7 @@ import argparse
 from mvit3_bench.complexity import Complexity, count
 from mvit3_bench.engine import cli
 from mvit3_bench.raw import in_channels
+from mvit3_bench.text import table
 
 
 def parse_args() -> argparse.Namespace:
@@ -16,9 +17,9 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def row(name: str, counts: Complexity, note: str = '') -> str:
-    millions = (counts.parameters, counts.multiply_adds, counts.published)
-    return f'{name:34}' + ''.join(f'{number / 1e6:14.3f}' for number in millions) + note
+def row(name: str, counts: Complexity, note: str = '') -> tuple[str, ...]:
+    """The cells of a module."""
+    return name, *(f'{number / 1e6:.3f}' for number in (counts.parameters, counts.multiply_adds, counts.published)), note
 
 
 def main():
@@ -27,18 +28,18 @@ def main():
     counts = count(model, size, in_channels(model))
 
     total = counts.pop('')
-    print(f'{args.config}: one image of {size[0]}x{size[1]}, all figures in M')
-    print(f'{"module":34}{"parameters":>14}{"multiply-adds":>14}{"as published":>14}')
+    rows = []
     for name, module in counts.items():
         level = name.count('.')
         if level < args.depth and module.parameters:
-            print(row('  ' * level + name.rpartition('.')[2], module,
-                      '' if module.multiply_adds or level else '   in training only'))
-    print(row('total', total))
+            rows.append(row(name, module, '' if module.multiply_adds or level else 'in training only'))
+    rows.append(row('total', total))
     auxiliary = counts.get('auxiliary_head')
     if auxiliary:
-        print(row('total without auxiliary head', Complexity(
+        rows.append(row('total without auxiliary head', Complexity(
             total.parameters - auxiliary.parameters, total.multiply_adds, total.published)))
+    print(f'{args.config}: one image of {size[0]}x{size[1]}, all figures in M')
+    print(table(rows, ('module', 'parameters', 'multiply-adds', 'as published', ''), 'plain', left=1))
 
 
 if __name__ == '__main__':

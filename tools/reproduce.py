@@ -1,9 +1,10 @@
 """Reproduces the paper: its tables and figure, from the models, the published figures and the results measured here."""
 import argparse
+import json
 from pathlib import Path
 
 from mvit3_bench.engine import cli
-from mvit3_bench.paper import report
+from mvit3_bench.paper import fidelity, report
 from mvit3_bench.paper.results import ResultError
 from mvit3_bench.paper.tables import NUMBERS, TABLES
 
@@ -15,6 +16,8 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, epilog='example: python tools/reproduce.py --table 1 coco2017')
     parser.add_argument('--table', nargs='+', choices=[*TABLES, *NUMBERS], metavar='N|NAME', default=[],
                         help='print these tables and write nothing: %(choices)s')
+    parser.add_argument('--fidelity', type=Path, metavar='REPORT',
+                        help='first write docs/fidelity.md and its notes from a report of the tests (make fidelity does it all)')
     parser.add_argument('--out', type=Path, default=ROOT / 'docs', metavar='DIR',
                         help="folder of the pages; the tables' csv and the figure lie below it (default: docs)")
     return parser.parse_args()
@@ -24,6 +27,12 @@ def main() -> None:
     args = parse_args()
     if not (ROOT / 'docs' / 'results').is_dir():
         raise cli.UsageError(f'{ROOT} is not the repository of mvit3_bench, where the results are: run this in a clone')
+    if args.fidelity:
+        with cli.user_errors(ValueError, FileNotFoundError):
+            record = fidelity.make_record(args.fidelity)
+        for path, content in ((fidelity.RESULTS, json.dumps(record, indent=0)), (fidelity.PAGE, fidelity.page(record))):
+            (ROOT / path).write_text(content + '\n', encoding='utf-8')
+            print(ROOT / path)
     with cli.user_errors(ResultError):
         measured = report.load(ROOT)
     for name in args.table:

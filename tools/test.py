@@ -12,6 +12,7 @@ from mvit3_bench.deploy import fuse
 from mvit3_bench.engine import cli
 from mvit3_bench.engine.checks import check_data
 from mvit3_bench.engine.result import find_origin, make_result
+from mvit3_bench.engine.schedule import is_average
 from mvit3_bench.paper import results
 
 
@@ -85,7 +86,7 @@ def main():
         with cli.user_errors(results.ResultError):
             origin = find_origin(cfg.load_from)
     if args.deploy:  # the hook would copy the model unfused; what a checkpoint holds are the averaged weights anyway
-        cfg.custom_hooks = [hook for hook in cfg.get('custom_hooks', []) if hook.type != 'EMAHook']
+        cfg.custom_hooks = [hook for hook in cfg.get('custom_hooks', []) if not is_average(hook)]
     runner = cli.build_runner(cfg)
     if cfg.load_from:
         check_fits(runner.model, cfg.load_from)

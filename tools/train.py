@@ -6,7 +6,7 @@ from mmengine.logging import print_log
 from mmengine.runner import find_latest_checkpoint
 
 from mvit3_bench.checkpoints.io import check_fits
-from mvit3_bench.engine import cli, schedule, strategies
+from mvit3_bench.engine import cli, schedule
 from mvit3_bench.engine.checks import check_data, check_last_batch
 from mvit3_bench.engine.randomness import set_randomness
 from mvit3_bench.engine.stop_hook import end_together
@@ -46,13 +46,12 @@ def main():
     if args.resume:
         cfg.resume = True
         cfg.load_from = None if args.resume == 'auto' else args.resume
-    runner = strategies.build_trainer(cfg)
-    model = strategies.model_of(runner)
+    runner = cli.build_runner(cfg)
     if warning := schedule.check_batch(cfg, processes):
         print_log(warning, logger='current', level=logging.WARNING)
     if checkpoint := cfg.load_from or args.resume and find_latest_checkpoint(cfg.work_dir):
-        check_fits(model, checkpoint, any_head=not args.resume, resume=bool(args.resume))
-    check_last_batch(cfg, model, runner.train_dataloader)
+        check_fits(runner.model, checkpoint, any_head=not args.resume, resume=bool(args.resume))
+    check_last_batch(cfg, runner.model, runner.train_dataloader)
     if warning := schedule.check_average(cfg, runner.max_iters):
         print_log(': consider '.join(warning), logger='current', level=logging.WARNING)
     runner.train()

@@ -5,4 +5,4 @@ A leaf config adds the arch and the channel number.
 _base_ = ['models/cls_v2type.py', 'datasets/imagenet_384.py', 'schedules/sgd_10e_b128.py', 'runtime_cls.py']
 model = dict(train_cfg=dict(_delete_=True))
 custom_hooks = [
-    dict(type='EMAHook', ema_type='ExponentialMovingAverage', momentum=5e-5, update_buffers=True)]
+    dict(type='mvit3_bench.EMAHook', ema_type='ExponentialMovingAverage', momentum=5e-5, update_buffers=True)]

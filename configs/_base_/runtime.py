@@ -18,7 +18,7 @@ default_hooks = dict(
     samples=dict(type='mvit3_bench.CheckSamplesHook'),
     record=dict(type='mvit3_bench.RunRecordHook'))
 custom_hooks = [
-    dict(type='EMAHook', ema_type='ExponentialMovingAverage', momentum=5e-4, update_buffers=True)]
+    dict(type='mvit3_bench.EMAHook', ema_type='ExponentialMovingAverage', momentum=5e-4, update_buffers=True)]
 
 log_processor = dict(by_epoch=True)
 log_level = 'INFO'

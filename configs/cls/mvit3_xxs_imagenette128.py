@@ -8,8 +8,9 @@ stands in docs/results/.
 """
 _base_ = ['../_base_/models/cls_v1type.py', '../_base_/datasets/imagenette128.py', '../_base_/runtime_cls.py']
 model = dict(
-    backbone=dict(arch='xxs'),
-    head=dict(in_channels=512, num_classes=10))
+    # as when the recorded result was measured
+    backbone=dict(arch='xxs', drop_rate=0.1),
+    head=dict(in_channels=512, num_classes=10, init_cfg=dict(type='Normal', layer='Linear', std=0.01)))
 
 max_epochs = 200
 train_cfg = dict(type='mvit3_bench.ResumableTrainLoop', max_epochs=max_epochs, val_interval=5)

@@ -7,7 +7,7 @@ from the ImageNet weights of the backbone and trains 200 epochs at batch 128.
         model.backbone.init_cfg.type=Pretrained model.backbone.init_cfg.checkpoint=FILE
 """
 _base_ = [
-    '../_base_/models/ssdlite_v1type.py', '../_base_/datasets/coco_ssdlite.py',
+    '../_base_/models/ssdlite_v1type.py', '../_base_/datasets/coco_ssdlite_v1type.py',
     '../_base_/schedules/adamw_200e_b128_s.py', '../_base_/runtime_det.py']
 model = dict(
     backbone=dict(arch='s'),

@@ -8,10 +8,15 @@ stands in docs/results/.
 """
 _base_ = ['../_base_/models/deeplabv3_v1type_os16.py', '../_base_/datasets/camvid.py', '../_base_/runtime_seg.py']
 crop_size = {{_base_.crop_size}}
+head_init_cfg = dict(type='Normal', std=0.01, override=dict(name='conv_seg'))
 model = dict(
+    type='EncoderDecoder',  # mmseg's own, which resizes logits bilinearly
     data_preprocessor=dict(size=crop_size),
-    backbone=dict(arch='xxs'),
-    decode_head=dict(in_channels=128, num_classes=11))
+    # as when the recorded result was measured
+    init_cfg=None,
+    backbone=dict(arch='xxs', drop_rate=0.1),
+    decode_head=dict(in_channels=128, num_classes=11, aspp_drop_rate=0.0, init_cfg=head_init_cfg),
+    test_cfg=dict(_delete_=True, mode='whole'))
 
 max_epochs = 45
 train_cfg = dict(type='mvit3_bench.ResumableTrainLoop', max_epochs=max_epochs, val_interval=5)

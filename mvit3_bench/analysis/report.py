@@ -4,10 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..paper.published import published
+from ..text import table
 from .contenders import Contender, peer_mode
 from .machine import line
 from .timing import ratio
 
+_COLUMNS = ('model', 'mode', 'ours ms (p90)', 'img/s', 'memory MB', 'times kernels', 'peer', 'peer ms (p90)',
+            'peer / ours [quartiles]', 'deviation')
 _MARKERS = dict(eager='o', deploy='s', compile='^', onnxruntime='D', openvino='v', graphs='P')
 
 
@@ -65,18 +68,16 @@ def markdown(content: dict) -> str:
     """A machine line and a table for each batch size."""
     lines = ['# Benchmark', '', line(content['machine']), '', f'`{content["command"]}`, {content["date"]}']
     for batch in sorted({each['batch'] for each in content['contenders']}):
-        lines += ['', f'## Batch {batch}', '',
-                  '| model | mode | ours ms (p90) | img/s | memory MB | times kernels | peer | peer ms (p90) | '
-                  'peer / ours [quartiles] | deviation |', '|' + '---|' * 10]
         rows = [each for each in content['contenders'] if each['batch'] == batch and each['owner'] == 'ours']
-        lines += [text for row in rows for text in _rows(row, content)]
+        cells = [each for row in rows for each in _rows(row, content)]
+        lines += ['', f'## Batch {batch}', '', table(cells, _COLUMNS, left=2).rstrip()]
     if content['skipped']:
         lines += ['', '## Not run', '', *(f'- {each["contender"]}: {each["reason"]}' for each in content['skipped'])]
     return '\n'.join(lines) + '\n'
 
 
-def _rows(ours: dict, content: dict) -> Iterator[str]:
-    """A row for each peer, or one without."""
+def _rows(ours: dict, content: dict) -> Iterator[list[str]]:
+    """The cells of a row for each peer, or one without."""
     keys = ('model', 'batch', 'mode', 'dtype')
     ratios = [each for each in content['ratios'] if all(each[key] == ours[key] for key in keys)]
     kernels = next((_spread(each) for each in ratios if each['over'] == 'kernels'), '-')
@@ -89,10 +90,10 @@ def _rows(ours: dict, content: dict) -> Iterator[str]:
         peer = next(other for other in content['contenders'] if all(other[key] == wanted[key] for key in (*keys, 'owner')))
         name = f'{peer["owner"]} {peer["mode"]}' + f', {peer["layout"]}' * bool(peer['layout'])
         deviations = f'{ours["deviation"]:.0e}, {peer["deviation"]:.0e}'
-        yield '| ' + ' | '.join([*cells, name, _milliseconds(peer), _spread(each), deviations]) + ' |'
+        yield [*cells, name, _milliseconds(peer), _spread(each), deviations]
     if not peers:
         deviation = '-' if ours['deviation'] is None else f'{ours["deviation"]:.0e}'
-        yield '| ' + ' | '.join([*cells, '-', '-', '-', deviation]) + ' |'
+        yield [*cells, '-', '-', '-', deviation]
 
 
 def _milliseconds(figures: dict) -> str:

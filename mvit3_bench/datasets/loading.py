@@ -19,8 +19,7 @@ class Load(BaseTransform):
     """Loading transforms, with checks of what they loaded and a decision about broken files.
 
     Args:
-        transforms: Loading transforms (image, annotations) as configs, or built. Let images be decoded with
-            ``imdecode_backend='pillow'``: before version 5, OpenCV fills a truncated JPEG with grey and says nothing.
+        transforms: Loading transforms (image, annotations) as configs, or built.
         on_error: ``'raise'`` stops the training and names the files of the sample. ``'skip'`` logs them and a count, and
             lets the data set draw another sample.
 

@@ -6,10 +6,13 @@ meant. Labels must be those of that image.
 from io import BytesIO
 from math import isfinite
 
+import cv2
 import numpy as np
 from mmengine import fileio
 from PIL import ExifTags, Image
 
+# it fills what a truncated JPEG lacks with grey, and says nothing
+_CV2_HIDES_TRUNCATION = int(cv2.__version__.partition('.')[0]) < 5
 LONGEST = 100  # times the shorter side: resized to keep its ratio, a longer image has no height, or gigabytes of width
 
 
@@ -22,7 +25,7 @@ def check_sample(results: dict, loaded: set[str]) -> None:
 
     Raises:
         ValueError: The labels would not be those of the pixels, or the image cannot be used; the message has the reason.
-        OSError, SyntaxError: A check sum in a PNG is wrong.
+        OSError, SyntaxError: A check sum in a PNG is wrong, or a JPEG is truncated.
     """
     for key in loaded & _CHECKS.keys():
         _CHECKS[key](results)
@@ -46,10 +49,12 @@ def _check_image(results: dict) -> None:
         raise ValueError(f'the annotation is of {stated[0]}x{stated[1]} pixels, the image, with its EXIF orientation '
                          f'applied, has {width}x{height}')
     if results.get('img_path'):
-        header, _ = _open(results['img_path'])
+        header, content = _open(results['img_path'])
         if header.mode.startswith(('I', 'F')):
             raise ValueError(f'a grey image of more than 8 bits (mode {header.mode}), whose range is not known: '
                              'save it with 8')
+        if _CV2_HIDES_TRUNCATION and header.format in ('JPEG', 'MPO'):
+            Image.open(BytesIO(content)).load()
 
 
 def _check_mask(results: dict) -> None:

@@ -83,6 +83,10 @@ class SeededBatchSampler(Sampler):
         """Say where the next iteration over the batches is: the run's seed, the epoch, and the batch to begin with."""
         self.seed, self.epoch, self.start = seed, epoch, start
 
+    def length_of(self, epoch: int) -> int:
+        """The number of batches of an epoch, all of them; it may differ from that of another epoch."""
+        return self.batches.length_of(epoch) if hasattr(self.batches, 'length_of') else len(self.batches)
+
     def __iter__(self) -> Iterator[list[Numbered]]:
         turns = Counter()  # some samplers give an index several times in an epoch, each to be augmented in its own way
         for number, batch in enumerate(self.batches):

@@ -7,8 +7,7 @@ from mmengine.optim import _ParamScheduler
 from .cli import UsageError
 
 
-def carry_over(schedulers: list[_ParamScheduler], states: list[dict], epochs: int, batches: int,
-               batches_done: int) -> list[dict]:
+def carry_over(schedulers: list[_ParamScheduler], states: list[dict], lengths: list[int], batches_done: int) -> list[dict]:
     """The states that the schedulers of an optimiser would have, had its epochs had so many batches from the start.
 
     MMEngine's own states count iterations of the run that wrote them, and so does the end that they bring along. Each
@@ -16,11 +15,10 @@ def carry_over(schedulers: list[_ParamScheduler], states: list[dict], epochs: in
     some microseconds for each iteration.
 
     Args:
-        schedulers: As built for this number of batches.
+        schedulers: As built for these numbers of batches.
         states: Those in the checkpoint, whose base values (with ``lr_mult``, and scaled or not) stay.
-        epochs: Number of epochs done.
-        batches: Number of batches in an epoch.
-        batches_done: Number of those done in the epoch after.
+        lengths: Number of batches in each epoch that is done, and in the one after.
+        batches_done: Number of those done in the latter.
 
     Returns:
         A state for each scheduler.
@@ -41,11 +39,15 @@ def carry_over(schedulers: list[_ParamScheduler], states: list[dict], epochs: in
         optimizer.step = twin.optimizer.step  # never called; MMEngine looks for its mark on it
         vars(twin).update(optimizer=optimizer, base_values=list(values), last_step=-1, _global_step=-1)
         twin.step()
-    for epoch in range(epochs + 1):
-        for _ in range(batches if epoch < epochs else batches_done):
+    *done, length = lengths
+    for epoch, batches in enumerate(done):
+        begin_epoch(twins, epoch, 0, batches)
+        for _ in range(batches):
             _step(twins, by_epoch=False)
-        if epoch < epochs:
-            _step(twins, by_epoch=True)
+        _step(twins, by_epoch=True)
+    begin_epoch(twins, len(done), 0, length)
+    for _ in range(batches_done):
+        _step(twins, by_epoch=False)
     places = [kinds.index(group) for group in groups]
     return [dict(twin.state_dict(), base_values=[twin.base_values[place] for place in places],
                  # the optimiser's: one that steps by epochs has not seen what the others did since
@@ -56,6 +58,13 @@ def _step(schedulers: list[_ParamScheduler], by_epoch: bool) -> None:
     for each in schedulers:
         if each.by_epoch == by_epoch:
             each.step()
+
+
+def begin_epoch(schedulers: list[_ParamScheduler], epoch: int, done: int, length: int) -> None:
+    """Tell the schedulers that have to know: the epoch, how many of its batches are done, and how many it has."""
+    for each in schedulers:
+        if hasattr(each, 'begin_epoch'):
+            each.begin_epoch(epoch, done, length)
 
 
 def set_values(schedulers: list[_ParamScheduler]) -> None:

@@ -103,7 +103,7 @@ class CheckpointHook(hooks.CheckpointHook):
             raise DivergedError(f'{shown(names, total=True)} not finite after iteration {checkpoint["meta"]["iter"]}; '
                                 f'not saved\n  {advice(runner)}')
         if self.loop is not None:
-            checkpoint['meta'].update(self.loop.position())
+            checkpoint['meta'].update(self.loop.position(checkpoint['meta']['epoch']))
         optim_wrapper = runner.optim_wrapper
         if (isinstance(optim_wrapper, OptimWrapper) and not optim_wrapper.should_update() and get_world_size() == 1
                 and 'optimizer' in checkpoint):

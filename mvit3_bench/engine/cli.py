@@ -144,8 +144,11 @@ def build_runner(cfg: Config) -> Runner:
     """Build the runner.
 
     Raises:
-        UsageError: An argument in the config is impossible.
+        UsageError: An argument in the config is impossible, or it asks for another runner (``runner_type``).
     """
+    if (kind := cfg.get('runner_type', 'Runner')) != 'Runner':
+        raise UsageError(f"runner_type={kind} is not supported: the tools run MMEngine's Runner, which trains by "
+                         'DistributedDataParallel in several processes; leave runner_type out')
     with user_errors(ValueError, KeyError, TypeError):
         return Runner.from_cfg(cfg)
 

@@ -8,10 +8,9 @@ from mmengine.config import Config
 from mmengine.dist import all_reduce_dict
 from mmengine.logging import print_log
 from mmengine.model import MMDistributedDataParallel
-from torch import Tensor, distributed, nn
+from torch import Tensor, distributed
 
 from ..registry import MODEL_WRAPPERS
-from .sync_batch_norm import synchronise_on_cpu
 
 # the variables in which a launcher tells each process which one it is, by torch's names for them
 _VARIABLES = dict(
@@ -22,8 +21,9 @@ _STARTERS = dict(pytorch='torchrun, or set them by hand', slurm='srun', mpi="Ope
 _TIMEOUT = 600  # seconds, if the config has none
 
 
-class MeanLosses:
-    """For a wrapper of a model: training steps report the mean of all processes, not what the first one saw.
+@MODEL_WRAPPERS.register_module()
+class DistributedModel(MMDistributedDataParallel):
+    """MMEngine's wrapper, which reports the mean losses of all processes.
 
     So every process sees a loss that is not finite in any of them.
     """
@@ -33,21 +33,6 @@ class MeanLosses:
         losses = super().train_step(data, optim_wrapper)
         all_reduce_dict(losses, 'mean')
         return losses
-
-
-@MODEL_WRAPPERS.register_module()
-class DistributedModel(MeanLosses, MMDistributedDataParallel):
-    """MMEngine's wrapper, which reports the mean losses of all processes, and synchronises batch norms without a GPU too.
-
-    Args:
-        module: The model.
-        **kwargs: As in :class:`mmengine.model.MMDistributedDataParallel`.
-    """
-
-    def __init__(self, module: nn.Module, **kwargs):
-        if not torch.cuda.is_available():
-            synchronise_on_cpu(module)
-        super().__init__(module, **kwargs)
 
 
 def first_host(nodelist: str) -> str:
@@ -80,6 +65,8 @@ def _set_environment(launcher: str) -> None:
 def distribute(cfg: Config, launcher: str) -> None:
     """Let a run have the processes that a launcher has started; without a GPU, meet the others here and now.
 
+    Synchronised batch norms need GPUs: on a CPU they stay as they are, and their running statistics are averaged.
+
     Args:
         cfg: The config; changed in place.
         launcher: ``'none'``, ``'pytorch'``, ``'slurm'`` or ``'mpi'``.
@@ -98,7 +85,11 @@ def distribute(cfg: Config, launcher: str) -> None:
         wrapper['device_ids'] = None
         timeout = cfg.get('env_cfg', {}).get('dist_cfg', {}).get('timeout', _TIMEOUT)
         distributed.init_process_group('gloo', timeout=timedelta(seconds=timeout))  # MMEngine would first choose a GPU
-        if cfg.get('sync_bn') == 'torch':
-            print_log("no GPU: batch norms are synchronised by mvit3_bench, since torch's own need one", logger='current')
+        if cfg.get('sync_bn'):
+            if distributed.get_rank() == 0:
+                print_log(f'sync_bn={cfg.sync_bn} needs GPUs: on the CPU each process normalises over its own batch; the '
+                          'running statistics are averaged after each epoch', logger='current')
+            cfg.sync_bn = None
+            cfg.setdefault('default_hooks', {})['sync_buffers'] = dict(type='mvit3_bench.SyncBuffersHook')
     if 'model_wrapper_cfg' not in cfg:
         cfg.model_wrapper_cfg = wrapper

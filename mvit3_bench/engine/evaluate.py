@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .. import text
 from ..checkpoints.io import check_finite, read_file, write_checkpoint
 from ..checkpoints.recognise import Recognised, origin, recognise, to_ours
 from ..checkpoints.unwrap import unwrap
@@ -111,20 +112,23 @@ def _test(config: str, checkpoint: Path, work_dir: Path, store: Path, flags: Seq
     with open(log, 'w', encoding='utf-8') as file:
         code = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, check=False).returncode
     if code:
-        text = '\n' + log.read_text(encoding='utf-8', errors='replace').rstrip()
-        message = text.rpartition('\nerror: ')[2] if '\nerror: ' in text else text.rpartition('\n')[2]
+        output = '\n' + log.read_text(encoding='utf-8', errors='replace').rstrip()
+        message = output.rpartition('\nerror: ' if '\nerror: ' in output else '\n')[2]
         raise EvaluationError(f'{message or f"exit code {code}"} (log: {log})')
 
 
 def table(evaluations: Sequence[Evaluation]) -> str:
     """Published against measured, and what failed."""
-    lines = [f'{"checkpoint":44}{"config":44}{"metric":>10}{"published":>11}{"measured":>10}{"difference":>12}  images']
+    rows = []
     for each in filter(lambda each: each.result, evaluations):
         row, images = each.published, f'{each.result.images}' + ', miniature' * each.result.mini
         measured = each.result.percent(row.metric) if row else None
-        figures = (f'{"nothing published":>43}' if measured is None else
-                   f'{row.metric:>10}{row.value:11.2f}{measured:10.2f}{measured - row.value:+12.2f}')
-        lines.append(f'{each.name:44}{each.config:44}{figures}  {images}')
+        figures = (('-', 'nothing published', '-', '-') if measured is None else
+                   (row.metric, f'{row.value:.2f}', f'{measured:.2f}', f'{measured - row.value:+.2f}'))
+        rows.append((each.name, each.config, *figures, images))
     failed = [each for each in evaluations if each.error]
-    return '\n'.join([*lines, *([f'not evaluated: {len(failed)} of {len(evaluations)}'] if failed else []),
-                      *(f'  {each.name}: {each.error}' for each in failed)])
+    columns = ('checkpoint', 'config', 'metric', 'published', 'measured', 'difference', 'images')
+    lines = [text.table(rows, columns, 'plain', left=3).rstrip()]
+    if failed:
+        lines.append(f'not evaluated: {len(failed)} of {len(evaluations)}')
+    return '\n'.join([*lines, *(f'  {each.name}: {each.error}' for each in failed)])

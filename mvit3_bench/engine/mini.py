@@ -5,19 +5,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
+from mmengine.dataset import DefaultSampler
 from mmengine.logging import print_log
-from torch.utils.data import SequentialSampler
 
 from ..datasets.mini import FOLDERS, MAKERS
 from ..hub import MIM
 from ..registry import DATA_SAMPLERS
-from .schedule import iteration_keys
+from .schedule import is_average, iteration_keys
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 EVALUATORS = ('val_evaluator', 'test_evaluator')
 _SHARE = 0.05  # of the iterations, the most that warm-up and the horizon of EMA may take: 0.9995^500 is still 78 %
 # of transforms, of the data preprocessor, of the multi-scale sampler
-_PIXEL_KEYS = ('scale', 'scales', 'max_size', 'crop_size', 'size', 'sizes', 'base_size')
+_PIXEL_KEYS = ('scale', 'scales', 'max_size', 'min_side', 'crop_size', 'size', 'sizes', 'base_size')
 
 
 @dataclass(frozen=True)
@@ -94,12 +94,13 @@ def _shrink_pixels(node, factor: float) -> None:
             holder[key] = scaled(value)
 
 
-def _batches(loader: ConfigDict, images: int) -> int:
-    """How many batches a training loader makes of so many images."""
+def _epoch_lengths(loader: ConfigDict, images: int, epochs: int) -> list[int]:
+    """How many batches a training loader makes of so many images in each epoch, at seed 0 if they are drawn."""
     if 'batch_sampler' not in loader:
-        return -(-images // loader.batch_size)
-    return len(DATA_SAMPLERS.build(loader.batch_sampler, default_args=dict(
-        sampler=SequentialSampler(range(images)), batch_size=loader.batch_size)))
+        return [-(-images // loader.batch_size)] * epochs
+    batches = DATA_SAMPLERS.build(loader.batch_sampler, default_args=dict(
+        sampler=DefaultSampler(range(images), seed=0), batch_size=loader.batch_size))
+    return [batches.length_of(epoch) if hasattr(batches, 'length_of') else len(batches) for epoch in range(epochs)]
 
 
 def _move_paths(node, old: str, new: str) -> None:
@@ -140,9 +141,16 @@ def _set_num_classes(cfg: Config, own: ConfigDict, mini: Mini) -> None:
                 holder[key] = mini.num_classes
 
 
+def _limit_detections(test_cfg: ConfigDict) -> None:
+    """Limit, in place, the detections of an image: in such a short training thousands of them are above the threshold."""
+    for key, limit in dict(max_per_class=400, max_per_img=200).items():
+        if test_cfg.get(key) == -1:
+            test_cfg[key] = limit
+
+
 def _shrink_schedule(cfg: Config, mini: Mini) -> None:
-    batches = _batches(cfg.train_dataloader, mini.train_images)
-    iters = mini.epochs * batches
+    lengths = _epoch_lengths(cfg.train_dataloader, mini.train_images, mini.epochs)
+    iters = sum(lengths)
     epochs_before = cfg.train_cfg.max_epochs
     cfg.train_cfg.max_epochs = mini.epochs
     cfg.train_cfg.val_interval = max(1, mini.epochs // 5)
@@ -154,9 +162,9 @@ def _shrink_schedule(cfg: Config, mini: Mini) -> None:
             elif key in scheduler:
                 scheduler[key] = round(scheduler[key] * mini.epochs / epochs_before)
     for hook in cfg.get('custom_hooks', []):
-        if hook.type == 'EMAHook':
+        if is_average(hook):
             hook.momentum = max(hook.momentum, 1 / (_SHARE * iters))
-    cfg.default_hooks.logger.interval = min(cfg.default_hooks.logger.interval, batches)
+    cfg.default_hooks.logger.interval = min(cfg.default_hooks.logger.interval, min(lengths))
 
 
 def name_pipelines(cfg: Config) -> None:
@@ -221,5 +229,6 @@ def to_mini(cfg: Config, root: str | Path = 'data/mini') -> Config:
     for preprocessor in (cfg.model.get('data_preprocessor'), cfg.get('data_preprocessor')):
         _shrink_pixels(preprocessor, factor)
     _shrink_schedule(cfg, mini)
+    _limit_detections(cfg.model.get('test_cfg') or ConfigDict())
     name_pipelines(cfg)
     return cfg

@@ -11,6 +11,11 @@ def _base_batch(cfg: Config) -> int:
     return base
 
 
+def is_average(hook: ConfigDict) -> bool:
+    """Whether the config of a hook is that of one which averages the weights: MMEngine's or ours."""
+    return hook.type in ('EMAHook', 'mvit3_bench.EMAHook')
+
+
 def iteration_keys(scheduler: ConfigDict) -> list[str]:
     """The keys that count iterations, in the config of a scheduler."""
     keys = ('warmup_iters',) if scheduler.get('by_epoch', True) else ('begin', 'end', 'T_max')
@@ -44,7 +49,7 @@ def accumulate(cfg: Config, count: str, processes: int) -> None:
         # they count iterations, but the recipe means steps of the optimiser
         scheduler.update({key: scheduler[key] * steps for key in iteration_keys(scheduler)})
     for hook in cfg.get('custom_hooks', []):
-        if hook.type == 'EMAHook':
+        if is_average(hook):
             hook.interval = steps  # one update of the average for each step of the optimiser
 
 
@@ -78,7 +83,7 @@ def check_average(cfg: Config, iterations: int) -> tuple[str, str] | None:
         What was found, and a remedy; None if there is no such average, or one whose momentum changes.
     """
     for number, hook in enumerate(cfg.get('custom_hooks') or []):
-        if hook.type != 'EMAHook' or hook.get('ema_type', 'ExponentialMovingAverage') != 'ExponentialMovingAverage':
+        if not is_average(hook) or hook.get('ema_type', 'ExponentialMovingAverage') != 'ExponentialMovingAverage':
             continue
         momentum, interval = hook.get('momentum', 2e-4), hook.get('interval', 1)
         share = (1 - momentum) ** (iterations / interval)

@@ -68,11 +68,11 @@ def make_divisible(value: float, divisor: int) -> int:
     return rounded + divisor if rounded < 0.9 * value else rounded
 
 
-def _v1_type(widths, dims, expand_ratio, *, ffn_ratio=2, layer4_depth=4, v3=False) -> Arch:
+def _v1_type(widths, dims, expand_ratio, drop_rate, *, ffn_ratio=2, layer4_depth=4, v3=False) -> Arch:
     return Arch(
         separable=False, stem=16, widths=widths, dims=dims, ffn_dims=tuple(ffn_ratio * d for d in dims),
         depths=(2, layer4_depth, 3), expand_ratio=expand_ratio, layer2_blocks=3,
-        expansion=min(4 * widths[-1], 960), drop_rate=0.1, depthwise_local=v3, fuse_local=v3,
+        expansion=min(4 * widths[-1], 960), drop_rate=drop_rate, depthwise_local=v3, fuse_local=v3,
         pointwise_fusion=v3, input_residual=v3, channel_order='bgr')
 
 
@@ -88,16 +88,16 @@ def _v2_type(width: float, *, v3=False) -> Arch:
 
 _V2_WIDTHS = ('0.5', '0.75', '1.0', '1.25', '1.5', '1.75', '2.0')
 _V3_WIDTHS = dict(
-    xxs=((16, 24, 64, 80, 128), (64, 80, 96), 2),
-    xs=((32, 48, 96, 160, 160), (96, 120, 144), 4),
-    s=((32, 64, 128, 256, 320), (144, 192, 240), 4))
+    xxs=((16, 24, 64, 80, 128), (64, 80, 96), 2, 0.05),
+    xs=((32, 48, 96, 160, 160), (96, 120, 144), 4, 0.1),
+    s=((32, 64, 128, 256, 320), (144, 192, 240), 4, 0.1))
 
 # family -> name -> Arch
 ARCHS = dict(
     v1=dict(
-        xxs=_v1_type((16, 24, 48, 64, 80), (64, 80, 96), 2),
-        xs=_v1_type((32, 48, 64, 80, 96), (96, 120, 144), 4),
-        s=_v1_type((32, 64, 96, 128, 160), (144, 192, 240), 4)),
+        xxs=_v1_type((16, 24, 48, 64, 80), (64, 80, 96), 2, 0.05),
+        xs=_v1_type((32, 48, 64, 80, 96), (96, 120, 144), 4, 0.1),
+        s=_v1_type((32, 64, 96, 128, 160), (144, 192, 240), 4, 0.1)),
     v2={width: _v2_type(float(width)) for width in _V2_WIDTHS},
     v3={
         **{name: _v1_type(*cfg, v3=True) for name, cfg in _V3_WIDTHS.items()},

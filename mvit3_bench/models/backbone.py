@@ -28,6 +28,20 @@ def _check_among(name: str, value, allowed) -> None:
     _check(name, value, value in allowed, ', '.join(map(repr, allowed)))
 
 
+def init_v1_type(module: nn.Module) -> None:
+    """Initialise a model of the v1 type as published for ImageNet; the v2 type is left as PyTorch makes it.
+
+    Convolutions are normal with std sqrt(2 / (out_channels * k * k)), linear layers truncated normal with std 0.02, and
+    biases zero.
+    """
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, mode='fan_out')
+        elif isinstance(layer, nn.Linear):
+            nn.init.trunc_normal_(layer.weight, std=0.02)
+            nn.init.zeros_(layer.bias)
+
+
 class MobileViT(BaseModule):
     """Common part of the three families, see :class:`MobileViTv3` for the arguments."""
 
@@ -46,11 +60,8 @@ class MobileViT(BaseModule):
                  norm_eval: bool = False,
                  with_cp: bool = False,
                  odd_size: str = 'keep',
-                 init_cfg: dict | list | None = (
-                     dict(type='Kaiming', layer='Conv2d'),
-                     dict(type='TruncNormal', layer='Linear', std=0.02),
-                     dict(type='Constant', layer=['_BatchNorm', 'GroupNorm', 'LayerNorm'], val=1))):
-        super().__init__(list(init_cfg) if isinstance(init_cfg, tuple) else init_cfg)
+                 init_cfg: dict | list | None = None):
+        super().__init__(init_cfg)
         self.arch = arch = get_arch(self.family, arch)
         widths = arch.widths if arch.expansion is None else (*arch.widths, arch.expansion)
         drop_rate = arch.drop_rate if drop_rate is None else drop_rate
@@ -66,7 +77,7 @@ class MobileViT(BaseModule):
         _check_among('norm_eval', norm_eval, (False, True))
         _check_among('with_cp', with_cp, (False, True))
         _check_among('odd_size', odd_size, ('keep', 'published'))
-        _check('init_cfg', init_cfg, isinstance(init_cfg, (dict, list, tuple, type(None))), 'a dict, a list of dicts, None')
+        _check('init_cfg', init_cfg, isinstance(init_cfg, (dict, list, type(None))), 'a dict, a list of dicts, None')
         self.out_indices = tuple(index % len(widths) for index in out_indices)
         if not out_indices or list(self.out_indices) != sorted(set(self.out_indices)):
             raise ValueError(f'out_indices={out_indices!r} must name at least one output, each once, in ascending order')
@@ -110,6 +121,8 @@ class MobileViT(BaseModule):
             self.layer_names.append(f'layer{index + 1}' if index < 5 else 'expansion')
             self.add_module(self.layer_names[-1], nn.Sequential(*layer))
             channels = width
+        if not arch.separable:
+            init_v1_type(self)
         self.train()
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
@@ -197,13 +210,15 @@ class MobileViTv3(MobileViT):
         frozen_stages: -1: none; 0: the stem; i: the stem and layer1 .. layer_i, statistics of batch norms included.
         norm_cfg: Normalisation of all convolutions; the transformers keep the norms of the paper.
         act_cfg: Activation everywhere.
-        drop_rate: Dropout after attention and feed-forward network; None: as published (v1 type 0.1, v2 type 0).
+        drop_rate: Dropout after attention and feed-forward network; None: as published (XXS 0.05, XS and S 0.1, v2 type 0).
         attn_drop_rate: Dropout on the attention weights.
         norm_eval: Keep all batch norms in evaluation mode while training.
         with_cp: Recompute the layers' activations in the backward pass, to save memory.
         odd_size: ``'keep'``: maps are ceil(H / stride) high whatever H; ``'published'``: as the published code, whose
             v2-type blocks return even sizes.
-        init_cfg: Initialisation of MMEngine, for instance ``dict(type='Pretrained', checkpoint=..., prefix='backbone.')``.
+        init_cfg: Initialisation of MMEngine in place of the published one, for instance
+            ``dict(type='Pretrained', checkpoint=..., prefix='backbone.')``. The published one is :func:`init_v1_type` for
+            the v1 type, and PyTorch's own for the v2 type.
 
     Attributes:
         out_channels: Width of each output.

@@ -12,6 +12,7 @@ from pathlib import Path
 import yaml
 from mmengine.config import Config
 
+from .. import text
 from . import counts, results
 from .published import Published, published
 from .tables import Measured
@@ -58,15 +59,16 @@ def _table(root: Path, sizes: dict[str, tuple[int, int]]) -> str:
         'here. Parameters are counted without the auxiliary head; multiply-adds are true ones at the size of the test, or',
         'of the crop where tests have any size.']
     for folder, title in _FOLDERS.items():
-        lines += ['', f'## {title}', '',
-                  '| config | what | published | parameters | multiply-adds |', '|---|---|---|---|---|']
+        cells = []
         for path, (parameters, multiply_adds) in sizes.items():
             if path.startswith(f'{folder}/'):
                 what = ast.get_docstring(ast.parse((root / 'configs' / path).read_text(encoding='utf-8'))).splitlines()[0]
                 what = re.sub(': (the|one of|no)\\b.* rows? .*', '', what)  # the column beside it says so
                 figure = f'{_METRICS[rows[path].metric][1]} {rows[path].value}' if path in rows else '-'
-                lines.append(f'| [`{path}`](../configs/{path}) | {what.rstrip(".")} | {figure} | {parameters / 1e6:.3f} M | '
-                             f'{multiply_adds / 1e6:,.1f} M |')
+                cells.append((f'[`{path}`](../configs/{path})', what.rstrip('.'), figure, f'{parameters / 1e6:.3f} M',
+                              f'{multiply_adds / 1e6:,.1f} M'))
+        columns = ('config', 'what', 'published', 'parameters', 'multiply-adds')
+        lines += ['', f'## {title}', '', text.table(cells, columns, left=3).rstrip()]
     return '\n'.join(lines) + '\n'
 
 

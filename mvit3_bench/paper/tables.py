@@ -7,6 +7,7 @@ from ..analysis.machine import line
 from ..complexity import Complexity
 from ..hub import MIM
 from ..models.archs import ARCHS, Arch
+from . import fidelity
 from .counts import counts
 from .published import Published, published
 from .results import Result
@@ -46,11 +47,13 @@ class Measured:
     Args:
         results: The store of results; miniature ones are passed over.
         benchmarks: Name of a file of ``tools/benchmark.py`` -> what it holds.
-        pictures: Name of a picture of miniature data -> its jpg.
+        pictures: Names of the pictures of miniature data that are there.
+        fidelity: What the tests compared with the published training, see :mod:`mvit3_bench.paper.fidelity`.
     """
     results: list[Result]
     benchmarks: dict[str, dict]
-    pictures: dict[str, bytes] = field(default_factory=dict)
+    pictures: tuple[str, ...] = ()
+    fidelity: tuple[dict, ...] = ()
 
     def of(self, config: str, dataset: str, metric: str) -> Result | None:
         """The newest result of a config that has a metric, on the whole test set."""
@@ -144,7 +147,7 @@ def accuracy(dataset: str) -> Callable[[Measured], Table]:
             ('model', *['head'] * several_heads, 'parameters (M)', 'parameters, published (M)', 'parameters equal',
              'multiply-adds (M)', "paper's convention (M)", 'multiply-adds, published (M)', 'multiply-adds equal',
              f'{metric} (%), published', 'gain', 'origin of the metric', f'{metric} (%), measured here',
-             'origin of the measurement'),
+             'origin of the measurement', 'recipe equal'),
             [_accuracy(row, measured, several_heads) for row in rows],
             _notes(rows))
     return make
@@ -158,7 +161,7 @@ def _accuracy(row: Published, measured: Measured, several_heads: bool) -> tuple[
         millions(total.multiply_adds), millions(total.published), NONE if row.flops_M is None else f'{row.flops_M:,.0f}',
         check_multiply_adds(row), str(row.value), f'{row.value - other.value:+.2f}' if other else NONE,
         f'published: {row.source}', NONE if result is None else f'{result.percent(row.metric):.2f}',
-        NONE if result is None else f'{result.origin}: {result.id}')
+        NONE if result is None else f'{result.origin}: {result.id}', fidelity.state(row.config, measured.fidelity))
 
 
 def exceptions(rows: Iterable[Published]) -> list[str]:
@@ -179,6 +182,8 @@ def _notes(rows: list[Published]) -> list[str]:
     if any(counterpart(row) for row in rows):
         notes.append("Gain: over the counterpart's published figure in this table. The paper's own baselines may differ "
                      'from those of the zoo.')
+    notes.append('Recipe equal: how many items of the training and of the evaluation equal the published ones, and the '
+                 'differences on purpose, by the keys of [fidelity.md](../fidelity.md).')
     return notes
 
 

@@ -8,18 +8,23 @@ train_pipeline = [
         transforms=[
             dict(type='LoadImageFromFile', imdecode_backend='pillow'),
             dict(type='LoadAnnotations')]),
-    # short side uniform in 256 .. 768, long side at most 1024
-    dict(type='RandomResize', scale=(768, 768), ratio_range=(1 / 3, 1.0), resize_type='ResizeShortestEdge', max_size=1024),
-    dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
+    dict(
+        type='mvit3_bench.ResizeShortSide',
+        scale=(256, 768),
+        max_size=1024,
+        backend='pillow',
+        interpolation='bicubic'),
     dict(type='RandomFlip', prob=0.5),
-    dict(type='PhotoMetricDistortion'),
-    dict(type='RandomRotate', prob=0.5, degree=10, pad_val=0, seg_pad_val=255),
-    dict(type='mmpretrain.GaussianBlur', prob=0.5, magnitude_range=(0.1, 2.0), magnitude_std='inf'),
+    dict(type='Pad', size=crop_size, pad_val=dict(img=0, seg=255)),  # right and below
+    dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
+    dict(type='mmpretrain.GaussianBlur', prob=0.5, magnitude_range=(0.0, 1.0), magnitude_std='inf'),
+    dict(type='mvit3_bench.PhotometricDistortionV2'),
+    dict(type='RandomRotate', prob=1.0, degree=10, pad_val=0, seg_pad_val=255),
     dict(type='PackSegInputs')]
 test_pipeline = [
     dict(type='LoadImageFromFile', imdecode_backend='pillow'),
-    dict(type='Resize', scale=(2048, 512), keep_ratio=True),  # short side 512, less beyond 4:1
-    # after Resize: the prediction is resized to the mask, not the mask to the prediction
+    dict(type='mvit3_bench.ResizeShortSide', scale=512, backend='pillow', interpolation='bicubic'),
+    # after the resize: the prediction is resized to the mask, not the mask to the prediction
     dict(type='LoadAnnotations'),
     dict(type='PackSegInputs')]
 

@@ -1,25 +1,5 @@
-"""COCO 2017 (80 categories) with the published augmentation of SSDLite, at 320x320 without keeping the ratio."""
+"""COCO 2017 (80 categories): what the two types of SSDLite share. Each has its own pipelines."""
 data_root = 'data/coco'
-image_size = (320, 320)
-
-train_pipeline = [
-    dict(
-        type='mvit3_bench.Load',
-        transforms=[
-            dict(type='LoadImageFromFile', imdecode_backend='pillow'),
-            dict(type='LoadAnnotations', with_bbox=True)]),
-    dict(type='MinIoURandomCrop'),
-    dict(type='Resize', scale=image_size, keep_ratio=False),
-    dict(type='RandomFlip', prob=0.5),
-    # published before the resize; after it, the same but for rounding, and several times as fast
-    dict(type='PhotoMetricDistortion'),
-    dict(type='PackDetInputs')]
-test_pipeline = [
-    dict(type='LoadImageFromFile', imdecode_backend='pillow'),
-    dict(type='Resize', scale=image_size, keep_ratio=False),
-    # after Resize: boxes of the truth are those of the image as it is
-    dict(type='LoadAnnotations', with_bbox=True),
-    dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'))]
 
 train_dataloader = dict(
     batch_size=32,
@@ -31,8 +11,7 @@ train_dataloader = dict(
         data_root=data_root,
         ann_file='annotations/instances_train2017.json',
         data_prefix=dict(img='train2017'),
-        filter_cfg=dict(filter_empty_gt=True),  # an image without boxes has no loss
-        pipeline=train_pipeline))
+        filter_cfg=dict(filter_empty_gt=True)))  # an image without boxes has no loss
 val_dataloader = dict(
     batch_size=8,
     num_workers=4,
@@ -43,8 +22,7 @@ val_dataloader = dict(
         data_root=data_root,
         ann_file='annotations/instances_val2017.json',
         data_prefix=dict(img='val2017'),
-        test_mode=True,
-        pipeline=test_pipeline))
+        test_mode=True))
 test_dataloader = val_dataloader
 
 val_evaluator = dict(

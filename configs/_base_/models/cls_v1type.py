@@ -15,4 +15,5 @@ model = dict(
         type='mvit3_bench.DropoutLinearClsHead',
         drop_rate=0.1,
         num_classes=1000,
+        init_cfg=dict(type='TruncNormal', layer='Linear', std=0.02),
         loss=dict(type='LabelSmoothLoss', label_smooth_val=0.1)))

@@ -16,5 +16,7 @@ model = dict(
     head=dict(
         type='LinearClsHead',
         num_classes=1000,
+        init_cfg=dict(type='Xavier', layer='Linear', distribution='uniform'),
         loss=dict(type='LabelSmoothLoss', label_smooth_val=0.1)),
-    train_cfg=dict(augments=[dict(type='Mixup', alpha=0.2), dict(type='CutMix', alpha=1.0)]))
+    # one of the two is chosen by a coin and then applied with probability 0.5: half of the batches stay as they are
+    train_cfg=dict(augments=[dict(type='Mixup', alpha=0.2), dict(type='CutMix', alpha=1.0)], probs=[0.25, 0.25]))

@@ -4,7 +4,8 @@ A leaf config adds the arch, the channel number, the crop and the number of clas
 """
 norm_cfg = dict(type='BN', requires_grad=True)
 model = dict(
-    type='EncoderDecoder',
+    type='mvit3_bench.EncoderDecoder',
+    init_cfg=dict(type='Normal', layer='Linear', std=0.01),  # the transformers, if no pretrained weights follow
     data_preprocessor=dict(
         type='SegDataPreProcessor',
         mean=[0.0, 0.0, 0.0],
@@ -18,9 +19,11 @@ model = dict(
         in_index=3,
         channels=256,
         dilations=(1, 6, 12, 18),
+        aspp_drop_rate=0.1,
         dropout_ratio=0.1,
         norm_cfg=norm_cfg,
         align_corners=False,
+        init_cfg=dict(type='Kaiming', layer='Conv2d'),
         loss_decode=dict(type='mvit3_bench.CrossEntropyLoss', loss_weight=1.0)),
     train_cfg=dict(),
-    test_cfg=dict(mode='whole'))
+    test_cfg=dict(mode='whole', resize='nearest'))

@@ -3,10 +3,12 @@
 A leaf config adds the arch and the two channel numbers.
 """
 norm_cfg = dict(type='BN', requires_grad=True)
+init_cfg = dict(type='mvit3_bench.TorchDefaultInit')
 model = dict(
-    type='EncoderDecoder',
+    type='mvit3_bench.EncoderDecoder',
     data_preprocessor=dict(
-        type='SegDataPreProcessor',
+        type='mvit3_bench.SegDataPreProcessor',
+        test_divisor=8,
         size=(512, 512),
         mean=[0.0, 0.0, 0.0],
         std=[255.0, 255.0, 255.0],
@@ -24,6 +26,7 @@ model = dict(
         num_classes=150,
         norm_cfg=norm_cfg,
         align_corners=True,
+        init_cfg=init_cfg,
         loss_decode=dict(type='mvit3_bench.CrossEntropyLoss', loss_weight=1.0)),
     auxiliary_head=dict(
         type='FCNHead',
@@ -35,6 +38,7 @@ model = dict(
         num_classes=150,
         norm_cfg=norm_cfg,
         align_corners=True,
+        init_cfg=init_cfg,
         loss_decode=dict(type='mvit3_bench.CrossEntropyLoss', loss_weight=0.4)),
     train_cfg=dict(),
     test_cfg=dict(mode='whole'))

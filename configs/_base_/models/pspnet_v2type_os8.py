@@ -14,4 +14,5 @@ model = dict(
         num_classes=150,
         norm_cfg=_base_.norm_cfg,
         align_corners=True,
+        init_cfg=_base_.init_cfg,
         loss_decode=dict(type='mvit3_bench.CrossEntropyLoss', loss_weight=1.0)))

@@ -6,6 +6,7 @@ norm_cfg = dict(type='BN', requires_grad=True)
 level_channels = (512, 256, 256, 128, 128, 64)
 model = dict(
     type='SingleStageDetector',
+    init_cfg=dict(type='Normal', layer='Linear', std=0.01),  # the transformers, if no pretrained weights follow
     data_preprocessor=dict(
         type='DetDataPreprocessor',
         mean=[0.0, 0.0, 0.0],

@@ -1,6 +1,7 @@
 """SSDLite at 320x320 on a backbone of the v2 type, whose weights are RGB, and whose detections are limited otherwise."""
 _base_ = ['ssdlite_v1type.py']
 model = dict(
+    init_cfg=None,  # PyTorch's own
     data_preprocessor=dict(bgr_to_rgb=True),
     test_cfg=dict(
         _delete_=True,

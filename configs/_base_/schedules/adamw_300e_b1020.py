@@ -8,8 +8,7 @@ optim_wrapper = dict(
     paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0),
     clip_grad=dict(max_norm=10.0))
 param_scheduler = [
-    dict(type='LinearLR', start_factor=5e-4, begin=0, end=warmup_iters, by_epoch=False),  # from 1e-6
-    dict(type='mvit3_bench.CosineAnnealingLR', eta_min_ratio=0.1, warmup_iters=warmup_iters, end=max_epochs,
-         by_epoch=True, convert_to_iter_based=True)]
+    dict(type='mvit3_bench.WarmupCosineLR', warmup_iters=warmup_iters, warmup_start_factor=1e-6 / 2e-3,
+         eta_min_ratio=2e-4 / 2e-3, end=max_epochs, by_epoch=True, convert_to_iter_based=True)]
 # 6 GPUs of 170 images; `--auto-scale-lr` or `--accumulate auto` for anything else
 auto_scale_lr = dict(enable=False, base_batch_size=1020)

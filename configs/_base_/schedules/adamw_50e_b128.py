@@ -9,10 +9,10 @@ train_cfg = dict(type='mvit3_bench.ResumableTrainLoop', max_epochs=max_epochs, v
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=5e-4, weight_decay=0.05),
-    paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0))
+    paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0),
+    clip_grad=dict(max_norm=10.0))
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.1, begin=0, end=warmup_iters, by_epoch=False),  # from 5e-5
-    dict(type='mvit3_bench.CosineAnnealingLR', eta_min_ratio=1e-6 / 5e-4, warmup_iters=warmup_iters, end=max_epochs,
-         by_epoch=True, convert_to_iter_based=True)]
+    dict(type='mvit3_bench.WarmupCosineLR', warmup_iters=warmup_iters, warmup_start_factor=5e-5 / 5e-4,
+         eta_min_ratio=1e-6 / 5e-4, end=max_epochs, by_epoch=True, convert_to_iter_based=True)]
 # 4 GPUs of 32 images; `--auto-scale-lr` or `--accumulate auto` for anything else
 auto_scale_lr = dict(enable=False, base_batch_size=128)

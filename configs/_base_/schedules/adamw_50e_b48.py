@@ -10,9 +10,7 @@ optim_wrapper = dict(
     optimizer=dict(type='AdamW', lr=9e-4, weight_decay=0.01),
     paramwise_cfg=dict(custom_keys=dict(decode_head=dict(lr_mult=10.0))))
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.1, begin=0, end=warmup_iters, by_epoch=False),
-    # a ratio: with `eta_min` the head would end at the backbone's rate
-    dict(type='mvit3_bench.CosineAnnealingLR', eta_min_ratio=1e-6 / 9e-4, warmup_iters=warmup_iters, end=max_epochs,
-         by_epoch=True, convert_to_iter_based=True)]
+    dict(type='mvit3_bench.WarmupCosineLR', warmup_iters=warmup_iters, warmup_start_factor=9e-5 / 9e-4,
+         eta_min_ratio=1e-6 / 9e-4, end=max_epochs, by_epoch=True, convert_to_iter_based=True)]
 # 4 GPUs of 12 images; `--auto-scale-lr` or `--accumulate auto` for anything else
 auto_scale_lr = dict(enable=False, base_batch_size=48)

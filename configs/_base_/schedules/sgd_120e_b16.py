@@ -7,6 +7,7 @@ optim_wrapper = dict(
     paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0),
     clip_grad=dict(max_norm=10.0))
 param_scheduler = [
-    dict(type='CosineAnnealingLR', eta_min_ratio=0.01, T_max=max_epochs, by_epoch=True, convert_to_iter_based=True)]
+    dict(type='mvit3_bench.WarmupCosineLR', warmup_iters=0, eta_min_ratio=2e-4 / 0.02, end=max_epochs, by_epoch=True,
+         convert_to_iter_based=True)]
 # 4 GPUs of 4 images; `--auto-scale-lr` or `--accumulate auto` for anything else
 auto_scale_lr = dict(enable=False, base_batch_size=16)

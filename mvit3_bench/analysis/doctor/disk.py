@@ -8,6 +8,7 @@ from pathlib import Path
 from mmengine.config import Config
 from torch import nn
 
+from ...engine.schedule import is_average
 from .finding import ERROR, OK, WARNING, Finding
 from .plan import Plan
 
@@ -52,7 +53,7 @@ def checkpoint_sizes(cfg: Config, model: nn.Module) -> tuple[int, int, int]:
     """
     hook = cfg.default_hooks.checkpoint
     weights = sum(tensor.nbytes for tensor in model.state_dict().values())
-    averaged = sum(each.type == 'EMAHook' for each in cfg.get('custom_hooks') or [])
+    averaged = sum(is_average(each) for each in cfg.get('custom_hooks') or [])
     trained = sum(parameter.nbytes for parameter in model.parameters() if parameter.requires_grad)
     kept = _states(cfg.get('optim_wrapper', {}).get('optimizer', {})) * trained * hook.get('save_optimizer', True)
     train = cfg.get('train_cfg') or {}

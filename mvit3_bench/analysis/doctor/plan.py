@@ -10,6 +10,8 @@ from mmengine.logging import MMLogger
 from torch import nn
 from torch.utils.data import DataLoader
 
+from ...datasets.multi_scale import MultiScaleBatchSampler
+
 
 @dataclass
 class Plan:
@@ -33,18 +35,17 @@ class Plan:
     loaders: dict[str, DataLoader] = field(default_factory=dict)
 
     @property
-    def epoch(self) -> int | None:
-        """Iterations in an epoch of training, None if the data are not there."""
-        loader = self.loaders.get('train_dataloader')
-        return None if loader is None else -(-len(loader) // self.processes)
-
-    @property
     def iterations(self) -> int | None:
         """Iterations of the whole training, None if it is not known."""
         train = self.cfg.get('train_cfg') or {}
         if 'max_iters' in train:
             return train.max_iters
-        return self.epoch and 'max_epochs' in train and self.epoch * train.max_epochs or None
+        loader = self.loaders.get('train_dataloader')
+        if loader is None or 'max_epochs' not in train:
+            return None
+        if isinstance(loader.batch_sampler, MultiScaleBatchSampler):
+            return sum(map(loader.batch_sampler.among(self.processes).length_of, range(train.max_epochs)))
+        return -(-len(loader) // self.processes) * train.max_epochs or None
 
 
 @contextmanager

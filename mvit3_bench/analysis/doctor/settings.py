@@ -173,6 +173,11 @@ def _length(plan: Plan) -> Iterator[Finding]:
             yield _finding('schedule', WARNING, f'{each.type} ends after {end} {unit}, but the training has {limit}: the '
                                                 'learning rate does not get there',
                            f'end={limit} or less in {each.type}, and T_max if it has one')
+        warmup = each.get('warmup_iters', 0)
+        if plan.iterations and warmup >= plan.iterations:
+            problems = True
+            yield _finding('schedule', ERROR, f'{each.type} warms up for {warmup} iterations, but the training has '
+                                              f'{plan.iterations}', f'warmup_iters={plan.iterations // 20} in {each.type}')
     last = max((_end(each) or 0 for each in schedulers if each.get('by_epoch', True)), default=0)
     if epochs and 0 < last < epochs:
         problems = True
@@ -197,7 +202,7 @@ def _end(scheduler: Config) -> int | None:
 
 
 def _average(plan: Plan) -> Iterator[Finding]:
-    hooks = [hook for hook in plan.cfg.get('custom_hooks') or [] if hook.type == 'EMAHook']
+    hooks = [hook for hook in plan.cfg.get('custom_hooks') or [] if schedule.is_average(hook)]
     if not hooks or not plan.iterations:
         return
     if warning := schedule.check_average(plan.cfg, plan.iterations):

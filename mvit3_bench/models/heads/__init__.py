@@ -5,7 +5,7 @@ from importlib.util import find_spec
 
 from mmengine.logging import print_log
 
-for framework, module in (('mmseg', 'seg'), ('mmpretrain', 'cls'), ('mmdet', 'ssdlite')):
+for framework, module in (('mmseg', 'seg'), ('mmseg', 'seg_test'), ('mmpretrain', 'cls'), ('mmdet', 'ssdlite')):
     if find_spec(framework):
         try:
             import_module(f'{__name__}.{module}')

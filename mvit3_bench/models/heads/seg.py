@@ -2,31 +2,50 @@
 import torch
 from mmcv.cnn import ConvModule
 from mmengine.dist import all_reduce
+from mmengine.model import initialize
 from mmseg.models import losses
 from mmseg.models.decode_heads import ASPPHead, PSPHead
 from mmseg.models.decode_heads.psp_head import PPM
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...registry import MODELS
 
 
+class _InitialisedByConfig:
+    """A head whose ``init_cfg`` has the last word: mmcv's ConvModules initialise themselves after it."""
+
+    def init_weights(self) -> None:
+        super().init_weights()
+        if self.init_cfg:
+            initialize(self, self.init_cfg)
+
+
 @MODELS.register_module()
-class DeepLabV3Head(ASPPHead):
+class DeepLabV3Head(_InitialisedByConfig, ASPPHead):
     """DeepLabv3 as in the MobileViT papers: mmseg's ASPP head with a 1x1 instead of a 3x3 bottleneck.
 
-    The 3x3 of mmseg costs 8/9 of the bottleneck's parameters more than the paper counts. Arguments and shapes are those of
+    The 3x3 of mmseg costs 8/9 of the bottleneck's parameters more than the paper counts. Shapes are those of
     :class:`mmseg.models.decode_heads.ASPPHead`: maps (B, C_i, H, W) -> logits (B, num_classes, H, W).
+
+    Args:
+        aspp_drop_rate: Element-wise dropout after the bottleneck, before the channel-wise one of ``dropout_ratio``. The
+            published v1 type has both.
+        **kwargs: As in :class:`mmseg.models.decode_heads.ASPPHead`.
     """
 
-    def __init__(self, **kwargs):
+    def __init__(self, aspp_drop_rate: float = 0.0, **kwargs):
         super().__init__(**kwargs)
+        self.aspp_dropout = nn.Dropout(aspp_drop_rate)
         old = self.bottleneck
         self.bottleneck = ConvModule(old.in_channels, old.out_channels, 1, conv_cfg=self.conv_cfg,
                                      norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
 
+    def _forward_feature(self, inputs: tuple[Tensor, ...]) -> Tensor:
+        return self.aspp_dropout(super()._forward_feature(inputs))
+
 
 @MODELS.register_module()
-class PSPNetHead(PSPHead):
+class PSPNetHead(_InitialisedByConfig, PSPHead):
     """PSPNet as in the MobileViT papers: mmseg's, with branches that are together as wide as the input.
 
     Each of mmseg's is as wide as the output, ``channels``. Arguments and shapes are those of

@@ -147,6 +147,14 @@ class SSDLiteHead(SSDHead):
         self.cls_convs = nn.ModuleList(nn.Conv2d(width, priors * self.cls_out_channels, 1) for width, priors in outputs)
         self.reg_convs = nn.ModuleList(nn.Conv2d(width, priors * 4, 1) for width, priors in outputs)
 
+    def init_weights(self) -> None:
+        """Initialise as ``init_cfg`` says (Xavier uniform); the predictors as the one convolution a level that is published."""
+        super().init_weights()
+        for cls_conv, reg_conv in zip(self.cls_convs, self.reg_convs, strict=True):
+            fan_sum = cls_conv.in_channels + cls_conv.out_channels + reg_conv.out_channels
+            for conv in (cls_conv, reg_conv):
+                nn.init.uniform_(conv.weight, -(6 / fan_sum) ** 0.5, (6 / fan_sum) ** 0.5)
+
     def forward(self, x: tuple[Tensor, ...]) -> tuple[list[Tensor], list[Tensor]]:
         """Maps (B, C_i, H_i, W_i) -> for each level logits (B, A_i * (classes + 1), ...) and offsets (B, A_i * 4, ...)."""
         return super().forward([depthwise(level) for depthwise, level in zip(self.depthwise, x, strict=True)])

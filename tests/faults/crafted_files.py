@@ -16,7 +16,7 @@ from mmengine.config import ConfigDict
 from mmengine.logging import HistoryBuffer
 from torch import Tensor
 
-from .forging import (
+from .crafting import (
     TENSOR,
     Lying,
     Made,

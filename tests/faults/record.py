@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from ..text import put
+from mvit3_bench import text
+
 from . import Fault
 
 RECORD, PAGE = Path('docs', 'results', 'chaos.json'), Path('docs', 'reliability.md')
@@ -39,19 +40,20 @@ def write(root: Path, section: str, found: dict) -> None:
     sections = {name: sections[name] for name in SECTIONS if name in sections}
     (root / RECORD).write_text(json.dumps(sections, indent=1) + '\n', encoding='utf-8')
     page = root / PAGE
-    page.write_text(put(page.read_text(encoding='utf-8'), 'table of faults', table(sections)), encoding='utf-8')
+    page.write_text(text.put(page.read_text(encoding='utf-8'), 'table of faults', table(sections)), encoding='utf-8')
 
 
 def table(sections: dict[str, dict]) -> str:
     """The table in Markdown, and where its rows are from."""
-    lines = ['| fault | kinds | times | survived | lost |', '|---|---|---|---|---|']
+    lines = []
     for section, found in sections.items():
         rows = {}
         for kind, outcomes in found['kinds'].items():
             rows.setdefault(SECTIONS[section](kind), []).append(Counter(outcomes))
         for name, kinds in sorted(rows.items()):
             total = sum(kinds, Counter())
-            lines.append(f'| {name} | {len(kinds)} | {total.total()} | {total["survived"]} | {total["lost"]} |')
+            lines.append((name, len(kinds), total.total(), total['survived'], total['lost']))
     origins = [f'- `{found["command"]}`: {found["minutes"]} minutes, seed {found["seed"]}, {found["date"]}, '
                f'{found["machine"]}' for found in sections.values()]
-    return '\n'.join([*lines, '', *origins]) + '\n'
+    columns = ('fault', 'kinds', 'times', 'survived', 'lost')
+    return '\n'.join([text.table(lines, columns, left=1), *origins]) + '\n'

@@ -12,9 +12,10 @@ import numpy as np
 from mmengine.config import Config
 from PIL import Image
 
-from ..datasets.mini import FOLDERS, MAKERS
-from ..hub import MIM
-from .damage import write_mask
+from mvit3_bench.datasets.mini import FOLDERS, MAKERS
+from mvit3_bench.hub import MIM
+
+from .corruptions import write_mask
 
 NAME = 'damaged'  # of the damaged image, which is the first of three
 
@@ -142,7 +143,7 @@ class Detection:
     @staticmethod
     def content(samples: list[Sample]) -> dict:
         """The json of some samples."""
-        from ..datasets.mini.coco import CATEGORIES
+        from mvit3_bench.datasets.mini.coco import CATEGORIES
         names = {number: name for group in CATEGORIES.values() for number, name in group.items()}
         images = [dict(id=number, file_name=f'{sample.name}.jpg', width=sample.image.width, height=sample.image.height)
                   for number, sample in enumerate(samples, start=1)]
@@ -162,7 +163,7 @@ class Detection:
 
     @staticmethod
     def wrong(packed: dict, labels: list, training: bool) -> str:
-        from ..datasets.mini.coco import CATEGORIES
+        from mvit3_bench.datasets.mini.coco import CATEGORIES
         numbers = {number: index for index, number in enumerate(n for group in CATEGORIES.values() for n in group)}
         truth = packed['data_samples'].gt_instances
         found = [(*map(float, box), int(label)) for box, label in zip(truth.bboxes.tensor, truth.labels, strict=True)]

@@ -1,6 +1,6 @@
 """A process that hostile checkpoints are offered to: it loads each in our ways and says what came of it.
 
-    python -m mvit3_bench.chaos.victim BYTES   (then paths on the standard input, a line each)
+    python -m faults.load_subprocess BYTES   (then paths on the standard input, a line each)
 
 The answer to a path is a line of JSON. No answer, for the process has died of it, is one as well.
 """

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from .damage import encode
+from .corruptions import encode
 
 
 @dataclass(frozen=True)
-class DamagedJson:
+class CorruptedJson:
     """A damaged json and what must come of its first image.
 
     Attributes:
@@ -34,14 +34,14 @@ def truth(content: dict) -> list:
 
 def _with_box(bbox, kept: bool | None, **changes):
     """The first image has one more box: kept as it is, left out with a word in the log, or, with None, refused."""
-    def damage(content: dict, rng: np.random.Generator) -> DamagedJson:
+    def damage(content: dict, rng: np.random.Generator) -> CorruptedJson:
         before, image = truth(content), content['images'][0]
         x, y, width, height = bbox(image['width'], image['height'], rng)
         box = dict(id=10**9, image_id=image['id'], category_id=content['annotations'][0]['category_id'], iscrowd=0,
                    area=100., bbox=[x, y, width, height]) | changes
         content['annotations'].append(box)
         boxes = None if kept is None else before + [((x, y, width, height), box['category_id'])] * kept
-        return DamagedJson(json.dumps(content), boxes, named=kept is False)
+        return CorruptedJson(json.dumps(content), boxes, named=kept is False)
     return damage
 
 
@@ -64,66 +64,66 @@ def _missing_key(content, rng):
                   (content['annotations'][0], ['id', 'image_id', 'category_id', 'bbox', 'area', 'iscrowd']),
                   (content['categories'][0], ['id', 'name'])][rng.integers(4)]
     del part[rng.choice(keys)]
-    return DamagedJson(json.dumps(content))
+    return CorruptedJson(json.dumps(content))
 
 
 def _wrong_size(content, rng):
     image = content['images'][0]
     image.update([dict(width=image['height'] + 1, height=image['width']), dict(width=image['width'] * 2),
                   dict(height=image['height'] - 1)][rng.integers(3)])
-    return DamagedJson(json.dumps(content))
+    return CorruptedJson(json.dumps(content))
 
 
 def _impossible_size(content, rng):
     content['images'][0][str(rng.choice(['width', 'height']))] = [0, -5, '640', None, float('nan')][rng.integers(5)]
-    return DamagedJson(json.dumps(content))
+    return CorruptedJson(json.dumps(content))
 
 
 def _duplicate_id(content, rng):
     parts = content[str(rng.choice(['images', 'annotations', 'categories']))]
     parts[1]['id'] = parts[0]['id']
-    return DamagedJson(json.dumps(content))
+    return CorruptedJson(json.dumps(content))
 
 
 def _broken_box(content, rng):
     content['annotations'][0]['bbox'] = [[1, 2, 3], None, [1, 2, 3, 'x'], '1 2 3 4', [], [1, 2, 3, 4, 5]][rng.integers(6)]
-    return DamagedJson(json.dumps(content))
+    return CorruptedJson(json.dumps(content))
 
 
 def _other_category(content, rng):
     box = next(box for box in content['annotations'] if box['image_id'] == content['images'][0]['id'] and not box['iscrowd'])
     box['category_id'] = 10**6
-    return DamagedJson(json.dumps(content), truth(content)[1:], named=True)
+    return CorruptedJson(json.dumps(content), truth(content)[1:], named=True)
 
 
 def _no_boxes(content, rng):
     first = content['images'][0]['id']
     content['annotations'] = [box for box in content['annotations'] if box['image_id'] != first]
-    return DamagedJson(json.dumps(content), [], named=True)
+    return CorruptedJson(json.dumps(content), [], named=True)
 
 
 def _no_annotations(content, rng):
     content['annotations'].clear()
-    return DamagedJson(json.dumps(content))
+    return CorruptedJson(json.dumps(content))
 
 
 def _crowd_only(content, rng):
     for box in content['annotations']:
         box['iscrowd'] |= box['image_id'] == content['images'][0]['id']
-    return DamagedJson(json.dumps(content), [])
+    return CorruptedJson(json.dumps(content), [])
 
 
 def _foreign_image(content, rng):
     content['annotations'].append(content['annotations'][0] | dict(id=10**9, image_id=10**9))
-    return DamagedJson(json.dumps(content), truth(content), named=True)
+    return CorruptedJson(json.dumps(content), truth(content), named=True)
 
 
 def _text(content, rng):
     text = json.dumps(content)
-    return DamagedJson([text[:len(text) // 2], '', '[]', 'null', '404 Not Found', '[' * 10**5][rng.integers(6)])
+    return CorruptedJson([text[:len(text) // 2], '', '[]', 'null', '404 Not Found', '[' * 10**5][rng.integers(6)])
 
 
-JSONS: dict[str, Callable[[dict, np.random.Generator], DamagedJson]] = {
+JSONS: dict[str, Callable[[dict, np.random.Generator], CorruptedJson]] = {
     'box from outside': _with_box(lambda w, h, rng: [-float(rng.uniform(1, 9)), -float(rng.uniform(1, 9)), 30., 30.], True),
     'box to outside': _with_box(lambda w, h, rng: [w / 2, h / 2, w * float(rng.uniform(1, 1e6)), float(h)], True),
     'box beyond the image': _with_box(lambda w, h, rng: [w + float(rng.uniform(1, 99)), 0., 30., 30.], False),

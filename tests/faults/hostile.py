@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
-from ..hub import MIM
+from mvit3_bench.hub import MIM
+
 from . import Fault
-from .hostile_files import KINDS, write
-from .victim import weights
+from .crafted_files import KINDS, write
+from .load_subprocess import weights
 
 MEMORY = 1 << 30  # bytes that a load may take on top of the process
 SECONDS = 60
@@ -37,7 +38,7 @@ def faults(folder: Path, count: int, seed: int) -> Iterator[Fault]:
         seed: Of what the files have at random.
     """
     rng, tensors = Random(seed), weights()
-    victim = None
+    process = None
     for number in range(count):
         kind = KINDS[number % len(KINDS)]
         place = folder / str(number)
@@ -48,38 +49,40 @@ def faults(folder: Path, count: int, seed: int) -> Iterator[Fault]:
             seen = _command(TOOLS[name](str(file)), folder, str(file))
         else:
             name = 'loads'
-            victim = victim if victim and victim.poll() is None else _start(folder)
-            seen = _offer(victim, str(file))
+            if process is None or process.poll() is not None:
+                process = _start(folder)
+            seen = _offer(process, str(file))
         if (place / 'canary').exists():
             seen = f'it ran code; {seen}'
         yield Fault(f'hostile checkpoint: {kind}', f'{number} of seed {seed}, to {name}', 'lost' if seen else 'survived',
                     seen or 'refused by name')
         shutil.rmtree(place)
-    if victim:
-        victim.stdin.close()
-        victim.wait(SECONDS)
+    if process:
+        process.stdin.close()
+        process.wait(SECONDS)
 
 
 def _environment() -> dict[str, str]:
-    place = Path(__file__).parents[2]  # of the package, where it is not installed
-    return dict(os.environ, PYTHONPATH=f'{place}{os.pathsep}{os.environ.get("PYTHONPATH", "")}', OMP_NUM_THREADS='1')
+    tests = Path(__file__).parents[1]
+    paths = [str(tests.parent), str(tests), os.environ.get('PYTHONPATH', '')]
+    return dict(os.environ, PYTHONPATH=os.pathsep.join(paths), OMP_NUM_THREADS='1')
 
 
 def _start(folder: Path) -> subprocess.Popen:
-    return subprocess.Popen([sys.executable, '-m', 'mvit3_bench.chaos.victim', str(MEMORY)], cwd=folder, env=_environment(),
+    return subprocess.Popen([sys.executable, '-m', 'faults.load_subprocess', str(MEMORY)], cwd=folder, env=_environment(),
                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
 
 
-def _offer(victim: subprocess.Popen, path: str) -> str:
+def _offer(process: subprocess.Popen, path: str) -> str:
     """What was wrong, empty if nothing was."""
-    victim.stdin.write(f'{path}\n')
-    victim.stdin.flush()
-    if select.select([victim.stdout], [], [], SECONDS)[0]:
-        if line := victim.stdout.readline():
+    process.stdin.write(f'{path}\n')
+    process.stdin.flush()
+    if select.select([process.stdout], [], [], SECONDS)[0]:
+        if line := process.stdout.readline():
             return '; '.join(f'{name}: {outcome}' for name, outcome in json.loads(line).items())
-        return f'the process died with {victim.wait()}'
-    victim.kill()
-    victim.wait()
+        return f'the process died with {process.wait()}'
+    process.kill()
+    process.wait()
     return f'no answer within {SECONDS} s'
 
 

@@ -19,7 +19,7 @@ _STORED = {1: None, 2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTAT
 
 
 @dataclass(frozen=True)
-class Damaged:
+class Corrupted:
     """A damaged file and what must come of it.
 
     Attributes:
@@ -64,27 +64,27 @@ def _zeroed(image, rng):
     content = bytearray(encode(image))
     start = rng.integers(len(content) // 3, len(content) - 100)
     content[start:start + 64] = bytes(64)
-    return Damaged(bytes(content), any_pixels=True)
+    return Corrupted(bytes(content), any_pixels=True)
 
 
 def _huge_jpeg(image, rng):
     content = bytearray(encode(image))
     place = content.index(b'\xff\xc0')  # start of frame: length, depth, height, width
     content[place + 5:place + 9] = struct.pack('>HH', 65500, 65500)
-    return Damaged(bytes(content))
+    return Corrupted(bytes(content))
 
 
 def _oriented(image, orientation, **kwargs):
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = orientation
     stored = image if orientation == 1 else image.transpose(_STORED[orientation])
-    return Damaged(encode(stored, exif=exif, **kwargs), image)
+    return Corrupted(encode(stored, exif=exif, **kwargs), image)
 
 
 def _alpha(image, rng):
     shown = image.copy()
     shown.putalpha(Image.fromarray(rng.integers(0, 256, image.size[::-1], dtype=np.uint8)))
-    return Damaged(encode(shown, 'PNG'), image)
+    return Corrupted(encode(shown, 'PNG'), image)
 
 
 def _grey_alpha(image, rng):
@@ -92,57 +92,57 @@ def _grey_alpha(image, rng):
     grey.putalpha(Image.fromarray(rng.integers(0, 256, image.size[::-1], dtype=np.uint8)))
     seen = Image.new('RGB', image.size, (124, 117, 104))  # the colour that mmcv puts behind it
     seen.paste(grey.convert('RGB'), mask=grey.getchannel('A'))
-    return Damaged(encode(grey, 'PNG'), seen)
+    return Corrupted(encode(grey, 'PNG'), seen)
 
 
 def _frames(image, kind):
     frames = [image.transpose(Image.Transpose.ROTATE_180), image.point(lambda value: 255 - value)]
-    return Damaged(encode(image, kind, save_all=True, append_images=frames), image)
+    return Corrupted(encode(image, kind, save_all=True, append_images=frames), image)
 
 
 def _resized(image, width, height):
     small = image.resize((width, height))
-    return Damaged(encode(small, 'PNG'), small)
+    return Corrupted(encode(small, 'PNG'), small)
 
 
 def _deep_grey(image, rng):
-    return Damaged(cv2.imencode('.png', np.asarray(image.convert('L')).astype(np.uint16) * 257)[1].tobytes())
+    return Corrupted(cv2.imencode('.png', np.asarray(image.convert('L')).astype(np.uint16) * 257)[1].tobytes())
 
 
 def _deep_colour(image, rng):
-    return Damaged(cv2.imencode('.png', np.asarray(image)[..., ::-1].astype(np.uint16) * 257)[1].tobytes(), image)
+    return Corrupted(cv2.imencode('.png', np.asarray(image)[..., ::-1].astype(np.uint16) * 257)[1].tobytes(), image)
 
 
-IMAGES: dict[str, Callable[[Image.Image, np.random.Generator], Damaged]] = {
-    'truncated JPEG': lambda image, rng: Damaged(cut(encode(image), rng)),
-    'truncated progressive JPEG': lambda image, rng: Damaged(cut(encode(image, progressive=True), rng)),
-    'truncated PNG': lambda image, rng: Damaged(cut(encode(image, 'PNG'), rng)),
-    'empty file': lambda image, rng: Damaged(b''),
-    'all bytes zero': lambda image, rng: Damaged(bytes(len(encode(image)))),
+IMAGES: dict[str, Callable[[Image.Image, np.random.Generator], Corrupted]] = {
+    'truncated JPEG': lambda image, rng: Corrupted(cut(encode(image), rng)),
+    'truncated progressive JPEG': lambda image, rng: Corrupted(cut(encode(image, progressive=True), rng)),
+    'truncated PNG': lambda image, rng: Corrupted(cut(encode(image, 'PNG'), rng)),
+    'empty file': lambda image, rng: Corrupted(b''),
+    'all bytes zero': lambda image, rng: Corrupted(bytes(len(encode(image)))),
     'some bytes zero': _zeroed,
-    'wrong header': lambda image, rng: Damaged(rng.bytes(16) + encode(image)[16:]),
-    'bytes flipped, JPEG': lambda image, rng: Damaged(flip(encode(image), rng), any_pixels=True),
-    'bytes flipped, PNG': lambda image, rng: Damaged(flip(encode(image, 'PNG'), rng, 8, 12)),
-    'text': lambda image, rng: Damaged(b'version https://git-lfs.github.com/spec/v1\noid sha256:0\n'),
-    'HTML': lambda image, rng: Damaged(b'<!DOCTYPE html><html><body>404 Not Found</body></html>'),
-    'CMYK JPEG': lambda image, rng: Damaged(encode(image.convert('CMYK')), image),
-    'grey JPEG': lambda image, rng: Damaged(encode(image.convert('L')), image.convert('L').convert('RGB')),
+    'wrong header': lambda image, rng: Corrupted(rng.bytes(16) + encode(image)[16:]),
+    'bytes flipped, JPEG': lambda image, rng: Corrupted(flip(encode(image), rng), any_pixels=True),
+    'bytes flipped, PNG': lambda image, rng: Corrupted(flip(encode(image, 'PNG'), rng, 8, 12)),
+    'text': lambda image, rng: Corrupted(b'version https://git-lfs.github.com/spec/v1\noid sha256:0\n'),
+    'HTML': lambda image, rng: Corrupted(b'<!DOCTYPE html><html><body>404 Not Found</body></html>'),
+    'CMYK JPEG': lambda image, rng: Corrupted(encode(image.convert('CMYK')), image),
+    'grey JPEG': lambda image, rng: Corrupted(encode(image.convert('L')), image.convert('L').convert('RGB')),
     'grey PNG of 16 bits': _deep_grey,
     'colour PNG of 16 bits': _deep_colour,
-    'grey TIFF of floats': lambda image, rng: Damaged(encode(image.convert('F'), 'TIFF')),
-    'PNG of one bit': lambda image, rng: Damaged(encode(image.convert('1'), 'PNG'), image.convert('1').convert('RGB')),
-    'palette PNG': lambda image, rng: Damaged(encode(image.quantize(), 'PNG'), image.quantize().convert('RGB')),
+    'grey TIFF of floats': lambda image, rng: Corrupted(encode(image.convert('F'), 'TIFF')),
+    'PNG of one bit': lambda image, rng: Corrupted(encode(image.convert('1'), 'PNG'), image.convert('1').convert('RGB')),
+    'palette PNG': lambda image, rng: Corrupted(encode(image.quantize(), 'PNG'), image.quantize().convert('RGB')),
     'alpha PNG': _alpha,
     'grey and alpha PNG': _grey_alpha,
     **{f'EXIF orientation {number}': lambda image, rng, number=number: _oriented(image, number) for number in _STORED},
-    'EXIF without meaning': lambda image, rng: Damaged(encode(image, exif=b'Exif\0\0' + rng.bytes(60)), any_pixels=True),
-    'progressive JPEG': lambda image, rng: Damaged(encode(image, progressive=True), image),
+    'EXIF without meaning': lambda image, rng: Corrupted(encode(image, exif=b'Exif\0\0' + rng.bytes(60)), any_pixels=True),
+    'progressive JPEG': lambda image, rng: Corrupted(encode(image, progressive=True), image),
     '1x1': lambda image, rng: _resized(image, 1, 1),
     '1xN': lambda image, rng: _resized(image, *rng.permutation([1, rng.integers(2, 101)]).tolist()),
-    '10000x1': lambda image, rng: Damaged(_resized(image, 10000, 1).content),
-    '1x10000': lambda image, rng: Damaged(_resized(image, 1, 10000).content),
-    'PNG declared 60000x60000': lambda image, rng: Damaged(png(60000, 60000, 8, 2, bytes(1000))),
-    'PNG declared 12000x12000': lambda image, rng: Damaged(png(12000, 12000, 8, 2, bytes(1000))),
+    '10000x1': lambda image, rng: Corrupted(_resized(image, 10000, 1).content),
+    '1x10000': lambda image, rng: Corrupted(_resized(image, 1, 10000).content),
+    'PNG declared 60000x60000': lambda image, rng: Corrupted(png(60000, 60000, 8, 2, bytes(1000))),
+    'PNG declared 12000x12000': lambda image, rng: Corrupted(png(12000, 12000, 8, 2, bytes(1000))),
     'JPEG declared 65500x65500': _huge_jpeg,
     'animated GIF': lambda image, rng: _frames(image, 'GIF'),
     'animated WebP': lambda image, rng: _frames(image, 'WEBP'),
@@ -158,52 +158,52 @@ def write_mask(mask: np.ndarray) -> bytes:
 def _out_of_range(mask, rng):
     mask = mask.copy()
     mask[:len(mask) // 2] = rng.integers(151, 255)  # ADE20K has 0 to 150
-    return Damaged(write_mask(mask))
+    return Corrupted(write_mask(mask))
 
 
 def _palette(mask, rng):
     image = Image.frombytes('P', mask.shape[::-1], mask.tobytes())
     image.putpalette(rng.integers(0, 256, 768).tolist())
-    return Damaged(encode(image, 'PNG'), mask)
+    return Corrupted(encode(image, 'PNG'), mask)
 
 
 def _mask_of_4_bits(mask, rng):
     numbers = np.pad(mask % 9, ((0, 0), (0, mask.shape[1] % 2)))  # spread, they are still classes
     packed = numbers[:, ::2] << 4 | numbers[:, 1::2]
     rows = np.pad(packed, ((0, 0), (1, 0))).tobytes()  # each row begins with the number of its filter
-    return Damaged(png(mask.shape[1], mask.shape[0], 4, 0, rows))
+    return Corrupted(png(mask.shape[1], mask.shape[0], 4, 0, rows))
 
 
 def _mask_of_another_size(mask, rng):
     height, width = mask.shape
     height, width = [(height + rng.integers(1, 50), width), (height, width // 2), (width + 1, height)][rng.integers(3)]
-    return Damaged(write_mask(cv2.resize(mask, (int(width), int(height)), interpolation=cv2.INTER_NEAREST)))
+    return Corrupted(write_mask(cv2.resize(mask, (int(width), int(height)), interpolation=cv2.INTER_NEAREST)))
 
 
 def _oriented_mask(mask, rng):
-    return Damaged(_oriented(Image.fromarray(mask), int(rng.integers(2, 9)), kind='PNG').content)
+    return Corrupted(_oriented(Image.fromarray(mask), int(rng.integers(2, 9)), kind='PNG').content)
 
 
 def _animated_mask(mask, rng):
     image = Image.fromarray(mask)
-    return Damaged(encode(image, 'PNG', save_all=True, append_images=[image.point(lambda value: 255 - value)]))
+    return Corrupted(encode(image, 'PNG', save_all=True, append_images=[image.point(lambda value: 255 - value)]))
 
 
 def _mode(mask, mode, kind='PNG'):
-    return Damaged(encode(Image.fromarray(mask).convert(mode), kind))
+    return Corrupted(encode(Image.fromarray(mask).convert(mode), kind))
 
 
 def _deep(mask, offset):
     deep = mask.astype(np.uint16) + offset
-    return Damaged(cv2.imencode('.png', deep)[1].tobytes(), None if offset else mask)
+    return Corrupted(cv2.imencode('.png', deep)[1].tobytes(), None if offset else mask)
 
 
-MASKS: dict[str, Callable[[np.ndarray, np.random.Generator], Damaged]] = {
+MASKS: dict[str, Callable[[np.ndarray, np.random.Generator], Corrupted]] = {
     'mask out of range': _out_of_range,
     'mask of 16 bits out of range': lambda mask, rng: _deep(mask, 256 * int(rng.integers(1, 200))),
     'mask of 16 bits': lambda mask, rng: _deep(mask, 0),
     'mask of 4 bits': _mask_of_4_bits,
-    'mask of one bit': lambda mask, rng: Damaged(encode(Image.fromarray(mask > mask.mean()), 'PNG'),
+    'mask of one bit': lambda mask, rng: Corrupted(encode(Image.fromarray(mask > mask.mean()), 'PNG'),
                                                  (mask > mask.mean()).astype(np.uint8)),
     'mask of another size': _mask_of_another_size,
     'RGB mask': lambda mask, rng: _mode(mask, 'RGB'),
@@ -212,9 +212,9 @@ MASKS: dict[str, Callable[[np.ndarray, np.random.Generator], Damaged]] = {
     'JPEG mask': lambda mask, rng: _mode(mask, 'L', 'JPEG'),
     'mask with EXIF orientation': _oriented_mask,
     'animated mask': _animated_mask,
-    'mask all ignored': lambda mask, rng: Damaged(write_mask(np.zeros_like(mask)), np.zeros_like(mask)),
-    'truncated mask': lambda mask, rng: Damaged(cut(write_mask(mask), rng)),
-    'mask with bytes flipped': lambda mask, rng: Damaged(flip(write_mask(mask), rng, 8, 12)),
-    'empty mask file': lambda mask, rng: Damaged(b''),
-    'text as mask': lambda mask, rng: Damaged(b'404 Not Found'),
-    'mask declared 60000x60000': lambda mask, rng: Damaged(png(60000, 60000, 8, 0, bytes(1000)))}
+    'mask all ignored': lambda mask, rng: Corrupted(write_mask(np.zeros_like(mask)), np.zeros_like(mask)),
+    'truncated mask': lambda mask, rng: Corrupted(cut(write_mask(mask), rng)),
+    'mask with bytes flipped': lambda mask, rng: Corrupted(flip(write_mask(mask), rng, 8, 12)),
+    'empty mask file': lambda mask, rng: Corrupted(b''),
+    'text as mask': lambda mask, rng: Corrupted(b'404 Not Found'),
+    'mask declared 60000x60000': lambda mask, rng: Corrupted(png(60000, 60000, 8, 0, bytes(1000)))}

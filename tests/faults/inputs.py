@@ -1,4 +1,4 @@
-"""Damaged inputs through the real pipelines of the three tasks: right labels, or a refusal that names the file."""
+"""Corrupted inputs through the real pipelines of the three tasks: right labels, or a refusal that names the file."""
 import functools
 import gc
 import itertools
@@ -16,14 +16,15 @@ from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
-from ..datasets.loading import UnreadableSample
-from ..engine.checks import check_data
-from ..engine.cli import UsageError
-from ..engine.label_hook import check_labels
-from ..engine.loading_hook import check_samples
+from mvit3_bench.datasets.loading import UnreadableSample
+from mvit3_bench.engine.checks import check_data
+from mvit3_bench.engine.cli import UsageError
+from mvit3_bench.engine.label_hook import check_labels
+from mvit3_bench.engine.loading_hook import check_samples
+
 from . import Fault
-from .damage import IMAGES, MASKS, Damaged, encode
-from .damage_sets import FOLDERS, JSONS, make_unreadable
+from .corruptions import IMAGES, MASKS, Corrupted, encode
+from .dataset_corruptions import FOLDERS, JSONS, make_unreadable
 from .isolated import Isolated
 from .tasks import NAME, TASKS, Detection, Sample, config_of
 
@@ -134,7 +135,7 @@ def _images(case: Case, root: Path, intact: Path, rng) -> Trial:
     return replace(trial, seen=damaged.seen, refused=_must_refuse(damaged))
 
 
-def _must_refuse(damaged: Damaged) -> bool | None:
+def _must_refuse(damaged: Corrupted) -> bool | None:
     return None if damaged.any_pixels else damaged.seen is None
 
 

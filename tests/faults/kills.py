@@ -14,9 +14,10 @@ from pathlib import Path
 import torch
 from mmengine.config import config
 
-from ..checkpoints.io import CheckpointError, read_file
-from ..engine.stop_hook import EXIT_CODE
-from ..hub import MIM
+from mvit3_bench.checkpoints.io import CheckpointError, read_file
+from mvit3_bench.engine.stop_hook import EXIT_CODE
+from mvit3_bench.hub import MIM
+
 from . import Fault
 
 # imported once, in the process that all trainings are forked from

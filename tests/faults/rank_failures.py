@@ -13,9 +13,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from .. import compat  # noqa: F401  which lets a checkpoint with its history be read
-from ..checkpoints.io import CheckpointError, read_checkpoint
-from ..hub import MIM
+from mvit3_bench import compat  # noqa: F401  which lets a checkpoint with its history be read
+from mvit3_bench.checkpoints.io import CheckpointError, read_checkpoint
+from mvit3_bench.hub import MIM
+
 from . import Fault
 
 _CONFIG = MIM / 'configs' / 'seg' / 'deeplabv3_mvit3_xxs_voc2012.py'
@@ -78,10 +79,10 @@ class _Job:
         return next(int(pid) for pid in children
                     if f'RANK={rank}'.encode() in Path(f'/proc/{pid}/environ').read_bytes().split(b'\0'))
 
-    def end(self, victim: int, seconds: float) -> str | None:
-        """Wait for all but the victim to end; None if they do with an error, otherwise what was wrong."""
+    def end(self, lost: int, seconds: float) -> str | None:
+        """Wait for all but the lost process to end; None if they do with an error, otherwise what was wrong."""
         deadline = time.monotonic() + seconds
-        survivors = [process for process in self.processes if process.pid != victim]
+        survivors = [process for process in self.processes if process.pid != lost]
         for process in survivors:
             try:
                 code = process.wait(max(0, deadline - time.monotonic()))
@@ -156,13 +157,13 @@ def _inject(job: _Job, rank: int, moment: str, delay: float, name: str) -> tuple
     if not job.wait_for(_MOMENTS[moment], _START):
         return f'{moment} did not come: {job.path.name} ends with {job.output().rstrip().splitlines()[-1:]}', 0.0
     time.sleep(delay)
-    victim = job.pid(rank)
-    os.kill(victim, getattr(signal, name))
+    lost = job.pid(rank)
+    os.kill(lost, getattr(signal, name))
     begin = time.monotonic()
-    problem = job.end(victim, _END[name])
+    problem = job.end(lost, _END[name])
     seconds = time.monotonic() - begin
     if name == 'SIGSTOP' and job.starter != 'torchrun':
-        os.kill(victim, signal.SIGKILL)  # nobody else would; a cluster's manager does it
+        os.kill(lost, signal.SIGKILL)  # nobody else would; a cluster's manager does it
     for process in job.processes:
         if problem is None:
             process.wait()

@@ -14,14 +14,17 @@ import torch
 from mmengine.utils import ProgressBar
 
 from mvit3_bench.analysis import machine
-from mvit3_bench.chaos import record
 
-ROOT = Path(__file__).resolve().parents[1]
+from . import record
+
+ROOT = Path(__file__).resolve().parents[2]
 COUNTS = dict(kills=60, hostile=100, inputs=1000, ranks=12)
+MODULES = dict(ranks='rank_failures')  # of sections with another name
+COMMAND = 'PYTHONPATH=tests python -m faults'
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, epilog='example: python tools/chaos.py --only kills --count 6')
+    parser = argparse.ArgumentParser('faults', description=__doc__, epilog=f'example: {COMMAND} --only kills --count 6')
     parser.add_argument('--only', nargs='+', choices=COUNTS, default=list(COUNTS), metavar='SECTION', help='of %(choices)s')
     parser.add_argument('--count', type=int, metavar='N', help='faults of each section (default: '
                         f'{", ".join(f"{name} {count}" for name, count in COUNTS.items())})')
@@ -39,7 +42,7 @@ def run(section: str, args: argparse.Namespace) -> dict:
     """Inject the faults of a section, writing down each as it ends."""
     count = COUNTS[section] if args.count is None else args.count
     print(f'{section}: {count} faults', flush=True)
-    module, faults, start = import_module(f'mvit3_bench.chaos.{section}'), [], time.monotonic()
+    module, faults, start = import_module(f'faults.{MODULES.get(section, section)}'), [], time.monotonic()
     progress = ProgressBar(count)
     with tempfile.TemporaryDirectory() as folder, open(args.out / f'{section}.jsonl', 'w', encoding='utf-8') as lines:
         for fault in module.faults(Path(folder), count, args.seed):
@@ -48,7 +51,7 @@ def run(section: str, args: argparse.Namespace) -> dict:
             progress.update()
     print()
     real = 'MVIT3_REAL_DATA=FOLDER ' if section == 'inputs' and os.environ.get('MVIT3_REAL_DATA') else ''
-    return record.summary(faults, command=f'{real}python tools/chaos.py --only {section}', seed=args.seed,
+    return record.summary(faults, command=f'{real}{COMMAND} --only {section}', seed=args.seed,
                           minutes=round((time.monotonic() - start) / 60, 1), date=str(datetime.date.today()),
                           machine=machine.line(machine.describe(torch.device('cpu'))))
 

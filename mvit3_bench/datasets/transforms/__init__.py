@@ -1,0 +1,1 @@
+"""Transforms of the published recipes, where no framework has one that does the same."""
