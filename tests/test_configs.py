@@ -173,6 +173,14 @@ def test_no_miniature_of_iterations(run_dir):
         to_mini(cfg)
 
 
+def test_mini_limits_detections(run_dir):
+    """The v1 type has no limit an image, and a miniature training so many detections that scoring them takes minutes."""
+    from mvit3_bench.engine.mini import to_mini
+    full, mini = (change(Config.fromfile(conftest.ROOT / 'configs' / 'det' / 'ssdlite_mvit3_xxs_coco.py')).model.test_cfg
+                  for change in (lambda cfg: cfg, to_mini))
+    assert (full.max_per_class, full.max_per_img) == (-1, -1) and mini == full | dict(max_per_class=400, max_per_img=200)
+
+
 def test_mini_without_validation(run_dir):
     """A config without loaders for validation and test has a miniature too; one without training has none, and says so."""
     from mvit3_bench.engine.mini import to_mini

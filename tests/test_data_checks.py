@@ -440,9 +440,10 @@ def test_stock_types(layouts, scope, model, loaders):
     check_data(unbuilt(scope, model, **loaders), tuple(f'{name}_dataloader' for name in loaders))
 
 
-def test_evaluator_of_joined_sets(layouts):
+@pytest.mark.parametrize('metric', ['CocoMetric', 'mvit3_bench.CocoMetric'])
+def test_evaluator_of_joined_sets(layouts, metric):
     cfg = unbuilt('mmdet', {}, val=joined(COCO, dict(COCO, ann_file='two.json')))
-    cfg.val_evaluator = dict(type='CocoMetric', ann_file='coco/both.json')
+    cfg.val_evaluator = dict(type=metric, ann_file='coco/both.json')
     check_data(cfg, ('val_dataloader',))
     cfg.val_evaluator.ann_file = 'coco/two.json'
     message = refusal(cfg, ('val_dataloader',))

@@ -80,18 +80,26 @@ def test_hard_negatives():
 
 
 def test_image_without_boxes():
-    """It has no loss, alone and beside others, and none that is NaN."""
+    """It has no loss, alone and beside others, and none that is NaN; it does not count as a positive."""
     model = build().train()
-    for data in (batch([], []), batch([], [[20.0, 30.0, 120.0, 200.0]])):
+    box = [[20.0, 30.0, 120.0, 200.0]]
+    for data in (batch([], []), batch([], box)):
         parts = losses(model, data)
         assert all(torch.isfinite(part).all() for value in parts.values() for part in value)
         assert parts['loss_cls'][0].item() == parts['loss_bbox'][0].item() == 0
+    truth = batch(box, [])['data_samples']
+    anchors, flags = model.bbox_head.get_anchors([(20, 20), (10, 10), (5, 5), (3, 3), (2, 2), (1, 1)],
+                                                 [dict(pad_shape=(320, 320))] * 2, device='cpu')
+    divisors = [model.bbox_head.get_targets(anchors[:count], flags[:count], [sample.gt_instances for sample in truth[:count]],
+                                            [sample.metainfo for sample in truth[:count]])[-1] for count in (1, 2)]
+    assert divisors[0] == divisors[1] > 0
 
 
 @pytest.mark.parametrize('height, width', [(320, 320), (640, 640), (256, 480), (300, 333)])
 def test_any_size(height, width):
     """Anchors are the same fractions of any image whose sides are multiples of 16; others work as well."""
     model = build().eval()
+    model.bbox_head.test_cfg.update(max_per_class=400, max_per_img=200)  # all scores of an untrained model are alike
     with torch.no_grad():
         logits, offsets = model(torch.rand(1, 3, height, width), mode='tensor')
     sizes = [level.shape[2:] for level in logits]

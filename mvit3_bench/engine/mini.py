@@ -141,6 +141,13 @@ def _set_num_classes(cfg: Config, own: ConfigDict, mini: Mini) -> None:
                 holder[key] = mini.num_classes
 
 
+def _limit_detections(test_cfg: ConfigDict) -> None:
+    """Limit, in place, the detections of an image: in such a short training thousands of them are above the threshold."""
+    for key, limit in dict(max_per_class=400, max_per_img=200).items():
+        if test_cfg.get(key) == -1:
+            test_cfg[key] = limit
+
+
 def _shrink_schedule(cfg: Config, mini: Mini) -> None:
     lengths = _epoch_lengths(cfg.train_dataloader, mini.train_images, mini.epochs)
     iters = sum(lengths)
@@ -222,5 +229,6 @@ def to_mini(cfg: Config, root: str | Path = 'data/mini') -> Config:
     for preprocessor in (cfg.model.get('data_preprocessor'), cfg.get('data_preprocessor')):
         _shrink_pixels(preprocessor, factor)
     _shrink_schedule(cfg, mini)
+    _limit_detections(cfg.model.get('test_cfg') or ConfigDict())
     name_pipelines(cfg)
     return cfg
