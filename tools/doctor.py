@@ -1,4 +1,4 @@
-"""What is wrong with machine, packages, data and config, before a run starts; without a config: what is on this machine."""
+"""What is wrong with packages, data, config and disk, before a run starts; without a config: what is on this machine."""
 import contextlib
 import json
 import sys
@@ -23,14 +23,12 @@ def examine(args) -> list[Finding]:
     """All findings of a command line."""
     from mmengine.registry import init_default_scope
 
-    from mvit3_bench.analysis.doctor.abilities import examine_abilities
     from mvit3_bench.analysis.doctor.data import examine_data, examine_roots
     from mvit3_bench.analysis.doctor.disk import examine_disk
     from mvit3_bench.analysis.doctor.plan import Plan
-    from mvit3_bench.analysis.doctor.resources import examine_resources
     from mvit3_bench.analysis.doctor.settings import examine_settings
     cfg = cli.load_config(args) if args.config else None
-    findings = [*examine_packages(cfg and cfg.get('default_scope')), *examine_abilities(), *examine_resources()]
+    findings = list(examine_packages(cfg and cfg.get('default_scope')))
     if cfg is None:
         return [*findings, *examine_roots()]
     if any(each.level == ERROR and each.name == cfg.get('default_scope') for each in findings):
@@ -60,7 +58,8 @@ if __name__ == '__main__':
     try:
         from mvit3_bench.engine import cli
     except Exception as error:  # packages are missing or do not fit each other: which, is all that can be said
-        found = list(examine_packages(None))
+        with contextlib.redirect_stdout(sys.stderr):
+            found = list(examine_packages(None))
         if not any(each.level == ERROR for each in found):
             found.append(Finding('packages', 'mvit3_bench', ERROR, f'cannot be imported: {type(error).__name__}: {error}',
                                  f'install versions of {", ".join(REQUIRED)} that fit each other'))
