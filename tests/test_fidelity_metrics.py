@@ -257,6 +257,8 @@ def test_miou(fidelity, tree, data, config, recipe):
     training = in_training_miou(batches, classes)
     assert training == pytest.approx(published['in_training_statistics_miou'], abs=1e-4)
     fidelity('metrics', recipe, measured=f'{difference:.0e} (mIoU in percent)')
+    fidelity('best checkpoint', recipe, differs='squares',
+             measured=f'mIoU of batches {training - ious.mean().item() * 100:+.2f} points from that of the set')
 
 
 @every_segmentor
