@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from mmengine.logging import print_log
 
-from ..text import shown
+from ..utils.text import shown
 from .cli import UsageError
 from .data_source import Source
 

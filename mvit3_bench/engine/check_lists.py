@@ -3,7 +3,7 @@ from glob import escape
 from pathlib import Path
 
 from ..datasets.lists import read_list
-from ..text import shown
+from ..utils.text import shown
 from .check_folders import absent
 from .cli import UsageError, user_errors
 

@@ -12,7 +12,7 @@ from mmengine.optim import OptimWrapper
 
 from ..checkpoints.atomic import remove_parts, whole, write_text
 from ..registry import HOOKS
-from ..text import shown
+from ..utils.text import shown
 from .finite import DivergedError, advice, not_finite
 from .train_loop import ResumableTrainLoop
 

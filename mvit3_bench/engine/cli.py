@@ -16,7 +16,7 @@ from torch import nn
 
 from ..checkpoints.atomic import WriteError, space_needed
 from ..checkpoints.io import CheckpointError
-from ..complexity import input_size
+from .input_size import input_size
 from ..datasets.loading import UnreadableSample
 from ..registry import MODELS
 from .distributed import distribute

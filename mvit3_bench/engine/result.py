@@ -11,7 +11,7 @@ from mmengine.runner import Runner
 
 from ..analysis import machine
 from ..checkpoints.io import read_checkpoint
-from ..hub import MIM
+from ..utils.paths import MIM
 from ..paper.results import CONVERTED, TRAINED, Result, ResultError, is_number, sha256
 from .mini import data_sets, type_name
 

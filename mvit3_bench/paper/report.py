@@ -4,7 +4,7 @@ import io
 import json
 from pathlib import Path
 
-from .. import text
+from ..utils import text
 from . import fidelity, figure, results
 from .published import published
 from .tables import TABLES, Measured, Table, exceptions

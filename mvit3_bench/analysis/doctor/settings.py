@@ -15,7 +15,7 @@ from ...checkpoints.io import CheckpointError, check_fits
 from ...engine import schedule
 from ...engine.record import changes
 from ...registry import MODELS
-from ...text import shown
+from ...utils.text import shown
 from .finding import ERROR, INFO, OK, WARNING, Finding
 from .plan import Plan, listening
 
