@@ -9,8 +9,6 @@ import functools
 import logging
 from pathlib import Path
 
-from mmengine.logging import print_log
-
 # OpenMMLab's place for what a package brings besides its modules: configs, tools, model index. In a checkout they are links,
 # for which git leaves text files on a system without; there the repository itself is the place.
 MIM = Path(__file__).parent / '.mim'
@@ -21,6 +19,7 @@ if not (MIM / 'configs').is_dir():
 @functools.cache
 def register() -> None:
     """Add our classifiers to mmpretrain's model hub, once."""
+    from mmengine.logging import print_log
     from mmpretrain.apis.model import ModelHub
     metafile = MIM / 'configs' / 'cls' / 'metafile.yml'
     if not metafile.is_file():

@@ -9,10 +9,10 @@ from mmengine.config import Config
 from test_parity_backbone import parse
 
 from mvit3_bench.checkpoints import from_published
-from mvit3_bench.checkpoints.atomic import WriteError
-from mvit3_bench.checkpoints.io import CheckpointError, check_fits, differences, read_file, write_checkpoint
+from mvit3_bench.checkpoints.io import check_fits, differences, read_file, write_checkpoint
 from mvit3_bench.checkpoints.recognise import _MODELS, _backbone, recognise
 from mvit3_bench.checkpoints.unwrap import unwrap
+from mvit3_bench.errors import CheckpointError, WriteError
 from mvit3_bench.registry import MODELS
 
 for framework in ('mmseg', 'mmpretrain', 'mmdet'):

@@ -9,15 +9,12 @@ from .. import text
 from ..checkpoints.io import check_finite, read_file, write_checkpoint
 from ..checkpoints.recognise import Recognised, origin, recognise, to_ours
 from ..checkpoints.unwrap import unwrap
+from ..errors import EvaluationError
 from ..hub import MIM
 from ..paper.published import Published, published
 from ..paper.results import Result, read, sha256
 
 SUFFIXES = ('.pt', '.pth', '.safetensors')
-
-
-class EvaluationError(RuntimeError):
-    """A checkpoint could not be evaluated; the message says why."""
 
 
 @dataclass(frozen=True)
