@@ -25,7 +25,7 @@ from mmdet.structures.mask import BitmapMasks
 from mmengine.registry import TRANSFORMS as ROOT_TRANSFORMS
 from mmengine.registry import init_default_scope
 
-from mvit3_bench.datasets.loading import UnreadableSample
+from mvit3_bench.errors import UnreadableSample
 
 PUBLISHED = {tree: json.loads((conftest.ROOT / f'tests/data/training/augmentation/ssd_crop_and_photometric_{tree}.json').read_text())
              for tree in ('v1', 'v2')}

@@ -169,7 +169,7 @@ def test_schedule_that_follows_a_metric():
     from mmengine.optim import ReduceOnPlateauLR
 
     from mvit3_bench.engine.carry_over import carry_over
-    from mvit3_bench.engine.cli import UsageError
+    from mvit3_bench.errors import UsageError
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
     scheduler = ReduceOnPlateauLR(optimizer, monitor='accuracy/top1')
     with pytest.raises(UsageError, match='ReduceOnPlateauLR follows a metric'):

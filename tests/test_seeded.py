@@ -114,7 +114,7 @@ def test_seeding():
 def test_shares_of_the_processes(monkeypatch, images, ranks, round_up):
     """A sampler that gives processes different numbers of images, fewer than ranks for instance, is refused by name."""
     from mvit3_bench.engine import train_loop
-    from mvit3_bench.engine.cli import UsageError
+    from mvit3_bench.errors import UsageError
     monkeypatch.setattr(train_loop, 'get_world_size', lambda: ranks)
     sampler = DefaultSampler(range(images), seed=0, round_up=round_up)
     loop = object.__new__(train_loop.ResumableTrainLoop)

@@ -99,7 +99,8 @@ def test_labels_as_in_the_file():
     from mmengine.structures import PixelData
     from mmseg.structures import SegDataSample
 
-    from mvit3_bench.engine.label_hook import UnreadableSample, check_labels
+    from mvit3_bench.engine.label_hook import check_labels
+    from mvit3_bench.errors import UnreadableSample
     for reduced, expected in ((True, 'labels 151; possible are 1 to 150, and 0 and 255'),
                               (False, 'labels 150; possible are 0 to 149, and 255')):
         sample = SegDataSample(metainfo=dict(reduce_zero_label=reduced, seg_map_path='mask.png'),

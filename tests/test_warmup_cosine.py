@@ -11,7 +11,7 @@ from mmengine.registry import PARAM_SCHEDULERS
 
 import mvit3_bench.registry  # noqa: F401  registers the schedulers
 from mvit3_bench.engine.carry_over import carry_over, set_values
-from mvit3_bench.engine.cli import UsageError
+from mvit3_bench.errors import UsageError
 
 LENGTHS = (4, 7, 2, 5)
 CONFIG = dict(type='mvit3_bench.WarmupCosineLR', warmup_iters=6, warmup_start_factor=0.1, eta_min_ratio=0.01, end=len(LENGTHS),

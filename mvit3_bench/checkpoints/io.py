@@ -16,14 +16,10 @@ from mmengine.model import is_model_wrapper
 from torch import Tensor, nn
 
 from ..converters.compare import differences
+from ..errors import CheckpointError, UnsafePickleError
 from ..utils.text import grouped, shown
 from .atomic import whole
-from .dry_run import Refused
 from .untrusted import load_safetensors, load_torch
-
-
-class CheckpointError(RuntimeError):
-    """A file is no checkpoint, or not one of this model; the message names it."""
 
 
 def read_file(path: str | Path, map_location='cpu') -> dict:
@@ -47,7 +43,7 @@ def read_file(path: str | Path, map_location='cpu') -> dict:
         raise CheckpointError(f'{path} is a {"folder" if Path(path).is_dir() else "device or pipe"}, not a checkpoint file')
     try:
         checkpoint = (load_safetensors if is_safetensors(path) else load_torch)(path, map_location)
-    except Refused as error:
+    except UnsafePickleError as error:
         raise CheckpointError(f'{path} is not a checkpoint that can be read safely. Found: {error}\n'
                               '  Files of tensors alone can be: torch.save(model.state_dict(), FILE) writes one') from error
     except Exception as error:  # torch raises many types, depending on where a file breaks off

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from .. import __version__
+from ..errors import ExportError
 from .fuse import fuse
 from .graphs import Graph, graph, replace_layers
 
@@ -19,10 +20,6 @@ OPSET = 18  # the first in which every reduction takes its axes as an input, as 
 TOLERANCE = 1e-4  # of the standard deviation
 _PACKAGES = dict(onnx=('onnx', 'onnxscript', 'onnxruntime'), openvino=('onnx', 'onnxscript', 'openvino'), torch=())
 SUFFIXES = dict(onnx='.onnx', openvino='.xml', torch='.pt2')
-
-
-class ExportError(RuntimeError):
-    """A model cannot be exported, or what was exported computes something else; no file was written."""
 
 
 @dataclass(frozen=True)

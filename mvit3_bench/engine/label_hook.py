@@ -3,7 +3,7 @@ from collections.abc import Iterable
 
 from mmengine.hooks import Hook
 
-from ..datasets.loading import UnreadableSample
+from ..errors import UnreadableSample
 from ..registry import HOOKS
 from ..utils.text import shown
 

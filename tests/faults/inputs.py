@@ -16,11 +16,10 @@ from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
-from mvit3_bench.datasets.loading import UnreadableSample
 from mvit3_bench.engine.checks import check_data
-from mvit3_bench.engine.cli import UsageError
 from mvit3_bench.engine.label_hook import check_labels
 from mvit3_bench.engine.loading_hook import check_samples
+from mvit3_bench.errors import UnreadableSample, UsageError
 
 from . import Fault
 from .corruptions import IMAGES, MASKS, Corrupted, encode

@@ -11,9 +11,10 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
 from mmengine.runner import Runner, find_latest_checkpoint, set_random_seed
 
-from ...checkpoints.io import CheckpointError, check_fits
+from ...checkpoints.io import check_fits
 from ...engine import schedule
 from ...engine.record import changes
+from ...errors import CheckpointError
 from ...registry import MODELS
 from ...utils.text import shown
 from .finding import ERROR, INFO, OK, WARNING, Finding
