@@ -11,7 +11,7 @@ from mmengine.registry import init_default_scope
 from mvit3_bench.analysis import modes, peers, timing
 from mvit3_bench.analysis.contenders import Contender, Deviates, check, plan
 from mvit3_bench.analysis.kernels import kernels_alone, record
-from mvit3_bench.analysis.report import published_top1
+from mvit3_bench.paper.published import published_top1
 from mvit3_bench.analysis.subjects import Network, build_subjects, lived_in
 from mvit3_bench.models.complexity import count
 from mvit3_bench.deploy import fuse

@@ -122,7 +122,8 @@ def built(dataset: ConfigDict, scope: str):
     ('seg/deeplabv3_mvit3_xxs_camvid', 'ADE20KDataset', dict(RandomResize=(176, 136), RandomCrop=(96, 128)))])
 def test_mini_of_own_classes(run_dir, name, kind, lengths):
     """A config with classes of its own reads the miniature of its task and predicts its classes; transforms stay."""
-    from mvit3_bench.engine.mini import data_sets, to_mini
+    from mvit3_bench.datasets.configs import data_sets
+    from mvit3_bench.engine.mini import to_mini
     path = conftest.ROOT / 'configs' / f'{name}.py'
     full, mini = Config.fromfile(path), to_mini(Config.fromfile(path))
     head = next(mini.model[part] for part in ('head', 'bbox_head', 'decode_head') if part in mini.model)
@@ -155,7 +156,8 @@ def test_mini_of_own_classes_with_mixup(run_dir):
 
 def test_classes_of_the_miniatures(run_dir):
     """The numbers of classes are those of the stock configs' data sets."""
-    from mvit3_bench.engine.mini import MINIS, data_sets, to_mini
+    from mvit3_bench.datasets.configs import data_sets
+    from mvit3_bench.engine.mini import MINIS, to_mini
     for name, config in dict(ADE20KDataset='seg/deeplabv3_mvit3_0.5_ade20k', CocoDataset='det/ssdlite_mvit3_xxs_coco',
                              ImageNet='cls/mvit3_0.5_in1k', PascalVOCDataset='seg/deeplabv3_mvit3_0.5_voc2012').items():
         cfg = to_mini(Config.fromfile(conftest.ROOT / 'configs' / f'{config}.py'))

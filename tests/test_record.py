@@ -118,7 +118,7 @@ def built(config, data_root):
     import mvit3_bench.compat  # noqa: F401, I001  before mmseg
     from mmengine.config import Config
     from mmengine.registry import DATASETS, init_default_scope
-    from mvit3_bench.engine.mini import data_sets
+    from mvit3_bench.datasets.configs import data_sets
     cfg = Config.fromfile(config)
     init_default_scope(cfg.default_scope)
     for dataset in data_sets(cfg.train_dataloader).values():

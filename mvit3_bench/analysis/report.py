@@ -3,7 +3,6 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..paper.published import published
 from ..utils.text import table
 from .contenders import Contender, peer_mode
 from .machine import line
@@ -12,12 +11,6 @@ from .timing import ratio
 _COLUMNS = ('model', 'mode', 'ours ms (p90)', 'img/s', 'memory MB', 'times kernels', 'peer', 'peer ms (p90)',
             'peer / ours [quartiles]', 'deviation')
 _MARKERS = dict(eager='o', deploy='s', compile='^', onnxruntime='D', openvino='v', graphs='P')
-
-
-def published_top1(path: str | Path) -> float | None:
-    """Published top-1 accuracy of a config in percent; None if it has none."""
-    name = '/'.join(Path(path).parts[-2:])
-    return next((row.value for row in published() if row.config == name and row.metric == 'top1'), None)
 
 
 def report(contenders: list[Contender], skipped: list[tuple[str, str]], accuracies: dict[str, float | None],

@@ -132,6 +132,7 @@ def main(args: argparse.Namespace) -> None:
     from ..analysis import machine, report
     from ..analysis.contenders import Deviates
     from ..analysis.modes import Skipped
+    from ..paper.published import published_top1
     complete(args)
     torch.set_num_threads(args.threads)
     subjects = build(args)
@@ -144,7 +145,7 @@ def main(args: argparse.Namespace) -> None:
     if not any(each.rounds for each in contenders):
         raise UsageError('nothing was measured')
     content = report.report(
-        contenders, skipped, {Path(path).stem: report.published_top1(path) for path in subjects},
+        contenders, skipped, {Path(path).stem: published_top1(path) for path in subjects},
         machine.describe(torch.device(args.device)), command=shlex.join(['python', *sys.argv]), seed=SEED,
         date=datetime.date.today().isoformat())
     files = report.write(content, args.out)

@@ -22,7 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     """Run the command."""
-    from ..engine.evaluate import SUFFIXES, checkpoints, evaluate, table
+    from ..engine.evaluate import SUFFIXES, checkpoints, evaluate
+    from ..paper.comparison import compare
     from ..paper import results
     with user_errors(ResultError):
         results.read(args.record)  # a damaged store is found now, not after hours
@@ -36,6 +37,6 @@ def main(args: argparse.Namespace) -> None:
         print(f'[{number}/{len(files)}] {name}: ', end='', flush=True)
         evaluations.append(evaluate(path, name, args.work_dir / name, args.record, flags))
         print('failed' if evaluations[-1].error else f'{evaluations[-1].config}, {evaluations[-1].result.id}', flush=True)
-    print(table(evaluations))
+    print(compare(evaluations))
     if any(each.error for each in evaluations):
         sys.exit(1)

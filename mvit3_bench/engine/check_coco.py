@@ -14,7 +14,7 @@ from ..errors import UsageError
 from ..utils.text import shown
 from .check_folders import absent
 from .data_source import Source, is_remote
-from .mini import type_name
+from ..datasets.configs import type_name
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from .check_folders import check_classes, check_images, check_pairs, class_folde
 from .check_leaks import Images, check_leaks, check_repeats, warn_of_trained
 from .check_lists import check_labelled, check_names
 from .data_source import Source, check_present, find_source, find_sources
-from .mini import LOADERS, data_sets, type_name
+from ..datasets.configs import LOADERS, data_sets, type_name
 
 
 def check_data(cfg: Config, loaders: tuple[str, ...]) -> dict[str, list[Images]]:

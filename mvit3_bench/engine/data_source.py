@@ -10,7 +10,7 @@ from mmengine.registry import DATASETS
 
 from ..datasets.lists import read_list
 from ..errors import UsageError, user_errors
-from .mini import data_sets, type_name
+from ..datasets.configs import data_sets, type_name
 
 # format -> the class whose methods read it; a class derived from that, with such a method of its own, may read another
 _FORMATS = dict(coco=('mmdet.datasets.coco.CocoDataset', ('load_data_list', 'parse_data_info')),

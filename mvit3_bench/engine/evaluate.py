@@ -10,9 +10,7 @@ from ..converters.extract import extract_state_dict
 from ..converters.identify import origin, to_ours
 from ..errors import EvaluationError
 from ..mmlab.configs import Match, match_configs
-from ..paper.published import Published, published
 from ..paper.results import Result, read, sha256
-from ..utils import text
 
 SUFFIXES = ('.pt', '.pth', '.safetensors')
 
@@ -31,11 +29,6 @@ class Evaluation:
     config: str = ''
     result: Result | None = None
     error: str = ''
-
-    @property
-    def published(self) -> Published | None:
-        """The published row of the config."""
-        return next((row for row in published() if row.config == self.config), None)
 
 
 def checkpoints(folder: Path) -> list[Path]:
@@ -112,20 +105,3 @@ def _test(config: str, checkpoint: Path, work_dir: Path, store: Path, flags: Seq
         output = '\n' + log.read_text(encoding='utf-8', errors='replace').rstrip()
         message = output.rpartition('\nerror: ' if '\nerror: ' in output else '\n')[2]
         raise EvaluationError(f'{message or f"exit code {code}"} (log: {log})')
-
-
-def table(evaluations: Sequence[Evaluation]) -> str:
-    """Published against measured, and what failed."""
-    rows = []
-    for each in filter(lambda each: each.result, evaluations):
-        row, images = each.published, f'{each.result.images}' + ', miniature' * each.result.mini
-        measured = each.result.percent(row.metric) if row else None
-        figures = (('-', 'nothing published', '-', '-') if measured is None else
-                   (row.metric, f'{row.value:.2f}', f'{measured:.2f}', f'{measured - row.value:+.2f}'))
-        rows.append((each.name, each.config, *figures, images))
-    failed = [each for each in evaluations if each.error]
-    columns = ('checkpoint', 'config', 'metric', 'published', 'measured', 'difference', 'images')
-    lines = [text.table(rows, columns, 'plain', left=3).rstrip()]
-    if failed:
-        lines.append(f'not evaluated: {len(failed)} of {len(evaluations)}')
-    return '\n'.join([*lines, *(f'  {each.name}: {each.error}' for each in failed)])

@@ -8,13 +8,12 @@ from mmengine.config import Config, ConfigDict
 from mmengine.dataset import DefaultSampler
 from mmengine.logging import print_log
 
+from ..datasets.configs import EVALUATORS, LOADERS, class_path, data_sets, type_name
 from ..datasets.mini import FOLDERS, MAKERS
-from ..utils.paths import MIM
 from ..registry import DATA_SAMPLERS
+from ..utils.paths import MIM
 from .schedule import is_average, iteration_keys
 
-LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
-EVALUATORS = ('val_evaluator', 'test_evaluator')
 _SHARE = 0.05  # of the iterations, the most that warm-up and the horizon of EMA may take: 0.9995^500 is still 78 %
 # of transforms, of the data preprocessor, of the multi-scale sampler
 _PIXEL_KEYS = ('scale', 'scales', 'max_size', 'min_side', 'crop_size', 'size', 'sizes', 'base_size')
@@ -39,27 +38,6 @@ MINIS = dict(
     PascalVOCDataset=Mini('voc2012', 'voc2012_v2type.py', num_classes=21, side=96, train_images=60, batch_size=8, epochs=20))
 # types for any classes -> the type of the same task whose miniature stands in
 STAND_INS = dict(BaseSegDataset='ADE20KDataset', CustomDataset='ImageNet')
-
-
-def data_sets(loader: ConfigDict | None) -> dict[str, ConfigDict]:
-    """The data sets of a loader, whatever wraps or joins them, by their keys below the loader; of no loader, none."""
-    if loader is None:
-        return {}
-    inner = {'dataset': loader.dataset} if isinstance(loader.get('dataset'), dict) else {
-        f'datasets.{number}': part for number, part in enumerate(loader.get('datasets') or []) if isinstance(part, dict)}
-    return {'.'.join(filter(None, [key, below])): dataset
-            for key, part in inner.items() for below, dataset in (data_sets(part) or {'': part}).items()}
-
-
-def _path(dataset: ConfigDict) -> str:
-    """The class of a data set: its name, perhaps behind a scope or a module."""
-    kind = dataset.type
-    return kind if isinstance(kind, str) else f'{kind.__module__}.{kind.__name__}'
-
-
-def type_name(dataset: ConfigDict) -> str:
-    """The name of a data set's class, without the scope or the module that may stand before it."""
-    return _path(dataset).rpartition('.')[2]
 
 
 def _settings(node) -> Iterator[tuple]:
@@ -119,7 +97,7 @@ def _read_stand_in(cfg: Config, mini: Mini) -> None:
     for name in LOADERS:
         original = next(iter(data_sets(stock[name]).values()))
         for dataset in data_sets(cfg.get(name)).values():
-            scope = _path(dataset).split('.')[:-1][:1]
+            scope = class_path(dataset).split('.')[:-1][:1]
             keys = dict(original, type='.'.join([*scope, original.type]), pipeline=dataset.get('pipeline', []))
             dataset.clear()
             dataset.update(keys)
@@ -186,7 +164,7 @@ def _training_set(cfg: Config) -> tuple[ConfigDict, Mini]:
         raise ValueError('--mini: the config has no train_dataloader, whose data set says which miniature to take')
     name = type_name(first)
     if name not in (*MINIS, *STAND_INS):
-        raise ValueError(f'--mini knows no miniature of {_path(first)}; there is one of '
+        raise ValueError(f'--mini knows no miniature of {class_path(first)}; there is one of '
                          + ', '.join([*MINIS, *STAND_INS]))
     return first, MINIS[STAND_INS.get(name, name)]
 

@@ -18,7 +18,7 @@ from ..errors import UsageError, user_errors
 from ..registry import MODELS
 from .drawing import KeepBackend, enlarged
 from .loading_hook import LoadOrStop
-from .mini import data_sets
+from ..datasets.configs import data_sets
 from .run_config import check_device, find_checkpoint, load_config
 
 _DRAWN_BY = dict(mmpretrain='mmpretrain.UniversalVisualizer', mmdet='mmdet.DetLocalVisualizer',

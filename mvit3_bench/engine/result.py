@@ -14,7 +14,7 @@ from ..checkpoints.io import read_checkpoint
 from ..errors import ResultError
 from ..paper.results import CONVERTED, TRAINED, Result, is_number, sha256
 from ..utils.paths import MIM
-from .mini import data_sets, type_name
+from ..datasets.configs import data_sets, type_name
 
 _TASKS = dict(mmpretrain='classification', mmdet='detection', mmseg='segmentation')
 

@@ -7,6 +7,7 @@ import csv
 import functools
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,17 @@ def others() -> tuple[Other, ...]:
 def published() -> tuple[Published, ...]:
     """All rows."""
     return _rows('published_numbers.csv', Published, ('value', 'params_M', 'flops_M'))
+
+
+def published_top1(path: str | Path) -> float | None:
+    """Published top-1 accuracy of a config in percent; None if it has none."""
+    row = row_of('/'.join(Path(path).parts[-2:]))
+    return row.value if row and row.metric == 'top1' else None
+
+
+def row_of(config: str) -> Published | None:
+    """The published row of a config, given by its path below ``configs/``."""
+    return next((row for row in published() if row.config == config), None)
 
 
 def _rows(name: str, kind: type, numbers: tuple[str, ...]) -> tuple:

@@ -16,7 +16,7 @@ from ...datasets.mini import FOLDERS
 from ...engine.check_leaks import Images, check_leaks
 from ...engine.checks import check_data
 from ...engine.label_hook import check_labels
-from ...engine.mini import LOADERS, data_sets, type_name
+from ...datasets.configs import LOADERS, data_sets, type_name
 from ...errors import UsageError
 from .finding import ERROR, INFO, OK, WARNING, Finding, explained
 from .plan import Plan, listening

@@ -1,13 +1,12 @@
 """Are the packages there, and do they import? Needs nothing but Python itself to find out."""
-import functools
 import importlib
 import re
 import sys
 from collections.abc import Iterator
 from functools import partial
-from importlib.metadata import packages_distributions, version
 from importlib.util import find_spec
 
+from ..machine import named
 from .finding import ERROR, INFO, OK, WARNING, Finding
 
 _finding = partial(Finding, 'packages')
@@ -67,12 +66,6 @@ def _gpu() -> Finding:
                     'with an NVIDIA GPU: a CUDA build of torch, and a driver for it (nvidia-smi shows it)')
 
 
-@functools.cache
-def _distributions() -> dict[str, list[str]]:
-    """Import name -> distributions; reading it takes a second, since every installed package is looked at."""
-    return packages_distributions()
-
-
 def _python() -> Finding:
     found = '.'.join(map(str, sys.version_info[:3]))
     if _PYTHONS[0] <= sys.version_info[:2] <= _PYTHONS[1]:
@@ -100,9 +93,3 @@ def _listed(name: str, purpose: str, remedy: str) -> Finding:
     """A package that the run does not need, and that is not imported."""
     return (_finding(name, INFO, named(name)) if find_spec(name) else
             _finding(name, INFO, f'not installed; needed only {purpose}', remedy))
-
-
-def named(name: str) -> str:
-    """The version of a package that is not to be imported, with the distribution it is of where that has another name."""
-    found = _distributions().get(name, [])
-    return ', '.join(version(each) + (f' ({each})' if each.lower() != name else '') for each in dict.fromkeys(found)) or '?'
