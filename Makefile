@@ -19,7 +19,7 @@ help:
 	@echo 'make chaos        kills, hostile checkpoints, damaged inputs, lost ranks: what survives (under 45 minutes; FAULTS=--help)'
 	@echo 'make test-stacks  the tests with other versions of Python, torch and OpenMMLab (STACKS=--list lists them)'
 	@echo 'make docs         the documentation as a site: docs/_build/html/index.html'
-	@echo 'make lint         ruff'
+	@echo 'make lint         ruff, and who imports whom'
 	@echo 'make clean        remove the miniature data, the quickstart run and the site'
 
 $(READY): setup.cfg pyproject.toml
@@ -62,6 +62,7 @@ docs: $(READY)
 lint: $(READY)
 	$(PY) -m pip install -q ruff
 	$(PY) -m ruff check .
+	$(VENV)/bin/lint-imports setup.cfg
 
 clean:
 	rm -rf data/mini $(WORK) docs/_build docs/api

@@ -24,25 +24,26 @@ from mmengine.registry import Registry
 
 DATA_SAMPLERS = Registry('data sampler', parent=ROOT_DATA_SAMPLERS, scope='mvit3_bench',
                          locations=['mvit3_bench.datasets.multi_scale'])
-_HOOKS = ['buffers_hook', 'checkpoint_hook', 'ema_hook', 'finite', 'label_hook', 'loading_hook', 'record_hook', 'stop_hook']
+_HOOKS = ['check_invalid_loss', 'check_labels', 'check_samples', 'checkpoint', 'ema', 'preemption', 'run_info', 'sync_buffers']
 if find_spec('mmpretrain'):  # one is a subclass of its; without it the segmentors need the others all the same
-    _HOOKS.append('visualization_hook')
-HOOKS = Registry('hook', parent=ROOT_HOOKS, scope='mvit3_bench', locations=[f'mvit3_bench.engine.{name}' for name in _HOOKS])
-LOOPS = Registry('loop', parent=ROOT_LOOPS, scope='mvit3_bench', locations=['mvit3_bench.engine.train_loop'])
+    _HOOKS.append('cls_visualization')
+HOOKS = Registry('hook', parent=ROOT_HOOKS, scope='mvit3_bench',
+                 locations=[f'mvit3_bench.engine.hooks.{name}' for name in _HOOKS])
+LOOPS = Registry('loop', parent=ROOT_LOOPS, scope='mvit3_bench', locations=['mvit3_bench.engine.loops'])
 METRICS = Registry('metric', parent=ROOT_METRICS, scope='mvit3_bench',
                    locations=['mvit3_bench.engine.coco_metric'] if find_spec('mmdet') else [])
 MODEL_WRAPPERS = Registry('model_wrapper', parent=ROOT_MODEL_WRAPPERS, scope='mvit3_bench',
                           locations=['mvit3_bench.engine.distributed'])
 MODELS = Registry('model', parent=ROOT_MODELS, scope='mvit3_bench', locations=['mvit3_bench.mmlab'])
 PARAM_SCHEDULERS = Registry('parameter scheduler', parent=ROOT_PARAM_SCHEDULERS, scope='mvit3_bench',
-                            locations=['mvit3_bench.engine.cosine'])
+                            locations=['mvit3_bench.engine.schedulers'])
 TASK_UTILS = Registry('task util', parent=ROOT_TASK_UTILS, scope='mvit3_bench', locations=['mvit3_bench.mmlab'])
-_TRANSFORMS = ['loading', 'multi_scale', 'transforms.photometric', 'transforms.short_side']
+_TRANSFORMS = ['transforms.loading', 'multi_scale', 'transforms.photometric', 'transforms.short_side']
 if find_spec('mmdet'):  # whose boxes it crops
     _TRANSFORMS.append('transforms.ssd_crop')
 TRANSFORMS = Registry('transform', parent=ROOT_TRANSFORMS, scope='mvit3_bench',
                       locations=[f'mvit3_bench.datasets.{name}' for name in _TRANSFORMS])
 VISUALIZERS = Registry('visualizer', parent=ROOT_VISUALIZERS, scope='mvit3_bench',
-                       locations=['mvit3_bench.engine.visualizer'])
+                       locations=['mvit3_bench.visualization.visualizer'])
 WEIGHT_INITIALIZERS = Registry('weight initializer', parent=ROOT_WEIGHT_INITIALIZERS, scope='mvit3_bench',
                                locations=['mvit3_bench.mmlab'])

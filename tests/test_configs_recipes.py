@@ -207,7 +207,7 @@ def test_warm_up_longer_than_the_training():
     (4, [], 1, None), (1, ['auto'], 4, None), (2, ['2'], 2, None), (1, ['2', 'scale'], 2, 0.5)])
 def test_effective_batch(processes, flags, accumulated, rate):
     """--accumulate and --auto-scale-lr keep the batch of 16, or the learning rate in proportion; anything else is said."""
-    from mvit3_bench.engine import schedule
+    from mvit3_bench.engine import lr_scaling as schedule
     cfg = Config.fromfile(conftest.ROOT / 'configs' / 'seg' / 'deeplabv3_mvit3_1.0_ade20k.py')
     assert (schedule.check_batch(cfg, processes) is None) == (processes == 4)
     if flags:
@@ -229,7 +229,7 @@ def test_scaled_learning_rate_still_falls(path):
 @pytest.mark.parametrize('images, left, momentum', [(10_582, '13%', '0.0048'), (95_000, None, None)])
 def test_average_of_a_short_training(images, left, momentum):
     """VOC2012 without COCO's images is too short for the published average, and the warning has a momentum that is not."""
-    from mvit3_bench.engine import schedule
+    from mvit3_bench.engine import lr_scaling as schedule
     cfg = Config.fromfile(conftest.ROOT / 'configs' / 'seg' / 'deeplabv3_mvit3_1.0_voc2012.py')
     iterations = cfg.train_cfg.max_epochs * -(-images // 128)
     warning = schedule.check_average(cfg, iterations)
@@ -249,7 +249,7 @@ def test_average_of_a_short_training(images, left, momentum):
 
 def test_average_that_is_not_judged():
     """Hooks of other kinds, averages whose momentum changes, and a length that is not known."""
-    from mvit3_bench.engine import schedule
+    from mvit3_bench.engine import lr_scaling as schedule
     for hook in (dict(type='Other', interval=0, momentum=None), dict(type='EMAHook', ema_type='MomentumAnnealingEMA')):
         assert schedule.check_average(Config(dict(custom_hooks=[hook])), 100) is None
     assert schedule.check_average(Config(dict(custom_hooks=[dict(type='EMAHook')])), 0) is None
@@ -258,14 +258,14 @@ def test_average_that_is_not_judged():
 @pytest.mark.parametrize('key', ['T_max', 'begin'])
 def test_cosine_without_a_period_of_its_own(key):
     """What follows from other keys is refused by name."""
-    from mvit3_bench.engine.cosine import CosineAnnealingLR
+    from mvit3_bench.engine.schedulers import CosineAnnealingLR
     with pytest.raises(UsageError, match=f'{key} of mvit3_bench.CosineAnnealingLR follow from end'):
         CosineAnnealingLR.build_iter_from_epoch(None, end=4, epoch_length=7, warmup_iters=3, **{key: 5})
 
 
 def test_accumulation_keeps_the_steps_of_a_warm_up():
     """What a recipe counts in iterations lasts as many steps of the optimiser; what it counts in epochs stays."""
-    from mvit3_bench.engine import schedule
+    from mvit3_bench.engine import lr_scaling as schedule
     cfg = Config.fromfile(conftest.ROOT / 'configs' / 'cls' / 'mvit3_0.5_in1k.py')
     schedule.accumulate(cfg, 'auto', processes=1)
     assert cfg.optim_wrapper.accumulative_counts == 6

@@ -41,7 +41,7 @@ def test_kind_in_workers(folder, monkeypatch, kind):
 
 def test_wrong_labels_are_noticed(folder, monkeypatch):
     """The judge is no rubber stamp: without the checks of loaded samples, and with a turned image, inputs are lost."""
-    from mvit3_bench.datasets import loading
+    from mvit3_bench.datasets.transforms import loading
     monkeypatch.delenv('MVIT3_REAL_DATA', raising=False)
     turned = dict(inputs.IMAGES, turned=lambda image, rng: inputs.Corrupted(
         inputs.encode(image.transpose(Image.Transpose.ROTATE_180)), image))
@@ -88,7 +88,7 @@ def test_list_of_images(folder, tmp_path, line):
     """A line that is not a file and a class is refused with its number, before the start."""
     from faults.tasks import Classification, config_of
 
-    from mvit3_bench.engine.checks import check_data
+    from mvit3_bench.datasets.checks.data import check_data
     from mvit3_bench.errors import UsageError
     (tmp_path / 'train').mkdir()
     (tmp_path / 'meta').mkdir()
@@ -99,6 +99,6 @@ def test_list_of_images(folder, tmp_path, line):
 
 def test_json_of_real_coco_layout(run_dir):
     """The miniature COCO, whose crowds have run-length codes, passes the stricter check."""
-    from mvit3_bench.engine.check_coco import _read
+    from mvit3_bench.datasets.checks.coco import _read
     file = run_dir / 'data' / 'mini' / 'coco' / 'annotations' / 'instances_train2017.json'
     assert _read(file) == json.loads(file.read_text())

@@ -17,7 +17,7 @@ for framework in ('mmdet', 'mmseg', 'mmpretrain'):
 
 import mmseg.datasets  # noqa: E402
 
-from mvit3_bench.engine.checks import check_data  # noqa: E402
+from mvit3_bench.datasets.checks.data import check_data  # noqa: E402
 from mvit3_bench.errors import UsageError, user_errors  # noqa: E402
 
 TRAINING = 'train_dataloader', 'val_dataloader'
@@ -480,6 +480,6 @@ def test_root_missing(layouts):
 
 def test_labels_of_no_classes():
     """The hook has nothing to check where the data set has no classes."""
-    from mvit3_bench.engine.label_hook import CheckLabelsHook
+    from mvit3_bench.engine.hooks.check_labels import CheckLabelsHook
     runner = Config(dict(train_dataloader=dict(dataset=dict(metainfo={}))))
     CheckLabelsHook().before_train_iter(runner, 0, dict(data_samples=[]))

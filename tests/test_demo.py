@@ -28,7 +28,7 @@ def test_same_predictions_as_test(run_dir, tool, weights, task):
 
     import mmengine
 
-    from mvit3_bench.engine import predict
+    from mvit3_bench.apis import predict
     config, checkpoint = weights[task]
     outcome = tool('test', config, checkpoint, '--mini', '--cfg-options', 'test_dataloader.dataset.indices=2',
                    'test_dataloader.batch_size=1', 'test_evaluator._delete_=True', 'test_evaluator.type=DumpResults',

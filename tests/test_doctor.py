@@ -236,7 +236,7 @@ def test_start_weights(doctor, run_dir, options, part):
 # ------------------------------------------------------------------------------------------------ work dir and disk
 def test_work_dir(doctor, run_dir, tool):
     """The size of its checkpoints is estimated; an earlier run and another config in it are told; so is a broken latest."""
-    from mvit3_bench.analysis.doctor.disk import checkpoint_sizes
+    from mvit3_bench.doctor.disk import checkpoint_sizes
     from mvit3_bench.engine.run_config import read_config
     from mvit3_bench.registry import MODELS
     short = ['train_dataloader.dataset.indices=8', 'val_dataloader.dataset.indices=2', 'train_cfg.max_epochs=1',

@@ -569,7 +569,7 @@ def test_truncated_image_through_an_old_opencv(tmp_path, monkeypatch):
     path = tmp_path / 'half.jpg'
     cv2.imwrite(str(path), picture())
     path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
-    monkeypatch.setattr('mvit3_bench.datasets.sample_checks._CV2_HIDES_TRUNCATION', True)
+    monkeypatch.setattr('mvit3_bench.datasets.checks.samples._CV2_HIDES_TRUNCATION', True)
     monkeypatch.setattr(mmcv.image.io.cv2, 'imdecode', lambda *_: picture())
     load = TRANSFORMS.build(dict(type='mvit3_bench.Load', transforms=[pipelines_of(configs_of('coco_v1type')[0])[0][0]]))
     with pytest.raises(UnreadableSample, match='half.jpg.*truncated'):

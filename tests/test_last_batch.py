@@ -10,7 +10,7 @@ import mvit3_bench.compat  # noqa: F401  before mmseg
 
 pytest.importorskip('mmseg', reason='mmsegmentation is not installed')
 
-from mvit3_bench.engine.checks import check_last_batch  # noqa: E402
+from mvit3_bench.datasets.checks.data import check_last_batch  # noqa: E402
 from mvit3_bench.errors import UsageError  # noqa: E402
 from mvit3_bench.registry import MODELS  # noqa: E402
 

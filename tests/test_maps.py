@@ -14,7 +14,7 @@ pytest.importorskip('mmcv', reason="the extra 'openmmlab' is not installed")
 
 def test_received_attention():
     """The weights that torch's attention applies, each in the place of its pixel."""
-    from mvit3_bench.analysis.maps import received
+    from mvit3_bench.visualization.attention_maps import received
     torch.manual_seed(0)
     block = MobileViTv3('xxs').layer3[1].eval()
     layer, grid = block.transformer[0], (4, 6)
@@ -36,8 +36,8 @@ def test_received_attention():
     ('classification', 'layer3', 4, 2), ('detection', 'backbone.layer5.1', 4, 3), ('segmentation', 'layer4', 1, 4)])
 def test_maps_of_a_model(run_dir, weights, task, layer, heads, depth):
     """Features and attention of the v1 and the v2 type; attention is 1 on average over each sub-grid."""
-    from mvit3_bench.analysis import maps
-    from mvit3_bench.engine import predict
+    from mvit3_bench.visualization import attention_maps as maps
+    from mvit3_bench.apis import predict
     config, checkpoint = map(str, weights[task])
     _, predictor = predict.load(Namespace(mini=True, cfg_options=None, device='cpu', score_thr=0.3), config, checkpoint)
     file = pictures(task)[0]

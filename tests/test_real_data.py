@@ -70,7 +70,7 @@ def test_coco_pipeline(samples):
     from mmdet.registry import DATASETS, METRICS
     from mmengine.registry import init_default_scope
 
-    from mvit3_bench.engine.checks import check_data
+    from mvit3_bench.datasets.checks.data import check_data
 
     cfg = Config.fromfile(conftest.ROOT / 'configs' / 'det' / 'ssdlite_mvit3_xxs_coco.py')
     annotations = 'annotations/instances_val2017_subset.json'

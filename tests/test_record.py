@@ -130,7 +130,7 @@ def test_fingerprint(tmp_path, mini_data):
     """It is the same wherever the data lie, and another with one file more, or of another size."""
     import shutil
 
-    from mvit3_bench.engine.record import fingerprint
+    from mvit3_bench.engine.run_info import fingerprint
     here = mini_data / 'ade' / 'ADEChallengeData2016'
     there = shutil.copytree(here, tmp_path / 'elsewhere' / 'ade')
     first = fingerprint(built(SEG, here))
@@ -147,7 +147,7 @@ def test_fingerprint(tmp_path, mini_data):
 
 def test_fingerprint_of_joined_data(mini_data):
     """Of joined data sets, all count; of a set without annotations, only the number of samples is known."""
-    from mvit3_bench.engine.record import fingerprint
+    from mvit3_bench.engine.run_info import fingerprint
     joined = built(VOC, mini_data / 'VOCdevkit' / 'VOC2012')
     found = fingerprint(joined)
     assert found['samples'] == len(joined) == 60
@@ -157,7 +157,7 @@ def test_fingerprint_of_joined_data(mini_data):
 
 def test_config_hash():
     """Where a run writes and how it starts is no part of it; formatting neither; every setting is."""
-    from mvit3_bench.engine.record import changes, config_hash
+    from mvit3_bench.engine.run_info import changes, config_hash
     text = "model = dict(type='A', sizes=[1, 2], names={'a b': 1})\nwork_dir = 'x'\nresume = False\n"
     same = "model = dict(\n    type='A', sizes=[1,\n 2], names={'a b': 1})\nwork_dir = 'y'\nload_from = 'z'\nresume = True\n"
     assert config_hash(text) == config_hash(same) and changes(text, same) == []
@@ -169,7 +169,7 @@ def test_config_hash():
 @pytest.mark.parametrize('text', ['a = (', 'a = ' + '[' * 5000, 'a = ' + '-' * 100000 + '1'])
 def test_config_text_is_not_run(text):
     """Text out of a foreign checkpoint is parsed only, and a monstrous one is refused."""
-    from mvit3_bench.engine.record import settings
+    from mvit3_bench.engine.run_info import settings
     with pytest.raises(ValueError, match='not a config'):
         settings(text)
     assert settings("a = __import__('os').getcwd()") == {'a': "__import__('os').getcwd()"}

@@ -23,7 +23,7 @@ for package in ('mmpretrain', 'mmdet', 'mmseg'):
 
 from faults.kills import TASKS, faults, outcome_of, unequal  # noqa: E402
 
-from mvit3_bench.engine.stop_hook import EXIT_CODE  # noqa: E402
+from mvit3_bench.engine.hooks.preemption import EXIT_CODE  # noqa: E402
 
 # one config of each task, and of classification both types: multi-scale batches, and mixup with transforms of torchvision
 CONFIGS = {name: conftest.ROOT / 'configs' / task.config for name, task in TASKS.items()}
@@ -314,8 +314,8 @@ def test_several_processes(run_dir):
 
 def test_second_interrupt_ends_at_once():
     """One Ctrl-C waits for the end of the iteration, two do not."""
-    code = ('import time; from types import SimpleNamespace as Part; from mvit3_bench.engine.stop_hook import StopHook\n'
-            'StopHook().before_train(Part(train_loop=Part(dataloader=Part(worker_init_fn=None)), val_loop=None))\n'
+    code = ('import time; from types import SimpleNamespace as Part; from mvit3_bench.engine.hooks.preemption import PreemptionHook\n'
+            'PreemptionHook().before_train(Part(train_loop=Part(dataloader=Part(worker_init_fn=None)), val_loop=None))\n'
             'print("ready", flush=True); time.sleep(60)')
     process = subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                                env=dict(os.environ, PYTHONPATH=str(conftest.ROOT)))
@@ -377,7 +377,7 @@ def test_all_configs():
         assert cfg.train_cfg.type == 'mvit3_bench.ResumableTrainLoop', path
         hooks = cfg.default_hooks
         assert [hooks[name].type for name in ('checkpoint', 'finite', 'stop')] == [
-            'mvit3_bench.CheckpointHook', 'mvit3_bench.FiniteLossHook', 'mvit3_bench.StopHook'], path
+            'mvit3_bench.CheckpointHook', 'mvit3_bench.CheckInvalidLossHook', 'mvit3_bench.PreemptionHook'], path
         assert hooks.checkpoint.save_best and hooks.checkpoint.max_keep_ckpts == 2, path
 
 

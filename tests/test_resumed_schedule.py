@@ -138,7 +138,7 @@ def test_mixed_schedule(batches, iterations):
     """A warm-up in iterations beside steps by epochs, as in mmdetection's schedules: each rate is that of a whole run."""
     from mmengine.optim import LinearLR, MultiStepLR
 
-    from mvit3_bench.engine.carry_over import carry_over, set_values
+    from mvit3_bench.engine.resuming import carry_over, set_values
 
     def built():
         optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
@@ -168,7 +168,7 @@ def test_schedule_that_follows_a_metric():
     """What cannot be gone through is refused, not forgotten."""
     from mmengine.optim import ReduceOnPlateauLR
 
-    from mvit3_bench.engine.carry_over import carry_over
+    from mvit3_bench.engine.resuming import carry_over
     from mvit3_bench.errors import UsageError
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
     scheduler = ReduceOnPlateauLR(optimizer, monitor='accuracy/top1')

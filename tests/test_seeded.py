@@ -113,7 +113,7 @@ def test_seeding():
 @pytest.mark.parametrize('images, ranks, round_up', [(7, 3, False), (2, 3, False), (6, 3, False), (2, 3, True)])
 def test_shares_of_the_processes(monkeypatch, images, ranks, round_up):
     """A sampler that gives processes different numbers of images, fewer than ranks for instance, is refused by name."""
-    from mvit3_bench.engine import train_loop
+    from mvit3_bench.engine import loops as train_loop
     from mvit3_bench.errors import UsageError
     monkeypatch.setattr(train_loop, 'get_world_size', lambda: ranks)
     sampler = DefaultSampler(range(images), seed=0, round_up=round_up)

@@ -11,7 +11,7 @@ from mmengine.registry import DefaultScope
 from PIL import Image
 from torch.testing import assert_close
 
-from mvit3_bench.engine.checks import check_data
+from mvit3_bench.datasets.checks.data import check_data
 from mvit3_bench.errors import UsageError
 from mvit3_bench.registry import MODELS
 

@@ -46,7 +46,7 @@ def test_samples_without_masks():
 
     from mmseg.structures import SegDataSample
 
-    from mvit3_bench.engine.label_hook import CheckLabelsHook
+    from mvit3_bench.engine.hooks.check_labels import CheckLabelsHook
     loader = SimpleNamespace(dataset=SimpleNamespace(metainfo=dict(classes=('road', 'car'))))
     CheckLabelsHook()._before_iter(SimpleNamespace(test_dataloader=loader), 0, dict(data_samples=[SegDataSample()]), 'test')
 
@@ -99,7 +99,7 @@ def test_labels_as_in_the_file():
     from mmengine.structures import PixelData
     from mmseg.structures import SegDataSample
 
-    from mvit3_bench.engine.label_hook import check_labels
+    from mvit3_bench.engine.hooks.check_labels import check_labels
     from mvit3_bench.errors import UnreadableSample
     for reduced, expected in ((True, 'labels 151; possible are 1 to 150, and 0 and 255'),
                               (False, 'labels 150; possible are 0 to 149, and 255')):

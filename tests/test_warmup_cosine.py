@@ -10,7 +10,7 @@ import torch
 from mmengine.registry import PARAM_SCHEDULERS
 
 import mvit3_bench.registry  # noqa: F401  registers the schedulers
-from mvit3_bench.engine.carry_over import carry_over, set_values
+from mvit3_bench.engine.resuming import carry_over, set_values
 from mvit3_bench.errors import UsageError
 
 LENGTHS = (4, 7, 2, 5)

@@ -12,11 +12,11 @@ default_hooks = dict(
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(type='mvit3_bench.CheckpointHook', interval=1, max_keep_ckpts=2),
-    finite=dict(type='mvit3_bench.FiniteLossHook'),
-    stop=dict(type='mvit3_bench.StopHook'),
+    finite=dict(type='mvit3_bench.CheckInvalidLossHook'),
+    stop=dict(type='mvit3_bench.PreemptionHook'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     samples=dict(type='mvit3_bench.CheckSamplesHook'),
-    record=dict(type='mvit3_bench.RunRecordHook'))
+    record=dict(type='mvit3_bench.RunInfoHook'))
 custom_hooks = [
     dict(type='mvit3_bench.EMAHook', ema_type='ExponentialMovingAverage', momentum=5e-4, update_buffers=True)]
 

@@ -9,7 +9,7 @@ from typing import BinaryIO
 import torch
 
 from ..errors import UnsafePickleError
-from .dry_run import DryRun
+from .pickle_scan import DryRun
 
 _ZIP = b'PK\x03\x04'
 _OLD_FORMAT = (0x1950a86a20f9469cfc6c, 1001)  # how a file of torch before 1.6 begins: two pickles of one number each

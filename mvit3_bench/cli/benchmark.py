@@ -48,8 +48,8 @@ def complete(args: argparse.Namespace) -> None:
     """
     import torch
 
-    from ..analysis.modes import RUNTIMES
-    from ..analysis.peers import require
+    from ..benchmark.backends import RUNTIMES
+    from ..benchmark.baselines import require
     from ..deploy.export import require as require_export
     from ..engine.run_config import check_device
     args.configs = args.configs or (PAPER if args.paper else [])
@@ -76,7 +76,7 @@ def complete(args: argparse.Namespace) -> None:
 
 def build(args: argparse.Namespace) -> dict[str, list]:
     """Config -> our network, then its peers."""
-    from ..analysis.subjects import build_subjects
+    from ..benchmark.models import build_subjects
     from ..engine.run_config import read_config
     subjects = {}
     shape = (*args.shape, *args.shape)[:2] if args.shape else None
@@ -100,8 +100,8 @@ def measure_all(subjects: dict[str, list], args: argparse.Namespace, contenders:
     import torch
     from mmengine.utils import ProgressBar
 
-    from ..analysis.contenders import Contender, plan, prepare
-    from ..analysis.timing import measure
+    from ..benchmark.cases import Contender, plan, prepare
+    from ..benchmark.timing import measure
     device = torch.device(args.device)
     inference = [mode for mode in args.modes if mode != 'train'] + ['kernels'] * args.kernels
     training = [mode for mode in args.modes if mode == 'train']
@@ -129,9 +129,10 @@ def main(args: argparse.Namespace) -> None:
     """Run the command."""
     import torch
 
-    from ..analysis import machine, report
-    from ..analysis.contenders import Deviates
-    from ..analysis.modes import Skipped
+    from ..utils import environment
+    from ..benchmark import report
+    from ..benchmark.cases import Deviates
+    from ..benchmark.backends import Skipped
     from ..paper.published import published_top1
     complete(args)
     torch.set_num_threads(args.threads)
@@ -146,7 +147,7 @@ def main(args: argparse.Namespace) -> None:
         raise UsageError('nothing was measured')
     content = report.report(
         contenders, skipped, {Path(path).stem: published_top1(path) for path in subjects},
-        machine.describe(torch.device(args.device)), command=shlex.join(['python', *sys.argv]), seed=SEED,
+        environment.describe(torch.device(args.device)), command=shlex.join(['python', *sys.argv]), seed=SEED,
         date=datetime.date.today().isoformat())
     files = report.write(content, args.out)
     print(files[1].read_text(encoding='utf-8'))

@@ -80,7 +80,7 @@ def add_shape(parser: argparse.ArgumentParser) -> None:
 
 
 def add_predict_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags of predicting: those that :func:`mvit3_bench.engine.predict.load` takes."""
+    """Add the flags of predicting: those that :func:`mvit3_bench.apis.predict.load` takes."""
     parser.add_argument('--score-thr', type=float, default=0.3, help='lowest score of a detection (default: %(default)s)')
     parser.add_argument('--device', help='where to run (default: cuda if torch finds a GPU, otherwise cpu)')
     parser.add_argument('--mini', action='store_true', help='for checkpoints of a training with --mini')

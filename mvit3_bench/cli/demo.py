@@ -8,8 +8,8 @@ from ..errors import UnreadableSample, UsageError
 from .common import add_predict_flags
 
 if TYPE_CHECKING:
-    from ..engine.media import Video
-    from ..engine.predict import Predictor
+    from ..apis.media import Video
+    from ..apis.predict import Predictor
 
 EXAMPLE = 'street.jpg --config configs/det/ssdlite_mvit3_s_coco.py --checkpoint work_dirs/ssdlite_mvit3_s_coco'
 
@@ -31,7 +31,7 @@ def draw_images(files: list[Path], predictor: 'Predictor', args: argparse.Namesp
     """Draw images; returns what went wrong."""
     import mmcv
 
-    from ..analysis import maps
+    from ..visualization import attention_maps as maps
     errors = []
     for number, file in enumerate(files, 1):
         head = f'[{number}/{len(files)}] {file}: '
@@ -57,7 +57,7 @@ def draw_video(video: 'Video', predictor: 'Predictor', args: argparse.Namespace)
     import mmcv
     from mmengine.utils import ProgressBar
 
-    from ..engine import media
+    from ..apis import media
     target = args.out_dir / f'{video.path.stem}.mp4'
     if target.resolve() == video.path.resolve():
         raise UsageError(f'{target} is the video itself', target, 'name another folder with --out-dir')
@@ -72,7 +72,7 @@ def draw_video(video: 'Video', predictor: 'Predictor', args: argparse.Namespace)
 
 def main(args: argparse.Namespace) -> None:
     """Run the command."""
-    from ..engine import media, predict
+    from ..apis import media, predict
     files = media.images(args.input)
     video = None if files else media.Video(args.input)
     if video and args.maps:

@@ -5,8 +5,8 @@ import json
 import sys
 from dataclasses import asdict
 
-from ..analysis.doctor.finding import ERROR, Finding, table
-from ..analysis.doctor.packages import REQUIRED, examine_packages
+from ..doctor.finding import ERROR, Finding, table
+from ..doctor.packages import REQUIRED, examine_packages
 from ..errors import UsageError
 from .common import add_run_flags
 
@@ -40,10 +40,10 @@ def examine(args: argparse.Namespace) -> list[Finding]:
     """All findings of a command line."""
     from mmengine.registry import init_default_scope
 
-    from ..analysis.doctor.data import examine_data, examine_roots
-    from ..analysis.doctor.disk import examine_disk
-    from ..analysis.doctor.plan import Plan
-    from ..analysis.doctor.settings import examine_settings
+    from ..doctor.data import examine_data, examine_roots
+    from ..doctor.disk import examine_disk
+    from ..doctor.plan import Plan
+    from ..doctor.settings import examine_settings
     from ..engine import run_config
     cfg = run_config.load_config(args) if args.config else None
     findings = list(examine_packages(cfg and cfg.get('default_scope')))

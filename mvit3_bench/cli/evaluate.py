@@ -22,9 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     """Run the command."""
-    from ..engine.evaluate import SUFFIXES, checkpoints, evaluate
+    from ..results.evaluation import SUFFIXES, checkpoints, evaluate
     from ..paper.comparison import compare
-    from ..paper import results
+    from ..results import store as results
     with user_errors(ResultError):
         results.read(args.record)  # a damaged store is found now, not after hours
     files = checkpoints(args.folder)

@@ -74,10 +74,10 @@ def main(args: argparse.Namespace) -> None:
 
     from ..checkpoints.io import check_fits
     from ..engine import run_config
-    from ..engine.checks import check_data
-    from ..engine.result import find_origin, make_result
-    from ..engine.schedule import is_average
-    from ..paper import results
+    from ..datasets.checks.data import check_data
+    from ..results.provenance import find_origin, make_result
+    from ..engine.lr_scaling import is_average
+    from ..results import store as results
     cfg = run_config.load_config(args)
     check_data(cfg, ('test_dataloader',))
     if args.show or args.show_dir:

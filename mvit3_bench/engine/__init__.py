@@ -1,1 +1,1 @@
-"""What makes a run: command lines, checks before the start, the miniature form of a config, pictures."""
+"""What makes a run: hooks, loops, schedules, resuming, several processes, the miniature form of a config."""

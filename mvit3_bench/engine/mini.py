@@ -12,7 +12,7 @@ from ..datasets.configs import EVALUATORS, LOADERS, class_path, data_sets, type_
 from ..datasets.mini import FOLDERS, MAKERS
 from ..registry import DATA_SAMPLERS
 from ..utils.paths import MIM
-from .schedule import is_average, iteration_keys
+from .lr_scaling import is_average, iteration_keys
 
 _SHARE = 0.05  # of the iterations, the most that warm-up and the horizon of EMA may take: 0.9995^500 is still 78 %
 # of transforms, of the data preprocessor, of the multi-scale sampler

@@ -1,7 +1,7 @@
 """Published figures beside those of checkpoints that were evaluated here."""
 from collections.abc import Sequence
 
-from ..engine.evaluate import Evaluation
+from ..results.evaluation import Evaluation
 from ..utils import text
 from .published import row_of
 

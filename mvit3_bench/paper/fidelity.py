@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from mmengine.config import Config, ConfigDict
 
-from ..analysis import machine
+from ..utils import environment
 from ..utils.paths import MIM
 from ..utils.text import table
 
@@ -87,7 +87,7 @@ def make_record(report: Path) -> dict:
     """
     notes = collect(report)
     return dict(tests=len({note['test'] for note in notes}), command="python -m pytest tests -k 'fidelity or parity'",
-                machine=machine.line(machine.describe(torch.device('cpu'))), notes=notes)
+                machine=environment.line(environment.describe(torch.device('cpu'))), notes=notes)
 
 
 def read(root: Path) -> list[dict]:

@@ -13,7 +13,8 @@ import yaml
 from mmengine.config import Config
 
 from ..utils import text
-from . import counts, results
+from . import counts
+from ..results import store
 from .published import Published, published
 from .tables import Measured
 
@@ -78,7 +79,7 @@ def render(root: Path) -> dict[str, str]:
     counted = {path.relative_to(root / 'configs').as_posix(): counts.measure(Config.fromfile(path)) for path in configs}
     sizes = {path: (modules[''].parameters, modules[''].multiply_adds) for path, modules in counted.items()}
     rows = [row for row in published() if row.config in sizes]
-    metafiles, measured = {}, Measured(results.read(root / results.FOLDER), {})
+    metafiles, measured = {}, Measured(store.read(root / store.FOLDER), {})
     for folder in sorted({row.config.partition('/')[0] for row in rows}):
         mine = [row for row in rows if row.config.startswith(folder)]
         collections = [{'Name': name, 'Metadata': {'Architecture': ['MobileViT Block']},

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from ..errors import ResultError
 from ..utils import text
-from . import fidelity, figure, results
+from . import fidelity, figure
+from ..results import store
 from .published import published
 from .tables import TABLES, Measured, Table, exceptions
 
@@ -44,7 +45,7 @@ def load(root: Path) -> Measured:
             raise ResultError(
                 f'{path}: field {min(missing)!r} is missing; wanted: a benchmark.json of tools/benchmark.py')
     pictures = tuple(name for name in _CAPTIONS if (root / PICTURES / f'{name}.jpg').exists())
-    return Measured(results.read(root / results.FOLDER), benchmarks, pictures, tuple(fidelity.read(root)))
+    return Measured(store.read(root / store.FOLDER), benchmarks, pictures, tuple(fidelity.read(root)))
 
 
 def render(measured: Measured) -> dict[str, str]:

@@ -3,14 +3,14 @@ import ast
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from ..analysis.machine import line
+from ..utils.environment import line
 from ..models.complexity import Complexity
 from ..utils.paths import MIM
 from ..models.archs import ARCHS, Arch
 from . import fidelity
 from .counts import counts
 from .published import Published, published
-from .results import Result
+from ..results.store import Result
 
 # dataset of a published row -> title, name of the metric, images of the test
 DATASETS = dict(

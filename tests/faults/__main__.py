@@ -13,9 +13,9 @@ from pathlib import Path
 import torch
 from mmengine.utils import ProgressBar
 
-from mvit3_bench.analysis import machine
+from mvit3_bench.utils import environment as machine
 
-from . import record
+from tests.faults import record
 
 ROOT = Path(__file__).resolve().parents[2]
 COUNTS = dict(kills=60, hostile=100, inputs=1000, ranks=12)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .corruptions import encode
+from tests.faults.corruptions import encode
 
 
 @dataclass(frozen=True)

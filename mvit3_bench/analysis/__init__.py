@@ -1,1 +1,0 @@
-"""Measuring models: how fast they are, against what, and on which machine."""

@@ -1,1 +1,0 @@
-"""What is wrong before a run starts: examinations that yield findings, each with its remedy."""

@@ -1,0 +1,1 @@
+"""Predictions in Python, for images, folders and videos."""

@@ -1,0 +1,1 @@
+"""Measuring latency, throughput and memory of models, beside other implementations."""

@@ -1,0 +1,179 @@
+"""How a network can be run: each mode prepares one call on a given batch."""
+import copy
+import functools
+import tempfile
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..deploy.export import write_onnx
+from ..deploy.graphs import Graph, replace_layers
+from .compute_bound import kernels_alone
+from .models import Subject
+
+Call = Callable[[], object]
+Outputs = Callable[[], tuple[Tensor, ...]]
+DTYPES = dict(fp32=torch.float32, fp16=torch.float16, bf16=torch.bfloat16)
+LAYOUTS = dict(channels_last=torch.channels_last, contiguous=torch.contiguous_format)
+
+
+class Skipped(Exception):
+    """A network cannot be run in a mode, for a reason that lies outside this package; the message is the reason."""
+
+
+def _moved(network: nn.Module, images: Tensor, dtype: str, layout: str) -> tuple[nn.Module, Tensor]:
+    """A copy of a network on the device of the images, and the images, in a type and a layout."""
+    to = dict(device=images.device, dtype=DTYPES[dtype], memory_format=LAYOUTS[layout])
+    return copy.deepcopy(network).to(**to), images.to(**to)
+
+
+def _inference(network: Callable, images: Tensor) -> Call:
+    def call():
+        with torch.inference_mode():
+            return network(images)
+    return call
+
+
+def eager(subject: Subject, images: Tensor, dtype: str, layout: str) -> tuple[Call, Outputs]:
+    """The model as it is, in evaluation mode."""
+    call = _inference(*_moved(subject.network, images, dtype, layout))
+    return call, call
+
+
+def deploy(subject: Subject, images: Tensor, dtype: str, layout: str) -> tuple[Call, Outputs]:
+    """The inference copy."""
+    call = _inference(*_moved(subject.deployed, images, dtype, layout))
+    return call, call
+
+
+def compiled(subject: Subject, images: Tensor, dtype: str, layout: str) -> tuple[Call, Outputs]:
+    """The inference copy through ``torch.compile``, for this very batch.
+
+    Raises:
+        Skipped: It cannot be compiled, for instance without a C++ compiler.
+    """
+    network, images = _moved(subject.deployed, images, dtype, layout)
+    # all networks share one forward(): with torch's limit the ninth would silently run uncompiled
+    torch._dynamo.config.recompile_limit = 1024
+    call = _inference(torch.compile(network, dynamic=False), images)
+    try:
+        call()
+    except Exception as error:  # whatever dynamo, inductor or the compiler raise
+        raise Skipped(f'torch.compile failed: {_first_line(error)}') from error
+    return call, call
+
+
+def graphs(subject: Subject, images: Tensor, dtype: str, layout: str) -> tuple[Call, Outputs]:
+    """The inference copy as a CUDA graph."""
+    call = _inference(*_moved(subject.deployed, images, dtype, layout))
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):  # libraries choose and load their kernels outside the capture
+        for _ in range(3):
+            call()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        outputs = call()
+
+    def check() -> tuple[Tensor, ...]:
+        graph.replay()
+        return outputs
+    return graph.replay, check
+
+
+@functools.cache
+def _onnx(subject: Subject) -> bytes:
+    """The inference copy as ONNX, images -> raw outputs; the batch is free."""
+    _, *size = subject.size
+    network = replace_layers(copy.deepcopy(subject.deployed))
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        file = Path(folder) / 'model.onnx'
+        try:
+            write_onnx(Graph(network, size, raw=True), file, {})
+        except Exception as error:  # exporters raise whatever the operators of a model meet
+            raise Skipped(f'images of {size[0]}x{size[1]} cannot be exported to ONNX: {_first_line(error)}') from error
+        return file.read_bytes()
+
+
+def onnxruntime(subject: Subject, images: Tensor, dtype: str, layout: str) -> tuple[Call, Outputs]:
+    """The inference copy in ONNX Runtime, on as many threads as torch."""
+    import onnxruntime
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(_onnx(subject), options, providers=['CPUExecutionProvider'])
+    feed = {session.get_inputs()[0].name: images.numpy()}
+    return lambda: session.run(None, feed), lambda: tuple(map(torch.from_numpy, session.run(None, feed)))
+
+
+def openvino(subject: Subject, images: Tensor, dtype: str, layout: str) -> tuple[Call, Outputs]:
+    """The inference copy in OpenVINO, in float32, on as many threads as torch."""
+    import openvino
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / 'model.onnx'
+        file.write_bytes(_onnx(subject))
+        model = openvino.convert_model(file)
+    # by default OpenVINO computes in bfloat16 on a CPU that has it
+    model = openvino.compile_model(model, 'CPU', dict(
+        INFERENCE_PRECISION_HINT='f32', PERFORMANCE_HINT='LATENCY', INFERENCE_NUM_THREADS=torch.get_num_threads()))
+    array = images.numpy()
+    return lambda: model(array), lambda: tuple(torch.from_numpy(each.copy()) for each in model(array).values())
+
+
+def train(subject: Subject, images: Tensor, dtype: str, layout: str) -> tuple[Call, Outputs]:
+    """One step of training without dropout: forward, loss, backward, optimiser. In half precision by autocast.
+
+    Raises:
+        Skipped: The network is no classifier.
+    """
+    if not subject.classifier:
+        raise Skipped('steps of training are timed for classifiers alone')
+    network, images = _moved(subject.network, images, 'fp32', layout)
+    network.requires_grad_(True)
+    for module in network.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0  # the packages' own rates differ, and it is the same network that is to be timed
+    optimizer = torch.optim.AdamW(network.parameters())
+    device = images.device.type
+    scaler = torch.amp.GradScaler(device, enabled=dtype == 'fp16')
+
+    def forward() -> Tensor:
+        with torch.autocast(device, DTYPES[dtype], enabled=dtype != 'fp32'):
+            return network(images)[0]
+
+    def check() -> tuple[Tensor]:
+        """The outputs in evaluation mode, in which the norms of all packages have the same statistics."""
+        network.eval()
+        with torch.no_grad():
+            logits = forward()
+        network.train()
+        return logits,
+
+    labels = torch.arange(len(images), device=images.device)
+
+    def call() -> None:
+        logits = forward()
+        scaler.scale(F.cross_entropy(logits, labels % logits.shape[1], label_smoothing=0.1)).backward()
+        scaler.step(optimizer)
+        scaler.update()
+        optimizer.zero_grad(set_to_none=True)
+    return call, check
+
+
+def kernels(subject: Subject, images: Tensor, dtype: str, layout: str) -> tuple[Call, None]:
+    """The matrix products and convolutions of the inference copy, and nothing else; see :func:`.kernels_alone`."""
+    return _inference(kernels_alone(*_moved(subject.deployed, images, dtype, layout)), images), None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+MODES = {'eager': eager, 'deploy': deploy, 'compile': compiled, 'onnxruntime': onnxruntime, 'openvino': openvino,
+         'graphs': graphs, 'train': train, 'kernels': kernels}
+RUNTIMES = ('onnxruntime', 'openvino')  # neither takes a layout or another type than float32

@@ -1,0 +1,94 @@
+"""What is timed: the network of a config, with weights to compare outputs by, and the same network of other packages."""
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmengine.model import BaseModel, revert_sync_batchnorm
+from mmengine.registry import init_default_scope
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils._pytree import tree_leaves
+
+from ..engine.input_size import input_size
+from ..deploy.fuse import fuse
+from ..models.forward import in_channels
+from ..registry import MODELS
+from .baselines import build_peer
+
+
+class Network(nn.Module):
+    """Images, (B, C, H, W) as the backbone sees them, -> raw outputs, a tuple of tensors, of a model of any framework."""
+
+    def __init__(self, model: nn.Module):
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        outputs = self.model(images, mode='tensor') if isinstance(self.model, BaseModel) else self.model(images)
+        return tuple(tree_leaves(outputs))
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A network to be timed.
+
+    Args:
+        model: Name of the config, without suffix.
+        owner: ``'ours'``, or the package that a peer is of.
+        network: In evaluation mode.
+        deployed: What compiling, exporting and CUDA graphs start from: the inference copy; of a peer the network itself.
+        size: Channels, height and width of an image.
+        classifier: Whether the only output are logits.
+    """
+    model: str
+    owner: str
+    network: Network
+    deployed: Network
+    size: tuple[int, int, int]
+    classifier: bool
+
+
+def build_subjects(path: str, cfg: Config, peers: list[str], shape: tuple[int, int] | None, seed: int) -> list[Subject]:
+    """Our network of a config, and those of the peers that have it, with the same weights.
+
+    Args:
+        path: File of the config.
+        cfg: The config.
+        peers: Names of packages, see :mod:`mvit3_bench.benchmark.baselines`.
+        shape: Height and width of the images; None: that of the test pipeline.
+        seed: Of the weights.
+
+    Raises:
+        ImportError: The package of a peer is not installed.
+        ValueError: The config has no fixed size, or the model cannot be built.
+    """
+    init_default_scope(cfg.get('default_scope', 'mmengine'))
+    shape = shape or input_size(cfg)
+    model = lived_in(revert_sync_batchnorm(MODELS.build(cfg.model)), seed).eval()
+    size = (in_channels(model), *shape)
+    common = dict(model=Path(path).stem, size=size, classifier=cfg.model.type == 'ImageClassifier')
+    subjects = [Subject(owner='ours', network=Network(model), deployed=Network(fuse(model)), **common)]
+    for peer in peers:
+        network = build_peer(peer, cfg.model, model)
+        if network is not None:
+            network = Network(network)
+            subjects.append(Subject(owner=peer, network=network, deployed=network, **common))
+    return subjects
+
+
+@torch.no_grad()
+def lived_in(model: nn.Module, seed: int) -> nn.Module:
+    """Draw weights, and statistics of batch norms, such that no two layers are alike and no signal dies out."""
+    generator = torch.Generator().manual_seed(seed)
+    for value in model.parameters():
+        if value.ndim > 1:
+            value.normal_(std=(2 / value[0].numel()) ** 0.5, generator=generator)
+    for module in model.modules():
+        if isinstance(module, (_BatchNorm, nn.LayerNorm, nn.GroupNorm)):
+            module.weight.uniform_(0.5, 1.5, generator=generator)
+            module.bias.normal_(std=0.1, generator=generator)
+        if isinstance(module, _BatchNorm):
+            module.running_mean.normal_(std=0.1, generator=generator)
+            module.running_var.uniform_(0.5, 1.5, generator=generator)
+    return model

@@ -1,0 +1,198 @@
+"""The check of a detection data set before the start."""
+import json
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import isinf, isnan
+from pathlib import Path
+
+from mmengine.config import Config, ConfigDict
+from mmengine.logging import print_log
+
+from ...errors import UsageError
+from ...utils.text import shown
+from .folders import absent
+from .sources import Source, is_remote
+from ..configs import type_name
+
+
+@dataclass(frozen=True)
+class Coco:
+    """What a json has.
+
+    Args:
+        name: Key of the data set in the config, for messages.
+        file: The json.
+        images: Id of an image -> its path below the image folder.
+        has_box: Whether there is a box that can be trained on.
+        test_mode: Whether it is not for training.
+    """
+    name: str
+    file: Path
+    images: dict[int, str]
+    has_box: bool
+    test_mode: bool
+
+
+def check_coco(source: Source, num_classes: int | None, scored: bool) -> Coco:
+    """Check a data set in COCO's format, much of which mmdet would pass over in silence; log what of it takes no part.
+
+    Args:
+        source: The data set.
+        num_classes: Number of classes of the head, None if it is not known.
+        scored: Whether a metric compares with it, which then needs annotations in a test too.
+
+    Raises:
+        FileNotFoundError: An image named in the json is missing.
+        UsageError: The json is not in COCO's format, has an id twice or a box of infinite size, its categories are not the
+            classes of the config or not in this order, or the head is for another number of classes.
+    """
+    name, file, folder, test_mode = source.name, source.file, source.folder, source.dataset.test_mode
+    classes = source.dataset.metainfo['classes']
+    if isinstance(classes, str):
+        raise UsageError(f'{name}: metainfo.classes={classes!r} is neither a list of names nor a file of them')
+    content = _read(file, annotated=scored or not test_mode)
+    categories = {category['id']: category['name'] for category in content['categories']}
+    images = {image['id']: image['file_name'] for image in content['images']}
+    sizes = {image['id']: (image['width'], image['height']) for image in content['images']}
+
+    found = list(categories.values())
+    # mmdet numbers the classes as the json does, whatever the order in the config
+    if [category for category in found if category in classes] != list(classes):
+        only = [f'{place} alone: {", ".join(map(str, left))}' for place, left in (
+            ('in the config', [c for c in classes if c not in found]),
+            ('in the json', [c for c in found if c not in classes])) if left]
+        raise UsageError(
+            f'{name}: the categories of {file} are not the classes of the config: '
+            + ('; '.join(only) or 'the order is another') + f'\n  set metainfo.classes of every dataset to (as in the json) '
+            f'{tuple(found)}, and num_classes of the head to {len(found)}')
+    if num_classes not in (None, len(classes)):
+        raise UsageError(f'{name}: the data set has {len(classes)} classes, but the head num_classes={num_classes}; '
+                         f'set model.bbox_head.num_classes={len(classes)}')
+    if missing := absent(list(images.values()), folder):
+        raise FileNotFoundError(
+            f'{name}: {len(missing)} of {len(images)} images named in {file} are not in {folder}: '
+            f'{shown(missing, total=True)}\n  put them there, or take them out of the json')
+
+    annotated, usable, broken, foreign = set(), set(), set(), 0
+    for box in content.get('annotations', []):
+        image_id, category, area = box['image_id'], box['category_id'], box['area']
+        x, y, width, height = box['bbox']
+        right, bottom = sizes.get(image_id, (0, 0))
+        if categories.get(category) not in classes:
+            foreign += 1
+            continue
+        annotated.add(image_id)
+        if not (area > 0 and width >= 1 and height >= 1 and -width < x < right and -height < y < bottom):  # or NaN
+            broken.add(image_id)
+        elif not box['iscrowd']:
+            usable.add(image_id)
+    if foreign:
+        print_log(f'{file}: {foreign} boxes of categories that the config does not name are left out', logger='current',
+                  level=logging.WARNING)
+    if broken:
+        print_log(f'{file}: boxes without area, less than a pixel wide or high, outside the image or NaN are left out in '
+                  'training, and\n  missed in evaluation; mend or remove those of '
+                  + shown((images.get(i, f'image {i}') for i in sorted(broken)), total=True),
+                  logger='current', level=logging.WARNING)
+    if not test_mode and (empty := len(images.keys() - annotated)):
+        print_log(f'{file}: {empty} of {len(images)} images have no boxes and do not take part in the training',
+                  logger='current')
+    return Coco(name, file, images, bool(usable), test_mode)
+
+
+def check_boxes(loader: str, found: list[Coco], scored: bool) -> None:
+    """Check that there is a box to train on, or to compare with where a metric scores the predictions.
+
+    Raises:
+        UsageError: No data set of the loader has one.
+    """
+    if not any(part.has_box or part.test_mode and not scored for part in found):
+        raise UsageError(f'{found[0].name if len(found) == 1 else loader}: no image of '
+                         f'{", ".join(str(part.file) for part in found)} has a box of the classes of the config')
+
+
+def _metrics(cfg: Config, loader: str) -> Iterator[tuple[str, ConfigDict]]:
+    """Each ``CocoMetric`` of a loader, and its key in the config."""
+    name = loader.replace('dataloader', 'evaluator')
+    evaluator = cfg.get(name) or []
+    several = {f'{name}.{number}': part for number, part in enumerate(evaluator)} if isinstance(evaluator, (list, tuple)) \
+        else {name: evaluator}
+    yield from ((key, part) for key, part in several.items() if isinstance(part, dict) and type_name(part) == 'CocoMetric')
+
+
+def is_scored(cfg: Config, loader: str) -> bool:
+    """Whether a ``CocoMetric`` compares the predictions with the annotations, rather than writing them only."""
+    return any(not metric.get('format_only') for _, metric in _metrics(cfg, loader))
+
+
+def check_evaluators(cfg: Config, loader: str, found: list[Coco]) -> None:
+    """Check that the json of each ``CocoMetric`` of a loader is there and has the images that the loader has.
+
+    Args:
+        cfg: The config of the run.
+        loader: The loader.
+        found: Its data sets.
+
+    Raises:
+        FileNotFoundError: There is no such json.
+        UsageError: It has other images.
+    """
+    own, files = {id for part in found for id in part.images}, ' and '.join(str(part.file) for part in found)
+    remedy = f'set it to the json of {loader}: ' if len(found) == 1 else f'set it to a json of all images of {loader}: '
+    for key, metric in _metrics(cfg, loader):
+        if not metric.get('ann_file') or is_remote(metric):
+            continue
+        key, other = f'{key}.ann_file', Path(metric.ann_file)
+        keyed = f'{remedy}{key}={files if len(found) == 1 else "..."}'
+        if not other.is_file():
+            raise FileNotFoundError(f'{key}: {other} does not exist\n  {keyed}')
+        if [other.resolve()] == [part.file.resolve() for part in found]:
+            continue
+        ids = {image['id'] for image in _read(other, annotated=False)['images']}
+        if ids != own:
+            raise UsageError(f'{key}: {other} has {len(ids - own)} images that {files} of {loader} has not, and '
+                             f'lacks {len(own - ids)}\n  {keyed}')
+
+
+def _read(file: Path, annotated: bool = True) -> dict:
+    """The content of a json, of which every part that mmdet and the evaluation read is there and of its type.
+
+    Args:
+        file: The json.
+        annotated: Whether it must have annotations, unlike one of a test.
+    """
+    try:
+        content = json.loads(file.read_text(encoding='utf-8'))
+        for category in content['categories']:
+            hash(category['name'])
+        for image in content['images']:
+            Path(image['file_name'])
+            _numbers(image, 'width', 'height')
+            if not (image['width'] >= 1 and image['height'] >= 1):
+                raise ValueError(f'image {image["id"]} is {image["width"]}x{image["height"]} pixels')
+        kinds = [kind for kind in ('categories', 'images', 'annotations')
+                 if annotated or kind != 'annotations' or kind in content]
+        for box in content['annotations'] if 'annotations' in kinds else []:
+            hash((box['image_id'], box['category_id']))
+            _numbers(box, 'area', 'iscrowd')
+            x, y, width, height = box['bbox']
+            _numbers(dict(x=x, y=y, width=width, height=height), 'x', 'y', 'width', 'height')
+            # mmdet leaves out a box of NaN size, but neither an infinite one nor one of NaN area
+            if any(map(isinf, [*box['bbox'], box['area']])) or isnan(box['area']):
+                raise ValueError(f'annotation {box["id"]} has the box {box["bbox"]} of area {box["area"]}')
+        twice = {kind: [str(id) for id, count in Counter(part['id'] for part in content[kind]).items() if count > 1]
+                 for kind in kinds}
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+        raise UsageError(f"{file} is not a json in COCO's format: {type(error).__name__}: {error}") from error
+    for kind, ids in twice.items():
+        if ids:  # pycocotools would take the last in place of both
+            raise UsageError(f'{file}: {kind} have the same id: {shown(ids, total=True)}; give each its own')
+    return content
+
+
+def _numbers(part: dict, *keys: str) -> None:
+    for key in keys:
+        if not isinstance(part[key], (int, float)):
+            raise TypeError(f'{key} is {part[key]!r}, not a number')

@@ -1,0 +1,153 @@
+"""Checks before the start: what would fail after minutes should fail at once, and say what to do."""
+from collections.abc import Sized
+from pathlib import Path
+
+from mmengine.config import Config, ConfigDict
+from mmengine.dist import get_world_size
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.data import BatchSampler, DataLoader
+
+from ...errors import UsageError
+from .coco import check_boxes, check_coco, check_evaluators, is_scored
+from .folders import check_classes, check_images, check_pairs, class_folders, list_folder
+from .leaks import Images, check_leaks, check_repeats, warn_of_trained
+from .lists import check_labelled, check_names
+from .sources import Source, check_present, find_source, find_sources
+from ..configs import LOADERS, data_sets, type_name
+
+
+def check_data(cfg: Config, loaders: tuple[str, ...]) -> dict[str, list[Images]]:
+    """Check that the folders and files of the data sets exist, and the files that a list names; that there are images, in
+    segmentation each with its mask; that those in COCO's format fit the config and the evaluators; that class folders
+    are those of the model and of the other data sets, no link is broken, and each line of a list is understood; that
+    no image of the validation is trained on; and that a classifier's numbers of classes agree. Data sets of types whose
+    format is not known here, and those that are not on this machine, are passed over.
+
+    Args:
+        cfg: The config of the run.
+        loaders: Which of its loaders the run needs, for instance ``('train_dataloader', 'val_dataloader')``.
+
+    Returns:
+        Loader -> the images of each of its data sets whose format is known.
+
+    Raises:
+        FileNotFoundError: Something is missing; the message names it, the layout expected and the remedies.
+        UsageError: A data set is there but not as it must be; the message names the file or folder and the remedy.
+    """
+    _check_num_classes(cfg)
+    known = {loader: _check_loader(cfg, loader) for loader in loaders}
+    check_repeats(known.get('train_dataloader', []))
+    check_leaks(known.get('train_dataloader', []), known.get('val_dataloader', []))
+    if 'test_dataloader' in loaders:
+        warn_of_trained(find_sources(cfg, 'train_dataloader'), find_sources(cfg, 'test_dataloader'))
+    return known
+
+
+def check_last_batch(cfg: Config, model: nn.Module, loader: DataLoader) -> None:
+    """Check that no batch of a training has a single image, if the model normalises over pooled maps of 1x1.
+
+    Args:
+        cfg: The config of the run.
+        model: Its model.
+        loader: Its training loader, of this process.
+
+    Raises:
+        UsageError: The last batch of an epoch is one image, of which such a norm has one value per channel.
+    """
+    batches = getattr(loader.batch_sampler, 'batches', loader.batch_sampler)
+    if type(batches) is not BatchSampler or batches.drop_last or not isinstance(batches.sampler, Sized):
+        return
+    if get_world_size() > 1 and cfg.get('sync_bn'):  # the norm has the values of the other processes
+        return
+    images, size = len(batches.sampler), batches.batch_size
+    pooled = [name for name, part in model.named_modules() if isinstance(part, nn.Sequential) and len(part)
+              and isinstance(part[0], nn.AdaptiveAvgPool2d) and part[0].output_size in (1, (1, 1))
+              and any(isinstance(inner, _BatchNorm) for inner in part.modules())]
+    if pooled and (images % size or size) == 1:
+        remedy = 'train_dataloader.batch_size to 2 or more' if size == 1 else 'train_dataloader.drop_last=True'
+        raise UsageError('train_dataloader: the last batch of an epoch is one image '
+                         f'({images} images in batches of {size}), with which the batch norm over 1x1 in {pooled[0]} cannot '
+                         f'train: set {remedy}')
+
+
+def _part(cfg: Config, name: str) -> dict:
+    """A part of the model; without it, or where it is a list of several, an empty one."""
+    part = (cfg.get('model') or {}).get(name)
+    return part if isinstance(part, dict) else {}
+
+
+def _check_num_classes(cfg: Config) -> None:
+    """Mixup and cutmix turn labels into vectors of the preprocessor's length, which the loss compares with the head's."""
+    preprocessor, head = _part(cfg, 'data_preprocessor'), _part(cfg, 'head')
+    if not (_part(cfg, 'train_cfg').get('augments') or preprocessor.get('batch_augments')):
+        return
+    vectors, scores = preprocessor.get('num_classes'), head.get('num_classes')
+    if None not in (vectors, scores) and vectors != scores:
+        raise UsageError(f'model.data_preprocessor.num_classes={vectors}, but model.head.num_classes={scores}: set both to '
+                         'the number of classes of the data')
+
+
+def _check_loader(cfg: Config, loader: str) -> list[Images]:
+    """The images of each data set whose format is known."""
+    found, jsons, parts, scored = [], [], data_sets(cfg.get(loader)), is_scored(cfg, loader)
+    for key, dataset in parts.items():
+        check_present(cfg, loader, key, dataset)
+        source = find_source(cfg, loader, key, dataset)
+        if source is None:
+            continue
+        if source.format == 'coco':
+            if not source.listed:
+                continue
+            jsons.append(check_coco(source, _part(cfg, 'bbox_head').get('num_classes'), scored))
+            names = list(jsons[-1].images.values())
+        elif source.format == 'masks':
+            names = _check_segmented(source)
+        elif source.dataset.with_label:
+            names = _check_classified(cfg, source, dataset)
+        else:
+            if not source.listed:
+                list_folder(source.folder).check_links()
+            continue
+        found.append(Images(source, names))
+    if jsons and len(jsons) == len(parts):
+        check_boxes(loader, jsons, scored)
+        check_evaluators(cfg, loader, jsons)
+    return found
+
+
+def _check_segmented(source: Source) -> list[str]:
+    dataset = source.dataset
+    masks = dataset.data_prefix.get('seg_map_path')
+    # an empty prefix, which is the default, says nothing of masks
+    masks = Path(masks) if masks and Path(masks) != Path(dataset.data_root or '.') else None
+    suffixes = dataset.img_suffix, dataset.seg_map_suffix
+    if source.listed:
+        return check_names(source.name, source.file, (source.folder, masks), suffixes)
+    return check_pairs(source.name, source.folder, masks, suffixes)
+
+
+def _check_classified(cfg: Config, source: Source, dataset: ConfigDict) -> list[str]:
+    num_classes, folder, split = _part(cfg, 'head').get('num_classes'), source.folder, dataset.get('split')
+    if source.listed:
+        return check_labelled(source.file, folder, num_classes)
+    remedy = (f'put the images of each class into a folder of {folder}, or list them in '
+              f'{folder.parent / "meta" / split}.txt, a file below {folder} and the number of its class in each line'
+              if split else 'remove what is no class, or set metainfo.classes and num_classes')
+    check_classes(folder, _class_folders(cfg, source, dataset), num_classes, remedy,
+                  synsets=type_name(dataset) == 'ImageNet' and 'classes' not in (dataset.get('metainfo') or {}))
+    return check_images(source.name, folder, tuple(sorted(source.dataset.extensions)))
+
+
+def _class_folders(cfg: Config, source: Source, dataset: ConfigDict) -> dict[Path, set[str]]:
+    """Folder -> class folders, of all data sets of a config without lists, and of those beside one of ImageNet.
+
+    The latter may also have no class folder: nobody reads them.
+    """
+    read = [part for loader in LOADERS for part in find_sources(cfg, loader)]
+    loader, _, key = source.name.partition('.')
+    beside = [find_source(cfg, loader, key, ConfigDict(dataset, split=split))
+              for split in ('train', 'val') if dataset.get('split')]
+    folders = {part.folder: class_folders(part.folder) for part in filter(None, [*read, *beside])
+               if part.format == 'classes' and part.dataset.with_label and not part.listed}
+    return {folder: names for folder, names in folders.items() if names or folder in [part.folder for part in read]}

@@ -1,0 +1,184 @@
+"""The checks of folders before the start: what is in them, whether each image has its mask, and classes their number."""
+import logging
+import os
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mmengine.logging import print_log
+
+from ...errors import UsageError
+from ...utils.text import shown
+
+_IMAGES = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif')  # what is meant for one, in either case
+_SYNSET = re.compile(r'n\d{8}')
+
+
+@dataclass
+class Listing:
+    """What is in and below a folder.
+
+    Args:
+        folder: The folder.
+        files: Paths of its files below it, without hidden ones, which the frameworks pass over.
+        broken: Links to nothing, or to a folder that holds them.
+    """
+    folder: Path
+    files: list[str] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
+
+    def check_links(self) -> 'Listing':
+        """Itself.
+
+        Raises:
+            FileNotFoundError: A link is broken: the frameworks pass over one to nothing, and follow one upwards many times.
+        """
+        if self.broken:
+            raise FileNotFoundError(f'{len(self.broken)} links lead to files that are missing, or to a folder that holds '
+                                    f'them: {shown(self.broken)}\n  put the files there, or remove the links')
+        return self
+
+    def suffixes(self) -> str:
+        """The suffixes of its files, counted."""
+        counts = Counter(os.path.splitext(file)[1] or 'no suffix' for file in self.files).most_common()
+        return shown(f'{suffix} ({count})' for suffix, count in counts) or 'no file'
+
+
+def list_folder(folder: Path) -> Listing:
+    """List a folder once, opening no file."""
+    found = Listing(folder)
+
+    def visit(path: str, prefix: str) -> None:
+        for entry in os.scandir(path):
+            if entry.is_file():
+                if not entry.name.startswith('.'):
+                    found.files.append(prefix + entry.name)
+            elif entry.is_symlink() and _leads_nowhere(Path(entry.path)):
+                found.broken.append(entry.path)
+            elif entry.is_dir():
+                visit(entry.path, f'{prefix}{entry.name}/')
+    visit(str(folder), '')
+    return found
+
+
+def _leads_nowhere(link: Path) -> bool:
+    return not link.exists() or link.parent.resolve().is_relative_to(link.resolve())
+
+
+def absent(names: list[str], folder: Path) -> list[str]:
+    """Those names that are no file below a folder; only the folders that they mention are listed, each once."""
+    files = set()
+    for parent in dict.fromkeys(map(os.path.dirname, names)):
+        if os.path.isdir(os.path.join(folder, parent)):
+            files.update(os.path.join(parent, entry.name) for entry in os.scandir(os.path.join(folder, parent))
+                         if entry.is_file())
+    # `..` and the like are looked up
+    return [name for name in names if name not in files and not os.path.isfile(os.path.join(folder, name))]
+
+
+def check_pairs(name: str, images: Path, masks: Path | None, suffixes: tuple[str, str]) -> list[str]:
+    """Check that each image of a folder has a mask of its name; warn of files that take no part.
+
+    Args:
+        name: Key of the data set in the config, for messages.
+        images: Folder of the images.
+        masks: Folder of the masks; None if there are none.
+        suffixes: Of the images and of the masks, in this case.
+
+    Returns:
+        The images, by their paths below the folder.
+
+    Raises:
+        FileNotFoundError: An image has no mask, or a link is broken.
+        UsageError: The folder has no image of this suffix.
+    """
+    suffix, mask_suffix = suffixes
+    listing = list_folder(images).check_links()
+    found = [file for file in listing.files if file.endswith(suffix)]
+    if not found:
+        raise UsageError(f'{name}: no file in {images} ends in {suffix}; there are: {listing.suffixes()}\n'
+                         f'  set {name}.img_suffix to their suffix, which is case-sensitive, or put images there')
+    others = [file for file in listing.files if file.lower().endswith(_IMAGES) and not file.endswith(suffix)
+              and not (images == masks and file.endswith(mask_suffix))]
+    _warn(images, others, f'do not end in {suffix} ({name}.img_suffix)')
+    if masks is None:
+        return found
+    labels = list_folder(masks).check_links()
+    stems = {file[:-len(mask_suffix)] for file in labels.files if file.endswith(mask_suffix)}
+    if missing := sorted(file for file in found if file[:-len(suffix)] not in stems):
+        other_suffix = labels.files and not stems
+        hint = f'there are: {labels.suffixes()}; set {name}.seg_map_suffix, case-sensitive, or ' if other_suffix else ''
+        raise FileNotFoundError(
+            f'{name}: {len(missing)} of {len(found)} images in {images} have no mask (*{mask_suffix}) in {masks}: '
+            f'{shown(missing, total=True)}\n  {hint}add their masks, or take the images away')
+    _warn(masks, [stem + mask_suffix for stem in stems - {file[:-len(suffix)] for file in found}],
+          f'are masks without an image in {images}')
+    return found
+
+
+def _warn(folder: Path, files: list[str], reason: str) -> None:
+    if files:
+        print_log(f'{folder}: {len(files)} files {reason} and take no part: {shown(sorted(files))}', logger='current',
+                  level=logging.WARNING)
+
+
+def class_folders(folder: Path) -> set[str]:
+    """The folders that mmpretrain takes for classes; hidden ones too."""
+    return {entry.name for entry in os.scandir(folder) if entry.is_dir()}
+
+
+def check_classes(folder: Path, folders: dict[Path, set[str]], num_classes: int | None, remedy: str, synsets: bool) -> None:
+    """Check the class folders of a data set: mmpretrain numbers them in alphabetical order, so one more or less shifts
+    the numbers behind it, and other names mean other classes.
+
+    Args:
+        folder: The folder that holds them.
+        folders: Folder -> class folders, of all data sets of the config.
+        num_classes: Number of classes of the model, None if it is not known.
+        remedy: What to do where the number is wrong.
+        synsets: Whether names must be those of ImageNet, ``n`` and eight digits.
+
+    Raises:
+        FileNotFoundError: A class is missing.
+        UsageError: There are more than the model has, foreign ones, or not those of another data set.
+    """
+    found = folders[folder]
+    if found == {folder.name}:
+        raise FileNotFoundError(f'{folder} has one folder, {folder / folder.name}: the folders of classes are one level too '
+                                f'deep\n  move them up, into {folder}')
+    if synsets and (foreign := sorted(name for name in found if not _SYNSET.fullmatch(name))):
+        raise UsageError(f'{folder} has folders that are no class of ImageNet, which is named n and eight digits: '
+                         f'{shown(foreign, total=True)}\n  remove them, or set metainfo.classes and num_classes to your own')
+    if num_classes not in (None, len(found)):
+        missing = sorted(set().union(*folders.values()) - found)
+        same = [str(other) for other, names in folders.items() if other != folder and names == found]
+        lines = [f'{folder} has {len(found)} folders of classes, the model has {num_classes} classes']
+        if missing:
+            lines.append(f'missing: {shown(missing, total=True)}')
+        elif same and len(found) < num_classes:
+            lines.append(f'the same folder is missing in {" and ".join([str(folder), *same])}')
+        if len(found) > num_classes or not (missing or same):
+            lines.append(f'found: {shown(sorted(found), total=True)}')
+        raise (FileNotFoundError if len(found) < num_classes else UsageError)('\n  '.join([*lines, remedy]))
+    for other, names in folders.items():
+        if names != found and (num_classes is None or len(names) == num_classes):  # else the fault is the other's
+            only = [f'only in {place.name if place.name != alien.name else place}: {shown(sorted(left), total=True)}'
+                    for place, alien, left in ((folder, other, found - names), (other, folder, names - found)) if left]
+            raise UsageError(f'{folder} and {other} have other folders of classes: {", ".join(only)}\n'
+                             '  classes are numbered by their folders in alphabetical order: give both the same folders')
+
+
+def check_images(name: str, folder: Path, suffixes: tuple[str, ...]) -> list[str]:
+    """The images in the class folders of a data set, by their paths below the folder.
+
+    Raises:
+        FileNotFoundError: A link is broken.
+        UsageError: There is none of these suffixes.
+    """
+    listing = list_folder(folder).check_links()
+    found = [file for file in listing.files if '/' in file and file.lower().endswith(suffixes)]
+    if not found:
+        raise UsageError(f'{name}: the folders of classes in {folder} have no image ({", ".join(suffixes)}); there are: '
+                         f'{listing.suffixes()}\n  put images there, or set {name}.extensions')
+    return found

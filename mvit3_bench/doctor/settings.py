@@ -1,0 +1,213 @@
+"""Do the settings of a config fit each other, and what the work dir already holds?"""
+import inspect
+import logging
+from collections.abc import Iterator
+from difflib import get_close_matches
+from functools import partial
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.model import revert_sync_batchnorm
+from mmengine.optim import build_optim_wrapper
+from mmengine.runner import Runner, find_latest_checkpoint, set_random_seed
+
+from ..checkpoints.io import check_fits
+from ..engine import lr_scaling
+from ..engine.run_info import changes
+from ..errors import CheckpointError
+from ..registry import MODELS
+from ..utils.text import shown
+from .finding import ERROR, INFO, OK, WARNING, Finding
+from .plan import Plan, listening
+
+_finding = partial(Finding, 'config')
+_READ = (*inspect.signature(Runner.__init__).parameters, 'auto_scale_lr', 'compile', 'efficient_conv_bn_eval',
+         'activation_checkpointing', 'model_wrapper_cfg', 'sync_bn', 'find_unused_parameters')
+
+
+def examine_settings(plan: Plan) -> Iterator[Finding]:
+    """A config against itself and the work dir.
+
+    Args:
+        plan: The run, with its loaders where they could be built; gets its model.
+    """
+    yield from _options(plan)
+    yield from _model(plan)
+    if plan.model is not None:
+        yield from _start_weights(plan)
+        yield from _classes(plan)
+    if plan.cfg.get('train_dataloader') is not None:
+        yield from _batch(plan)
+        yield from _length(plan)
+        yield from _average(plan)
+    yield from _work_dir(plan)
+
+
+def _options(plan: Plan) -> Iterator[Finding]:
+    """A key that the config has not: misspelt, or new."""
+    for key in plan.options:
+        node, path = plan.file._cfg_dict, []
+        for part in key.split('.'):
+            known = list(map(str, node.keys() if isinstance(node, dict) else range(len(node))))
+            if part not in known:
+                yield from _unknown(key, path, part, known)
+                break
+            node, path = node[part if isinstance(node, dict) else int(part)], [*path, part]
+            if not isinstance(node, (dict, list, tuple)):
+                break
+
+
+def _unknown(key: str, path: list[str], part: str, known: list[str]) -> Iterator[Finding]:
+    name, place = f'--cfg-options {key}', '.'.join(path) or 'the config'
+    if not path and part in _READ:
+        inner, rest = list(inspect.signature(set_random_seed).parameters), key.partition('.')[2]
+        if part == 'randomness' and rest and rest not in inner:
+            yield _finding(name, ERROR, f'randomness has no {rest}', f'possible: {", ".join(inner)}')
+        return
+    near = get_close_matches(part, known if path else [*known, *_READ], n=1, cutoff=0.75)
+    if near:
+        yield _finding(name, WARNING, f'{place} has no {part}', f'meant, perhaps: {".".join([*path, *near])}')
+    elif path:
+        yield _finding(name, INFO, f'{place} has no {part} yet: it is added')
+    else:
+        yield _finding(name, WARNING, f'the config has no {part}, and nothing reads it', 'take it away')
+
+
+def _model(plan: Plan) -> Iterator[Finding]:
+    with listening():
+        try:
+            plan.model = revert_sync_batchnorm(MODELS.build(plan.cfg.model))
+            if 'optim_wrapper' in plan.cfg:
+                build_optim_wrapper(plan.model, plan.cfg.optim_wrapper)
+        except Exception as error:  # a class refuses its arguments as it likes
+            part = 'model' if plan.model is None else 'optim_wrapper'
+            yield _finding(part, ERROR, f'cannot be built: {type(error).__name__}: {error}', f'correct {part} in the config')
+            return
+    parameters = sum(parameter.numel() for parameter in plan.model.parameters())
+    yield _finding('model', OK, f'{type(plan.model).__name__}, {parameters / 1e6:.2f} M parameters')
+
+
+def _start_weights(plan: Plan) -> Iterator[Finding]:
+    if plan.cfg.get('load_from') and not plan.cfg.get('resume'):
+        yield _fit(plan, 'load_from', plan.cfg.load_from)
+
+
+def _fit(plan: Plan, name: str, file: str, level: str = ERROR) -> Finding:
+    if '://' in file:
+        return _finding(name, INFO, f'{file} is downloaded at the start', 'without a network, name a local file')
+    with listening() as records:
+        try:
+            check_fits(plan.model, file, any_head=name == 'load_from')
+        except (CheckpointError, FileNotFoundError) as error:
+            return _finding(name, level, str(error), 'name a checkpoint of this very model'
+                            if name == 'load_from' else 'resume from an earlier one: --resume FILE')
+    told = [record.getMessage() for record in records if record.levelno >= logging.WARNING]
+    return _finding(name, WARNING if told else OK, '\n'.join(told) or f'{file} fits')
+
+
+def _classes(plan: Plan) -> Iterator[Finding]:
+    heads = {name: part.num_classes for name, part in plan.cfg.model.items()
+             if name.endswith('head') and isinstance(part, dict) and part.get('num_classes')}
+    for name, loader in plan.loaders.items():
+        classes = (getattr(loader.dataset, 'metainfo', None) or {}).get('classes')
+        if not classes:
+            continue
+        wrong = {head: number for head, number in heads.items() if number != len(classes)}
+        for head, number in wrong.items():
+            yield _finding('classes', ERROR, f'{name} has {len(classes)} classes, model.{head}.num_classes={number}',
+                           f'model.{head}.num_classes={len(classes)}')
+        if heads and not wrong:
+            yield _finding('classes', OK, f'{name} and {", ".join(heads)}: {len(classes)}')
+
+
+def _batch(plan: Plan) -> Iterator[Finding]:
+    if 'batch_size' not in plan.cfg.train_dataloader or 'optim_wrapper' not in plan.cfg:
+        return
+    warning = lr_scaling.check_batch(plan.cfg, plan.processes)
+    if warning:
+        found, _, remedy = warning.rpartition(': ')
+        yield _finding('batch', WARNING, found, remedy + ', or --processes N here if there will be more')
+    else:
+        yield _finding('batch', OK, f'{plan.cfg.train_dataloader.batch_size} images x {plan.processes} processes x '
+                                    f'{plan.cfg.optim_wrapper.get("accumulative_counts", 1)} accumulated')
+
+
+def _length(plan: Plan) -> Iterator[Finding]:
+    """Warm-up, schedule of the learning rate, and validation against the length of the training."""
+    train, problems = plan.cfg.get('train_cfg') or {}, False
+    epochs = train.get('max_epochs')
+    ends = {True: epochs, False: plan.iterations}  # by epoch or not
+    found = plan.cfg.get('param_scheduler') or []
+    schedulers = [found] if isinstance(found, dict) else found
+    for each in schedulers:
+        end, by_epoch = _end(each), each.get('by_epoch', True)
+        limit, unit = ends[by_epoch], 'epochs' if by_epoch else 'iterations'
+        if end and limit and end > limit:
+            problems = True
+            yield _finding('schedule', WARNING, f'{each.type} ends after {end} {unit}, but the training has {limit}: the '
+                                                'learning rate does not get there',
+                           f'end={limit} or less in {each.type}, and T_max if it has one')
+        warmup = each.get('warmup_iters', 0)
+        if plan.iterations and warmup >= plan.iterations:
+            problems = True
+            yield _finding('schedule', ERROR, f'{each.type} warms up for {warmup} iterations, but the training has '
+                                              f'{plan.iterations}', f'warmup_iters={plan.iterations // 20} in {each.type}')
+    last = max((_end(each) or 0 for each in schedulers if each.get('by_epoch', True)), default=0)
+    if epochs and 0 < last < epochs:
+        problems = True
+        yield _finding('schedule', WARNING, f'the schedule of the learning rate is over after epoch {last}, the training '
+                                            f'has {epochs}',
+                       f'end={epochs} and T_max={epochs} in param_scheduler, or train_cfg.max_epochs={last}')
+    interval, whole = train.get('val_interval', 1), epochs or train.get('max_iters')
+    if whole and plan.cfg.get('val_dataloader') is not None and interval > whole:
+        problems = True
+        yield _finding('validation', WARNING, f'train_cfg.val_interval={interval}, but the training has {whole}: no '
+                                              'validation, and no best checkpoint',
+                       f'train_cfg.val_interval={max(1, whole // 10)}')
+    if plan.iterations is None:
+        yield _finding('schedule', INFO, 'without the training data, the number of iterations is not known')
+    elif not problems:
+        yield _finding('schedule', OK, f'{plan.iterations:,} iterations' + (f' in {epochs} epochs' if epochs else ''))
+
+
+def _end(scheduler: Config) -> int | None:
+    """When a schedule is over: at its end, or, of a cosine without one, at its lowest point."""
+    return scheduler.get('end') or ('T_max' in scheduler and scheduler.get('begin', 0) + scheduler.T_max) or None
+
+
+def _average(plan: Plan) -> Iterator[Finding]:
+    hooks = [hook for hook in plan.cfg.get('custom_hooks') or [] if lr_scaling.is_average(hook)]
+    if not hooks or not plan.iterations:
+        return
+    if warning := lr_scaling.check_average(plan.cfg, plan.iterations):
+        yield _finding('EMA', WARNING, *warning)
+    else:
+        yield _finding('EMA', OK, f'horizon of {1 / hooks[0].get("momentum", 2e-4):,.0f} updates')
+
+
+def _work_dir(plan: Plan) -> Iterator[Finding]:
+    folder = Path(plan.cfg.work_dir)
+    if not folder.is_dir():
+        yield _finding('work dir', OK, f'{folder}: new')
+        return
+    checkpoints = sorted(folder.glob('*.pth'))
+    old = sorted(folder.glob('*.py'), key=lambda file: file.stat().st_mtime)
+    if not checkpoints:
+        yield _finding('work dir', OK, f'{folder}: without checkpoints')
+    elif old and (found := _changes(old[-1], plan.cfg)):
+        yield _finding('work dir', WARNING, f'{folder} has {len(checkpoints)} checkpoints of another config, '
+                                            f'{old[-1].name}: ' + shown(found, total=True),
+                       'another --work-dir, or remove the old run')
+    else:
+        yield _finding('work dir', WARNING, f'{folder} has {len(checkpoints)} checkpoints of an earlier run, which would be '
+                                            'overwritten', '--resume to go on, or another --work-dir')
+    latest = find_latest_checkpoint(str(folder)) if (folder / 'last_checkpoint').is_file() else None
+    if latest and plan.model is not None:
+        yield _fit(plan, 'resume', latest, ERROR if plan.cfg.get('resume') else WARNING)
+
+
+def _changes(file: Path, cfg: Config) -> list[str]:
+    try:
+        return changes(file.read_text(encoding='utf-8'), cfg.pretty_text)
+    except (ValueError, OSError):  # not a config that MMEngine wrote
+        return [f'{file.name} is no config of a run']

@@ -1,0 +1,188 @@
+"""Checkpoints that are never lost: written whole, the old ones removed afterwards, and within an epoch too."""
+import os
+import time
+from collections import deque
+from pathlib import Path
+
+from mmengine import hooks
+from mmengine.dist import get_world_size, is_main_process
+from mmengine.fileio import LocalBackend, register_backend
+from mmengine.model import is_model_wrapper
+from mmengine.optim import OptimWrapper
+
+from ...checkpoints.atomic import remove_parts, whole, write_text
+from ...errors import DivergedError
+from ...registry import HOOKS
+from ...utils.text import shown
+from .check_invalid_loss import advice, not_finite
+from ..loops import ResumableTrainLoop
+
+_WHOLE = 'mvit3_bench.whole'
+
+
+@register_backend(_WHOLE)
+class WholeFileBackend(LocalBackend):
+    """MMEngine's backend of the local disk, whose files are written as a whole or not at all."""
+
+    def put(self, obj: bytes, filepath: str | Path) -> None:
+        """Write a file.
+
+        Raises:
+            WriteError: It cannot be written.
+        """
+        with whole(filepath) as file:
+            file.write(obj)
+
+
+@HOOKS.register_module()
+class CheckpointHook(hooks.CheckpointHook):
+    """MMEngine's hook, whose files survive whatever stops the run.
+
+    A checkpoint is written as a whole or not at all, then ``last_checkpoint`` names it, and only then older ones are
+    removed; the disk needs room for one more than ``max_keep_ckpts``. One with weights that are infinite or not numbers is
+    not written. With a :class:`.ResumableTrainLoop`, checkpoints know their place within the epoch. Gradients that are being
+    accumulated are kept, in a run of one process.
+
+    Args:
+        every_minutes: Also write a checkpoint within an epoch when so many minutes have gone since the last one,
+            as ``epoch_E_iter_I.pth``, which the next checkpoint replaces; None: at the ends of epochs only.
+        **kwargs: As in MMEngine.
+
+    Raises:
+        DivergedError: Weights or the optimiser's state are not finite.
+        WriteError: A checkpoint cannot be written.
+    """
+    _within = 'epoch_{}_iter_{}.pth'
+
+    def __init__(self, every_minutes: float | None = None, **kwargs):
+        if not kwargs.get('file_client_args') and '://' not in str(kwargs.get('out_dir')):
+            kwargs.setdefault('backend_args', dict(backend=_WHOLE))
+        super().__init__(**kwargs)
+        self.every_minutes = every_minutes
+        self.loop = None  # of the training, if it can be resumed within an epoch
+        self._written = None  # (epoch, iteration) of the last checkpoint
+        self._is_stale = False  # what is to be saved has changed since
+        self._time = time.monotonic()
+
+    def before_train(self, runner) -> None:
+        super().before_train(runner)
+        if isinstance(runner.train_loop, ResumableTrainLoop):
+            self.loop = runner.train_loop
+        if runner._resume:
+            self.last_ckpt = runner.message_hub.runtime_info.get('last_ckpt')
+            self._written = (runner.epoch, runner.iter) if self.last_ckpt else None
+        if is_main_process() and (parts := remove_parts(runner.work_dir) + remove_parts(self.out_dir)):
+            runner.logger.info(f'removed what an interrupted run left unfinished: {shown(map(str, parts))}')
+        self._time = time.monotonic()
+
+    def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
+        super().after_train_iter(runner, batch_idx, data_batch, outputs)
+        if (self.every_minutes and time.monotonic() - self._time > 60 * self.every_minutes and self.can_save_within(runner)
+                and not self.end_of_epoch(runner.train_dataloader, batch_idx)):
+            self.save_now(runner, runner.epoch, runner.iter + 1)
+
+    def after_val_epoch(self, runner, metrics: dict) -> None:
+        if self.loop is not None:
+            self.loop.validation_due = False
+        self._is_stale = True
+        super().after_val_epoch(runner, metrics)
+        if self._is_stale and self._written == (runner.epoch, runner.iter):  # with the metrics, and as validated
+            self._write(runner, Path(self.last_ckpt).name, *self._written)
+
+    def can_save_within(self, runner) -> bool:
+        """Whether a run that is resumed from a checkpoint after this iteration goes on exactly."""
+        return self.loop is not None and runner.optim_wrapper.should_update()
+
+    def save_now(self, runner, epoch: int, iteration: int) -> None:
+        """Save, if that is not done, the state after so many epochs and so many iterations of the whole run."""
+        if self._written != (epoch, iteration):
+            self._write(runner, self._within.format(epoch, iteration), epoch, iteration)
+
+    def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
+        parts = {key: checkpoint[key] for key in ('state_dict', 'ema_state_dict', 'optimizer') if key in checkpoint}
+        if names := not_finite(parts):
+            raise DivergedError(f'{shown(names, total=True)} not finite after iteration {checkpoint["meta"]["iter"]}; '
+                                f'not saved\n  {advice(runner)}')
+        if self.loop is not None:
+            checkpoint['meta'].update(self.loop.position(checkpoint['meta']['epoch']))
+        optim_wrapper = runner.optim_wrapper
+        if (isinstance(optim_wrapper, OptimWrapper) and not optim_wrapper.should_update() and get_world_size() == 1
+                and 'optimizer' in checkpoint):
+            checkpoint['gradients'] = {name: parameter.grad.cpu() for name, parameter in _model(runner).named_parameters()
+                                       if parameter.grad is not None}
+
+    def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
+        if not runner._resume:
+            return
+        if isinstance(runner.train_loop, ResumableTrainLoop):
+            runner.train_loop.go_to(checkpoint)
+        parameters = dict(_model(runner).named_parameters())
+        for name, gradient in checkpoint.get('gradients', {}).items():
+            parameters[name].grad = gradient.to(parameters[name])
+
+    def _save_checkpoint_with_step(self, runner, step: int, meta: dict) -> None:
+        kept = []
+        if self.max_keep_ckpts > 0:
+            kept = [other for other in self.keep_ckpt_ids if other != step] + [step]
+            # those to go stay on the list: should this process end before they are gone, MMEngine removes them on resuming
+            runner.message_hub.update_info('keep_ckpt_ids', kept)
+        self._write(runner, self.filename_tmpl.format(step), meta['epoch'], meta['iter'])
+        for outdated in kept[:-self.max_keep_ckpts]:
+            self._remove(self._path(self.filename_tmpl.format(outdated)))
+        if kept:
+            self.keep_ckpt_ids = deque(kept, self.max_keep_ckpts)
+
+    def _save_best_checkpoint(self, runner, metrics: dict) -> None:
+        before = self._best()
+        self._set_best(dict.fromkeys(before))  # MMEngine would remove these before the new one is written
+        super()._save_best_checkpoint(runner, metrics)
+        after = {key: path or before.get(key) for key, path in self._best().items()}
+        self._set_best(after)
+        for key, path in before.items():
+            if path and path != after[key]:
+                self._remove(path)
+                runner.logger.info(f'The previous best checkpoint {path} is removed')
+
+    def _best(self) -> dict:
+        """The best checkpoint by each metric."""
+        if not self.save_best:
+            return {}
+        return dict(self.best_ckpt_path_dict) if len(self.key_indicators) > 1 else {'': self.best_ckpt_path}
+
+    def _set_best(self, paths: dict) -> None:
+        if '' in paths:
+            self.best_ckpt_path = paths['']
+        elif paths:
+            self.best_ckpt_path_dict = paths
+
+    def _write(self, runner, name: str, epoch: int, iteration: int) -> None:
+        """Write a checkpoint, let ``last_checkpoint`` name it, and remove the one within an epoch that it replaces."""
+        before, self.last_ckpt = self.last_ckpt, self._path(name)
+        runner.message_hub.update_info('last_ckpt', self.last_ckpt)
+        try:
+            runner.save_checkpoint(
+                self.out_dir, name, self.file_client_args, save_optimizer=self.save_optimizer,
+                save_param_scheduler=self.save_param_scheduler, meta=dict(epoch=epoch, iter=iteration),
+                by_epoch=self.by_epoch, backend_args=self.backend_args, **self.args)
+        except Exception:
+            self.last_ckpt = before
+            runner.message_hub.update_info('last_ckpt', before)
+            raise
+        self._written, self._is_stale, self._time = (epoch, iteration), False, time.monotonic()
+        if not is_main_process():
+            return
+        write_text(os.path.join(runner.work_dir, 'last_checkpoint'), self.last_ckpt)
+        for other in list(self.file_backend.list_dir_or_file(self.out_dir, list_dir=False, suffix='.pth')):
+            if Path(other).match(self._within.format('*', '*')) and other != name:
+                self._remove(self._path(other))
+
+    def _path(self, name: str) -> str:
+        return self.file_backend.join_path(self.out_dir, name)
+
+    def _remove(self, path: str) -> None:
+        if is_main_process() and self.file_backend.isfile(path):
+            self.file_backend.remove(path)
+
+
+def _model(runner):
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model

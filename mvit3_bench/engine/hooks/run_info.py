@@ -1,0 +1,72 @@
+"""A record of each run, in its log, its folder and its checkpoints."""
+import json
+from pathlib import Path
+
+from mmengine.dist import master_only
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from ...registry import HOOKS
+from ..run_info import Record, changes, make_record, text_of
+
+_MOST = 20  # of the differing settings that are shown
+
+
+# the second name stands in the configs of work dirs that an earlier version wrote
+@HOOKS.register_module(name=['RunInfoHook', 'RunRecordHook'])
+class RunInfoHook(Hook):
+    """Write down what a run is made of (:mod:`mvit3_bench.engine.run_info`), and warn when a resumed one is made of another.
+
+    The record is logged at the start, written to ``run.json`` beside the log, and kept in each checkpoint as ``meta.run``.
+    """
+
+    def __init__(self):
+        self.record: Record = {}
+        self.loaded: dict = {}  # meta of the checkpoint that the run starts from
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Keep what is known of the checkpoint."""
+        self.loaded = checkpoint.get('meta') or {}
+
+    def before_train(self, runner: Runner) -> None:
+        """Write the record, and compare it with that of the checkpoint a run resumes from."""
+        self._write(runner)
+        if runner._resume:
+            self._compare(runner)
+
+    def before_test(self, runner: Runner) -> None:
+        """Write the record."""
+        self._write(runner)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Add the record to what is saved."""
+        checkpoint['meta']['run'] = self.record
+
+    @master_only
+    def _write(self, runner: Runner) -> None:
+        # after `before_run`, since resuming sets the seed
+        self.record = make_record(runner)
+        runner.logger.info(text_of(self.record))
+        Path(runner.log_dir, 'run.json').write_text(json.dumps(self.record, indent=1), encoding='utf-8')
+
+    @master_only
+    def _compare(self, runner: Runner) -> None:
+        before = self.loaded.get('run', {}).get('data', {})
+        for mode, data in self.record['data'].items():
+            if before.get(mode, data) != data:
+                runner.logger.warning(
+                    f'the {mode} data are not those of the checkpoint: it had {_words(before[mode])}, now there are '
+                    f'{_words(data)}; to go on as before, resume with the data set as it was')
+        try:
+            found = changes(self.loaded['cfg'], runner.cfg.pretty_text) if 'cfg' in self.loaded else []
+        except ValueError as error:
+            runner.logger.warning(f'the config in the checkpoint cannot be compared with this one: {error}')
+            return
+        if found:
+            more = [f'and {len(found) - _MOST} more'] if len(found) > _MOST else []
+            runner.logger.warning('\n  '.join(['the config is not that of the checkpoint; to go on as before, take back:',
+                                               *found[:_MOST], *more]))
+
+
+def _words(data: dict) -> str:
+    return f'{data["samples"]} samples, hash {data["hash"]}'

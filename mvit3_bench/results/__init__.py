@@ -1,0 +1,1 @@
+"""The store of results, their provenance, and the evaluation of many checkpoints."""

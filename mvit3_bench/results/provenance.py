@@ -1,0 +1,85 @@
+"""The result of a test, with its origin, for the store of results."""
+import datetime
+import shlex
+import sys
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.runner import Runner
+
+from ..utils import environment as machine
+from ..checkpoints.io import read_checkpoint
+from ..errors import ResultError
+from .store import CONVERTED, TRAINED, Result, is_number, sha256
+from ..utils.paths import MIM
+from ..datasets.configs import data_sets, type_name
+
+_TASKS = dict(mmpretrain='classification', mmdet='detection', mmseg='segmentation')
+
+
+def find_origin(checkpoint: str | None) -> dict[str, str | int | None]:
+    """Where the weights of a checkpoint are from: the fields ``origin, checkpoint, sha256, source, seed`` of a result.
+
+    Args:
+        checkpoint: The file; None for an untrained model.
+
+    Raises:
+        ResultError: The model is untrained, or the file does not tell where its weights are from.
+        FileNotFoundError, CheckpointError: As :func:`mvit3_bench.checkpoints.io.read_checkpoint`.
+    """
+    if checkpoint is None:
+        raise ResultError('--record is not possible with "none": an untrained model has no result')
+    meta = read_checkpoint(checkpoint).get('meta', {})
+    fields = dict(checkpoint=Path(checkpoint).name, sha256=sha256(checkpoint), source='', seed=None)
+    if 'names' in meta and 'source' in meta:  # as tools/convert_checkpoint.py writes them
+        return fields | dict(origin=CONVERTED, source=str(meta['source']))
+    if 'cfg' not in meta or 'iter' not in meta:
+        raise ResultError(f'--record: {checkpoint} does not tell where its weights are from; convert published ones with '
+                          'tools/convert_checkpoint.py, train your own with tools/train.py')
+    if meta['iter'] == 0:
+        raise ResultError(f'--record is not possible with {checkpoint}: it was saved before the first iteration')
+    seed = meta.get('seed')
+    return fields | dict(origin=TRAINED, seed=seed if type(seed) is int else None)
+
+
+def make_result(runner: Runner, config: str, mini: bool, metrics: dict, origin: dict) -> Result:
+    """The result of a runner's test.
+
+    Args:
+        runner: It has tested.
+        config: The config as the command line names it.
+        mini: Whether that was on miniature data.
+        metrics: Of the test; those that are numbers are kept.
+        origin: Of the weights, from :func:`find_origin`.
+
+    Raises:
+        ResultError: The model has none of our backbones.
+    """
+    found = machine.describe(torch.device(get_device()))
+    commit, now = found.pop('commit', None), datetime.datetime.now()
+    dataset = next(iter(data_sets(runner.cfg.test_dataloader).values()))
+    name = Path(config).stem + '_mini' * mini
+    return Result(
+        id=f'{name}-{origin["sha256"][:8]}-{now:%Y%m%dT%H%M%S}', config=config_name(config), model=_model(runner.cfg),
+        task=_TASKS.get(runner.cfg.default_scope, runner.cfg.default_scope), mini=mini,
+        dataset=f'{type_name(dataset)} in {dataset.get("data_root", "?")}', images=len(runner.test_dataloader.dataset),
+        metrics={name: value for name, value in metrics.items() if is_number(value)}, commit=commit,
+        hardware=machine.line(found), date=now.date().isoformat(),
+        command=shlex.join(['python', 'tools/test.py', *sys.argv[1:]]), **origin)
+
+
+def config_name(config: str) -> str:
+    """Path of a config below ``configs/``; of one that is not ours, as it is."""
+    ours, path = (MIM / 'configs').resolve(), Path(config).resolve()
+    return path.relative_to(ours).as_posix() if path.is_relative_to(ours) else config
+
+
+def _model(cfg: Config) -> str:
+    """Family and arch of the backbone of a config."""
+    backbone = cfg.model.get('backbone') or {}
+    family, arch = str(backbone.get('type')).rpartition('.')[2], backbone.get('arch')
+    if not family.startswith('MobileViTv') or arch is None:
+        raise ResultError(f'--record is for models with a backbone of this package; found: {backbone.get("type")}')
+    return f'mvit{family[-1]}_{arch["name"] if isinstance(arch, dict) else arch}'
