@@ -151,6 +151,8 @@ def test_ssd_without_boxes(fidelity, tree, model, recipe):
     assert total.item() == 0 and not any(each.any() for each in torch.autograd.grad(total, logits))
     assert published['ssd_batch_without_boxes_total'] == dict(v1='nan', v2='0.0')[tree]
     fidelity('losses', recipe, measured=f'{difference:.1e} (an image without boxes)')
+    if tree == 'v1':
+        fidelity('losses', recipe, differs='empty_batch', measured='0 instead of NaN (SSD)')
 
 
 @every_detector
@@ -296,3 +298,4 @@ def test_segmentation(fidelity, tree, name, model, recipe):
         assert 'auxiliary_head' not in model_cfg(path)
     assert max(differences) < 1e-6
     fidelity('losses', recipe, measured=f'{max(differences):.1e} ({model.partition("_")[0]})')
+    fidelity('losses', recipe, differs='empty_batch', measured=f'{nothing:g} instead of NaN ({model.partition("_")[0]})')
