@@ -4,6 +4,8 @@ VENV ?= .venv
 PY = $(VENV)/bin/python
 READY = $(VENV)/.ready
 FAULTS = --record
+# processes that `make test` runs in
+WORKERS ?= 2
 CONFIG = configs/seg/deeplabv3_mvit3_1.0_ade20k.py
 WORK = work_dirs/quickstart
 
@@ -35,7 +37,7 @@ quickstart: $(READY)
 	$(PY) tools/test.py $(CONFIG) $(WORK) --mini --work-dir $(WORK)/test --out $(WORK)/predictions --show-dir $(WORK)/pictures
 
 test: $(READY)
-	$(PY) -m pytest -m 'not slow'
+	$(PY) -m pytest -m 'not slow' -n $(WORKERS) --dist loadfile
 
 # what equals the published training and evaluation: docs/fidelity.md and the tables beside it
 fidelity: $(READY)

@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterable
 from pathlib import Path
 
-from mvit3_bench.text import put, table
+from mvit3_bench.utils.text import put, table
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORD, PAGE, FOUND = Path('docs', 'results', 'stacks.json'), Path('docs', 'support.md'), Path('.nox')
@@ -27,11 +27,13 @@ def collect(folder: Path) -> list[dict]:
     for session in json.loads((folder / 'report.json').read_text(encoding='utf-8'))['sessions']:
         name = session['name']
         record = folder / f'{name}.json'
-        if record.exists():
-            result = json.loads(record.read_text(encoding='utf-8')) | counts(folder / f'{name}.xml')
-            if session['result'] != 'success' and not result['failed']:
-                result['reason'] = 'pytest did not reach its end'
-            results.append(result)
+        if session['reason'] or not record.exists():  # nox gives a reason where a session did not begin
+            print(f'{name}: {session["result"]}, no row: {session["reason"] or "see the output of nox"}')
+            continue
+        result = json.loads(record.read_text(encoding='utf-8')) | counts(folder / f'{name}.xml')
+        if session['result'] != 'success' and not result['failed']:
+            result['reason'] = 'pytest did not reach its end'
+        results.append(result)
     return results
 
 

@@ -10,8 +10,9 @@ import conftest
 import pytest
 import torch
 
-from mvit3_bench.checkpoints.atomic import WriteError, remove_parts, whole, write_text
+from mvit3_bench.checkpoints.atomic import remove_parts, whole, write_text
 from mvit3_bench.checkpoints.io import read_checkpoint, write_checkpoint
+from mvit3_bench.errors import WriteError
 
 
 @pytest.fixture

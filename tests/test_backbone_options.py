@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mvit3_bench.checkpoints import io
+from mvit3_bench.errors import CheckpointError
 from mvit3_bench.models import ARCHS, backbone
 from mvit3_bench.models.attention import MultiHeadAttention
 from mvit3_bench.models.layers import ConvNormAct
@@ -185,7 +186,7 @@ def test_pretrained_of_something_else(tmp_path, log):
     """A checkpoint that fills nothing raises, and says what it has, what is wanted and what may be the cause."""
     torch.save({f'backbone.{key}': value for key, value in build('v3', 'xxs').state_dict().items()}, tmp_path / 'whole.pth')
     model = build('v3', 'xxs', init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'whole.pth')))
-    with pytest.raises(io.CheckpointError, match=r"none of the \d+ tensors.*backbone\.stem.*prefix='backbone\.'"):
+    with pytest.raises(CheckpointError, match=r"none of the \d+ tensors.*backbone\.stem.*prefix='backbone\.'"):
         model.init_weights()
     assert not log
 
@@ -195,7 +196,7 @@ def test_pretrained_of_another_arch(tmp_path, log, family, arch):
     """A checkpoint that would fill the tensors whose shape two models happen to share is refused."""
     torch.save(build('v3', 'xxs').state_dict(), tmp_path / 'xxs.pth')
     model = build(family, arch, init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'xxs.pth')))
-    with pytest.raises(io.CheckpointError, match='xxs.pth is a checkpoint of another arch|fills none'):
+    with pytest.raises(CheckpointError, match='xxs.pth is a checkpoint of another arch|fills none'):
         model.init_weights()
     assert not log and not model._load_state_dict_pre_hooks
 
@@ -205,6 +206,6 @@ def test_pretrained_with_a_needless_prefix(tmp_path, log):
     torch.save(build('v3', 'xxs').state_dict(), tmp_path / 'backbone.pth')
     init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'backbone.pth'), prefix='backbone.')
     model = build('v3', 'xxs', init_cfg=init_cfg)
-    with pytest.raises(io.CheckpointError, match=r'backbone.pth has no keys that begin with backbone\.: leave out prefix'):
+    with pytest.raises(CheckpointError, match=r'backbone.pth has no keys that begin with backbone\.: leave out prefix'):
         model.init_weights()
     assert not log and not model._load_state_dict_pre_hooks

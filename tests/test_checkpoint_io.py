@@ -4,7 +4,8 @@ import torch
 from torch import nn
 
 from mvit3_bench.checkpoints import io
-from mvit3_bench.checkpoints.io import CheckpointError, check_fits
+from mvit3_bench.checkpoints.io import check_fits
+from mvit3_bench.errors import CheckpointError
 
 
 @pytest.mark.parametrize('fits', [True, False])

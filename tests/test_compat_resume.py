@@ -10,7 +10,7 @@ from mmengine.config import ConfigDict
 from mmengine.logging import HistoryBuffer
 
 import mvit3_bench.compat  # noqa: F401  allows the types of MMEngine's checkpoints
-from mvit3_bench.checkpoints.io import CheckpointError
+from mvit3_bench.errors import CheckpointError
 
 
 def save_and_load(value, tmp_path):

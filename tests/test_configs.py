@@ -216,8 +216,9 @@ def test_mini_of_voc2012(run_dir, name):
     full, mini = Config.fromfile(path), to_mini(Config.fromfile(path))
     assert mini.optim_wrapper == full.optim_wrapper and mini.model.decode_head == full.model.decode_head
     for part in mini.train_dataloader.dataset.datasets:
-        steps = {step.type: step for step in part.pipeline}
-        assert steps['RandomResize'].scale == (144, 144) and steps['RandomCrop'].crop_size == (96, 96)
+        steps = {step.type: step for step in reversed(part.pipeline)}  # the first of a type
+        assert steps['mvit3_bench.ResizeShortSide'].scale == ((48, 192) if name == 'deeplabv3_mvit3_s' else (48, 144))
+        assert steps['RandomCrop'].crop_size == (96, 96)
         assert (Path(part.data_root) / part.ann_file).is_file()
     iterations = mini.train_cfg.max_epochs * len(Runner.build_dataloader(
         mini.train_dataloader | dict(dataset=mini.train_dataloader.dataset | dict(_scope_='mmseg'))))
@@ -237,7 +238,8 @@ def test_mini_keeps_the_recipe(run_dir):
     assert mini.param_scheduler[0].end == mini.train_cfg.max_epochs
     assert mini.model.data_preprocessor.size == (96, 96) and mini.model.data_preprocessor.std == [255.0] * 3
     steps = {step.type: step for step in mini.train_dataloader.dataset.pipeline}
-    assert steps['RandomResize'].scale == (144, 144) and steps['RandomResize'].max_size == 192
+    resize = steps['mvit3_bench.ResizeShortSide']
+    assert resize.scale == (48, 144) and resize.max_size == 192 and steps['Pad'].size == (96, 96)
     assert steps['RandomCrop'].crop_size == (96, 96)
     assert Path(mini.train_dataloader.dataset.data_root).is_dir()
 
@@ -258,3 +260,11 @@ def test_mini_of_imagenet(run_dir, name):
                      for epoch in range(mini.train_cfg.max_epochs))
     assert 0.04 * iterations < mini.param_scheduler[0].warmup_iters <= 0.05 * iterations + 0.5 and 1 / mini.custom_hooks[0].momentum <= 0.05 * iterations
     assert [step.get('scale', step.get('crop_size')) for step in mini.test_dataloader.dataset.pipeline[1:3]] == [72, 64]
+
+
+def test_mini_of_coco(run_dir):
+    """--mini shrinks the least side of a crop with the images."""
+    from mvit3_bench.engine.mini import to_mini
+    steps = {step.type: step for step in to_mini(Config.fromfile(
+        conftest.ROOT / 'configs/det/ssdlite_mvit3_0.5_coco.py')).train_dataloader.dataset.pipeline}
+    assert steps['mvit3_bench.SSDCrop'].min_side == 64 and steps['Resize'].scale == (192, 192)

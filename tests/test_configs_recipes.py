@@ -11,8 +11,8 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import PARAM_SCHEDULERS
 from test_configs import arch_of
 
-from mvit3_bench.complexity import input_size
-from mvit3_bench.engine.cli import UsageError
+from mvit3_bench.engine.input_size import input_size
+from mvit3_bench.errors import UsageError
 from mvit3_bench.registry import MODELS
 
 CONFIGS = conftest.CONFIGS
@@ -94,9 +94,13 @@ def test_recipe_of_coco(name, lr, weight_decay):
     assert schedule_of(cfg) == (500, 9e-5, 1e-6, 200)
     assert cfg.auto_scale_lr.base_batch_size == 4 * cfg.train_dataloader.batch_size == 128
     assert cfg.custom_hooks[0].momentum == 5e-4 and cfg.sync_bn == 'torch'
+    v1_type = name != 'mvit3_1.0'
     assert [step.type for step in cfg.train_dataloader.dataset.pipeline] == [
-        'mvit3_bench.Load', 'MinIoURandomCrop', 'Resize', 'RandomFlip', 'PhotoMetricDistortion', 'PackDetInputs']
-    assert cfg.test_dataloader.dataset.pipeline[1] == dict(type='Resize', scale=(320, 320), keep_ratio=False)
+        'mvit3_bench.Load', 'mvit3_bench.SSDCrop', f'mvit3_bench.PhotometricDistortionV{1 if v1_type else 2}', 'RandomFlip',
+        'Resize', 'PackDetInputs']
+    assert cfg.test_dataloader.dataset.pipeline[1] == dict(
+        type='Resize', scale=(320, 320), keep_ratio=False,
+        **({} if v1_type else dict(backend='pillow', interpolation='bicubic')))
 
 
 def test_recipe_of_ade20k():
@@ -140,8 +144,11 @@ def test_recipe_of_voc2012(name):
     else:
         assert 'auxiliary_head' not in cfg.model
         assert [step.type for step in extra.pipeline] == [
-            'mvit3_bench.Load', 'RandomResize', 'RandomCrop', 'RandomFlip', 'PackSegInputs']
-    assert cfg.test_dataloader.dataset.pipeline == ade20k.test_pipeline
+            'mvit3_bench.Load', 'mvit3_bench.ResizeShortSide', 'mvit3_bench.ResizeShortSide', 'RandomCrop', 'RandomFlip',
+            'PackSegInputs']
+    assert (cfg.test_dataloader.dataset.pipeline == ade20k.test_pipeline) == v2_type
+    assert cfg.model.test_cfg == (dict(mode='whole') if v2_type else dict(mode='whole', resize='nearest'))
+    assert cfg.model.data_preprocessor.get('test_divisor') == (16 if v2_type else None)
 
 
 def rates_of(cfg: Config, batches: int, factors=(1,)) -> np.ndarray:
@@ -334,18 +341,30 @@ def test_augmentation_of_imagenet():
 
 
 @pytest.mark.parametrize('name', ['deeplabv3_mvit3_1.0_ade20k', 'deeplabv3_mvit3_1.0_voc2012', 'deeplabv3_mvit3_s_voc2012'])
-def test_augmentation_of_segmentation(name):
-    """The numbers of the transforms, which the v1 type has a part of; and the test."""
-    steps = steps_of(f'seg/{name}')
-    assert has(steps['RandomResize'], scale=(768, 768), ratio_range=(1 / 3, 1.0), resize_type='ResizeShortestEdge',
-               max_size=1024)
-    assert has(steps['RandomCrop'], crop_size=(512, 512), cat_max_ratio=0.75) and has(steps['RandomFlip'], prob=0.5)
-    if '_s_' not in name:
-        assert has(steps['RandomRotate'], prob=0.5, degree=10, pad_val=0, seg_pad_val=255)
-        assert has(steps['mmpretrain.GaussianBlur'], prob=0.5, magnitude_range=(0.1, 2.0), magnitude_std='inf')
-        assert has(steps['PhotoMetricDistortion'])
-    assert list(steps_of(f'seg/{name}', 'test')) == ['LoadImageFromFile', 'Resize', 'LoadAnnotations', 'PackSegInputs']
-    assert has(steps_of(f'seg/{name}', 'test')['Resize'], scale=(2048, 512), keep_ratio=True)
+def test_test_of_segmentation(name):
+    """The numbers of the transforms; those of the training are in test_fidelity_augmentation.py."""
+    steps = steps_of(f'seg/{name}', 'test')
+    resize = 'Resize' if '_s_' in name else 'mvit3_bench.ResizeShortSide'
+    assert list(steps) == ['LoadImageFromFile', resize, 'LoadAnnotations', 'PackSegInputs']
+    if '_s_' in name:
+        assert has(steps[resize], scale=(512, 512), keep_ratio=False)
+    else:
+        assert has(steps[resize], scale=512, backend='pillow', interpolation='bicubic')
+
+
+def test_recipes_of_their_own():
+    """BCCD and CamVid, whose results are recorded, keep the frameworks' transforms, and mmseg's way to resize logits."""
+    bccd = list(steps_of('det/ssdlite_mvit3_xxs_bccd'))
+    assert bccd == ['mvit3_bench.Load', 'LoadImageFromFile', 'LoadAnnotations', 'MinIoURandomCrop', 'Resize', 'RandomFlip',
+                    'PhotoMetricDistortion', 'PackDetInputs']
+    for loader in ('train', 'test'):
+        steps = steps_of('det/ssdlite_mvit3_xxs_bccd', loader)
+        assert has(steps['LoadImageFromFile'], imdecode_backend='pillow')
+        assert has(steps['Resize'], scale=(320, 320), keep_ratio=False)
+    camvid = Config.fromfile(conftest.ROOT / 'configs/seg/deeplabv3_mvit3_xxs_camvid.py').model
+    assert (camvid.type, camvid.data_preprocessor.type, camvid.test_cfg) == (
+        'EncoderDecoder', 'SegDataPreProcessor', dict(mode='whole'))
+    assert has(steps_of('seg/deeplabv3_mvit3_xxs_camvid')['PhotoMetricDistortion'])
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)

@@ -89,7 +89,7 @@ def test_list_of_images(folder, tmp_path, line):
     from faults.tasks import Classification, config_of
 
     from mvit3_bench.engine.checks import check_data
-    from mvit3_bench.engine.cli import UsageError
+    from mvit3_bench.errors import UsageError
     (tmp_path / 'train').mkdir()
     (tmp_path / 'meta').mkdir()
     (tmp_path / 'meta' / 'train.txt').write_text(f'b.JPEG 0\n{line}\n')

@@ -18,7 +18,7 @@ for framework in ('mmdet', 'mmseg', 'mmpretrain'):
 import mmseg.datasets  # noqa: E402
 
 from mvit3_bench.engine.checks import check_data  # noqa: E402
-from mvit3_bench.engine.cli import UsageError, user_errors  # noqa: E402
+from mvit3_bench.errors import UsageError, user_errors  # noqa: E402
 
 TRAINING = 'train_dataloader', 'val_dataloader'
 LIST = Path('ImageSets') / 'Segmentation'

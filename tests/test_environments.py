@@ -50,8 +50,10 @@ def test_counts(tmp_path):
 def test_outcome(tmp_path, result, report, expected):
     """A session that ended early, or without a test, is no success."""
     (tmp_path / 'report.json').write_text(json.dumps(dict(sessions=[
-        dict(name='one', result=result), dict(name='not installed', result='failed')])))
-    (tmp_path / 'one.json').write_text(json.dumps(FOUND | dict(name='one')))
+        dict(name='one', result=result, reason=None), dict(name='not installed', result='failed', reason=None),
+        dict(name='no Python', result='failed', reason='Python interpreter 3.10 not found')])))
+    for name in ('one', 'no Python'):  # the latter of an earlier run
+        (tmp_path / f'{name}.json').write_text(json.dumps(FOUND | dict(name=name)))
     if report:
         (tmp_path / 'one.xml').write_text(report)
     found = support.collect(tmp_path)

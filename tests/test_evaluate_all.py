@@ -2,7 +2,7 @@
 import conftest
 import pytest
 import torch
-from golden import _tensor
+from golden import draw
 from mmengine.config import Config
 
 from mvit3_bench.checkpoints import to_published
@@ -24,7 +24,7 @@ def publish(config: str, path) -> None:
     with torch.device('meta'):
         model = MODELS.build(cfg.model | dict(_scope_=cfg.default_scope))
     wanted = {key: value.shape for key, value in model.state_dict().items()}
-    drawn = {key: _tensor(key, list(shape)) for key, shape in wanted.items()}
+    drawn = {key: draw(key, list(shape)) for key, shape in wanted.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     torch.save(to_published(drawn, TASKS[config.partition('/')[0]]), path)
 

@@ -16,7 +16,8 @@ from faults.crafting import Made
 from mmengine.config import ConfigDict
 from mmengine.logging import HistoryBuffer
 
-from mvit3_bench.checkpoints.io import CheckpointError, check_fits, read_file, write_checkpoint
+from mvit3_bench.checkpoints.io import check_fits, read_file, write_checkpoint
+from mvit3_bench.errors import CheckpointError
 
 WEIGHTS = load_subprocess.weights()
 CLS = 'configs/cls/mvit3_xxs_in1k.py'

@@ -11,7 +11,7 @@ import mvit3_bench.compat  # noqa: F401  before mmseg
 pytest.importorskip('mmseg', reason='mmsegmentation is not installed')
 
 from mvit3_bench.engine.checks import check_last_batch  # noqa: E402
-from mvit3_bench.engine.cli import UsageError  # noqa: E402
+from mvit3_bench.errors import UsageError  # noqa: E402
 from mvit3_bench.registry import MODELS  # noqa: E402
 
 

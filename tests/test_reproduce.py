@@ -9,11 +9,11 @@ import pytest
 from conftest import ROOT
 from test_results_store import result
 
+from mvit3_bench.errors import ResultError
 from mvit3_bench.paper import counts as counts_module
 from mvit3_bench.paper import report, tables
 from mvit3_bench.paper.counts import counts
 from mvit3_bench.paper.published import published
-from mvit3_bench.paper.results import ResultError
 from mvit3_bench.paper.tables import DATASETS, TABLES, Measured
 
 # arXiv 2209.15159: multiply-adds of the nine models in its convention, to the unit that its code counts in

@@ -7,7 +7,8 @@ import conftest
 import pytest
 import torch
 
-from mvit3_bench.paper.results import Result, ResultError, read, write
+from mvit3_bench.errors import ResultError
+from mvit3_bench.paper.results import Result, read, write
 
 CONFIG = conftest.ROOT / 'configs' / 'cls' / 'mvit3_xxs_in1k.py'
 SHORT = ['train_dataloader.dataset.indices=8', 'train_dataloader.batch_size=8', 'val_dataloader.dataset.indices=4',

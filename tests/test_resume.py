@@ -16,6 +16,7 @@ import conftest
 import pytest
 import torch
 from mmengine.config import Config
+from processes import free_port
 
 for package in ('mmpretrain', 'mmdet', 'mmseg'):
     pytest.importorskip(package, reason=f'{package} is not installed')
@@ -293,7 +294,7 @@ def test_several_processes(run_dir):
     def torchrun(folder, *flags):
         output = (run_dir / f'{folder}.txt').open('a')
         return subprocess.Popen(
-            [sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node=2', '--master_port=29577',
+            [sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node=2', f'--master_port={free_port()}',
              str(conftest.ROOT / 'tools' / 'train.py'), str(CONFIGS['classification']), '--mini', '--launcher', 'pytorch',
              '--work-dir', folder, *flags,
              '--cfg-options', *SHORT, *IMAGES['classification'], SEED, 'train_cfg.max_epochs=3'],

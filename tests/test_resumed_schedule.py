@@ -23,7 +23,8 @@ def train(run_dir, tool, monkeypatch):
     for module in ('mmengine.config.config', 'yapf.yapflib.yapf_api'):  # the layout of a config takes long
         monkeypatch.setattr(f'{module}.FormatCode', lambda text, **style: (text, True), raising=False)
 
-    def call(folder, batches, *flags, warm_up=None, hook=None, code=0, options=(), schedule=''):
+    def call(folder, batches, *flags, warm_up=None, hook=None, code=0, options=(), schedule='',
+             multi_scale=False):
         config = run_dir / 'config.py'
         config.write_text(f'_base_ = [{str(CONFIG)!r}]\n'
                           'optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(head=dict(lr_mult=10.0))))\n'
@@ -35,8 +36,9 @@ def train(run_dir, tool, monkeypatch):
         outcome = tool(
             'train', config, '--mini', '--work-dir', folder, *flags, '--cfg-options', 'randomness.seed=0',
             f'train_cfg.max_epochs={EPOCHS}', f'train_dataloader.dataset.indices={IMAGES}',
-            f'train_dataloader.batch_size={PER_BATCH[batches]}', 'train_dataloader.batch_sampler=None',
-            'train_dataloader.dataset.pipeline.0.type=Compose', 'val_cfg=None', 'val_dataloader=None', 'val_evaluator=None',
+            f'train_dataloader.batch_size={PER_BATCH[batches]}',
+            *([] if multi_scale else ['train_dataloader.batch_sampler=None',
+                                      'train_dataloader.dataset.pipeline.0.type=Compose']), 'val_cfg=None', 'val_dataloader=None', 'val_evaluator=None',
             'default_hooks.checkpoint.save_best=None', 'default_hooks.checkpoint.max_keep_ckpts=9',
             'default_hooks.logger.interval=1', *options)
         assert outcome.code == code, outcome.output
@@ -80,6 +82,16 @@ def test_from_within_an_epoch(train):
     rates, output = train('run', 7, '--resume', warm_up=3)
     assert '7 batches, of which 4 count as done: in the run that wrote the checkpoint it was 9 of 14' in output
     assert rates == pytest.approx(whole[7 + 4:], rel=1e-9) and end_of('run') == pytest.approx(end_of('whole'), rel=1e-9)
+
+
+def test_epochs_of_different_length(train):
+    """Of multi-scale batches each epoch has its own number: the same share of it counts as done, and the rate is right."""
+    before, after = (10, 12, 11, 13), (6, 7, 5, 7)  # batches in each epoch, of 1 and 2 images at the base size
+    whole, _ = train('whole', 7, warm_up=9, multi_scale=True)
+    train('run', 14, warm_up=9, hook=signal_at('after_train_iter', before[0] + 5), code=75, multi_scale=True)
+    rates, output = train('run', 7, '--resume', warm_up=9, multi_scale=True)
+    assert len(whole) == sum(after) and f'{after[1]} batches, of which 3 count as done' in output and '6 of 12' in output
+    assert rates == pytest.approx(whole[after[0] + 3:], rel=1e-9) and end_of('run') == pytest.approx(end_of('whole'), rel=1e-9)
 
 
 @pytest.mark.slow
@@ -157,7 +169,7 @@ def test_schedule_that_follows_a_metric():
     from mmengine.optim import ReduceOnPlateauLR
 
     from mvit3_bench.engine.carry_over import carry_over
-    from mvit3_bench.engine.cli import UsageError
+    from mvit3_bench.errors import UsageError
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
     scheduler = ReduceOnPlateauLR(optimizer, monitor='accuracy/top1')
     with pytest.raises(UsageError, match='ReduceOnPlateauLR follows a metric'):

@@ -1,5 +1,6 @@
 """Samples and batches that depend on the seed, the epoch and the index only."""
 import random
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -107,3 +108,19 @@ def test_seeding():
 
     assert numbers(1, 2, 3) == numbers(1, 2, 3)
     assert not set(numbers(1, 2, 3)) & (set(numbers(1, 2, 4)) | set(numbers(0, 2, 3)))
+
+
+@pytest.mark.parametrize('images, ranks, round_up', [(7, 3, False), (2, 3, False), (6, 3, False), (2, 3, True)])
+def test_shares_of_the_processes(monkeypatch, images, ranks, round_up):
+    """A sampler that gives processes different numbers of images, fewer than ranks for instance, is refused by name."""
+    from mvit3_bench.engine import train_loop
+    from mvit3_bench.errors import UsageError
+    monkeypatch.setattr(train_loop, 'get_world_size', lambda: ranks)
+    sampler = DefaultSampler(range(images), seed=0, round_up=round_up)
+    loop = object.__new__(train_loop.ResumableTrainLoop)
+    loop.dataloader = SimpleNamespace(dataset=range(images), batch_sampler=SeededBatchSampler(sampler, 2))
+    if round_up or images % ranks == 0:
+        loop._check_shares()
+        return
+    with pytest.raises(UsageError, match=f'round_up=False: {images} images are no multiple of {ranks} processes'):
+        loop._check_shares()

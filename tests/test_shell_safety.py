@@ -20,10 +20,11 @@ def test_values_are_not_evaluated():
     """MMEngine's action parses numbers, words and brackets itself: what looks like code stays text."""
     from argparse import ArgumentParser
 
-    from mvit3_bench.engine.cli import add_cfg_options
+    from mvit3_bench.cli.common import add_cfg_options
+    from mvit3_bench.engine.run_config import parse_options
     parser = ArgumentParser()
     add_cfg_options(parser)
-    found = parser.parse_args(options('a{}.b={}')).cfg_options
+    found = parse_options(parser.parse_args(options('a{}.b={}')).cfg_options)
     for value, parsed in zip(VALUES, found.values(), strict=True):
         wanted = value.strip('\'"').replace(' ', '')
         assert parsed == (wanted.split(',') if ',' in wanted else wanted)

@@ -12,7 +12,7 @@ from PIL import Image
 from torch.testing import assert_close
 
 from mvit3_bench.engine.checks import check_data
-from mvit3_bench.engine.cli import UsageError
+from mvit3_bench.errors import UsageError
 from mvit3_bench.registry import MODELS
 
 pytest.importorskip('mmdet', reason='mmdetection is not installed')

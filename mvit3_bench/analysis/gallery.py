@@ -9,10 +9,10 @@ from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
 from mmengine.utils import track_iter_progress
 
-from ..engine.cli import UsageError
 from ..engine.drawing import rendered
 from ..engine.loading_hook import check_samples
 from ..engine.predict import Predictor
+from ..errors import UsageError
 
 
 @dataclass(frozen=True)

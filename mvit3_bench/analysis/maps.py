@@ -6,9 +6,9 @@ import torch
 from mmcv import bgr2rgb
 from torch import Tensor, nn
 
-from ..engine.cli import UsageError
 from ..engine.drawing import rendered
 from ..engine.predict import Predictor
+from ..errors import UsageError
 from ..models.attention import MultiHeadAttention
 from ..models.blocks import MobileViTBlock, SeparableMobileViTBlock
 

@@ -1,25 +1,11 @@
 """Writing a file as a whole or not at all: what breaks off in between, even by a power cut, leaves the old one."""
-import errno
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-_NO_SPACE = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
-
-
-class WriteError(RuntimeError):
-    """A file cannot be written; the message names it and, on a full disk, the free space. What was there is unharmed."""
-
-    def __init__(self, path: str | Path, error: OSError):
-        folder = Path(path).absolute().parent
-        free, remedy = '', 'mend that'
-        if error.errno in _NO_SPACE:
-            free, remedy = f'; {shutil.disk_usage(folder).free / 1e6:.1f} MB are free in {folder}', 'make room'
-        super().__init__(f'cannot write {path}: {error.strerror}{free}\n'
-                         f'  {remedy}, or take another name or folder; what was written before is whole')
+from ..errors import WriteError
 
 
 @contextmanager
@@ -77,14 +63,3 @@ def remove_parts(folder: str | Path) -> list[Path]:
     for part in parts:
         part.unlink(missing_ok=True)
     return parts
-
-
-@contextmanager
-def space_needed() -> Iterator[None]:
-    """Within it, a full disk is a :class:`WriteError`, whoever was writing: a log, for instance."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in _NO_SPACE:
-            raise
-        raise WriteError(error.filename or 'a file', error) from error

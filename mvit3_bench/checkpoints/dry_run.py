@@ -10,6 +10,8 @@ from typing import BinaryIO
 
 import torch
 
+from ..errors import UnsafePickleError
+
 MOST_OPERATIONS = 3_000_000  # a checkpoint of 2000 tensors with optimiser and averages has a tenth
 DEEPEST = 32  # those of MMEngine are 8 deep
 MOST_OBJECTS = 10_000_000  # where one that is held in two places counts twice
@@ -25,10 +27,6 @@ _CONSTANTS = dict(NONE=None, NEWTRUE=True, NEWFALSE=False)
 _VALUES = ('BININT', 'BININT1', 'BININT2', 'LONG1', 'BINFLOAT', 'BINUNICODE', 'SHORT_BINSTRING')
 _EMPTY = dict(EMPTY_DICT='dict', EMPTY_LIST='list', EMPTY_TUPLE='tuple', EMPTY_SET='set')
 _TUPLES = dict(TUPLE1=1, TUPLE2=2, TUPLE3=3)
-
-
-class Refused(ValueError):
-    """The file asks for something that no checkpoint needs; the message says what."""
 
 
 class Note:
@@ -55,7 +53,7 @@ class DryRun:
         storages: Key -> bytes that the pickle declares.
 
     Raises:
-        Refused: Loading would call what is not on the list, read beyond the data, take memory or nest out of proportion, or
+        UnsafePickleError: Loading would call what is not on the list, read beyond the data, take memory or nest out of proportion, or
             make what is neither a dense tensor nor a plain value.
         ValueError, LookupError, TypeError: It is no pickle, or breaks off.
     """
@@ -75,7 +73,7 @@ class DryRun:
         for count, (opcode, value, _) in enumerate(pickletools.genops(file)):
             name = opcode.name
             if count == MOST_OPERATIONS:
-                raise Refused(f'more than {MOST_OPERATIONS} objects')
+                raise UnsafePickleError(f'more than {MOST_OPERATIONS} objects')
             if name in _VALUES:
                 stack.append(value)
             elif name in _CONSTANTS:
@@ -113,13 +111,13 @@ class DryRun:
             elif name == 'STOP':
                 return stack.pop()
             elif name != 'PROTO':
-                raise Refused(f'the pickle operation {name}')
+                raise UnsafePickleError(f'the pickle operation {name}')
 
     def _named(self, value: str) -> Name:
         name = value.replace(' ', '.', 1).replace('__builtin__.', 'builtins.', 1)
         if name not in _CALLS and name not in _STORAGES and name not in _DTYPES and name not in self._trusted and (
                 name != 'numpy.ndarray'):
-            raise Refused(f'{name!r:.200}, which is not on the list of what a checkpoint may hold')
+            raise UnsafePickleError(f'{name!r:.200}, which is not on the list of what a checkpoint may hold')
         return Name(name)
 
     def _storage(self, identity) -> Note:
@@ -127,31 +125,31 @@ class DryRun:
         kind, storage_type, key, location, numel, *view = items
         if (kind != 'storage' or type(key) is not str or type(location) is not str or not _is_size(numel)
                 or view not in ([], [None])):
-            raise Refused('a storage of unknown form')
+            raise UnsafePickleError('a storage of unknown form')
         if storage_type not in _STORAGES:
-            raise Refused(f'a storage of type {storage_type!r:.200}: quantised, or no numbers')
+            raise UnsafePickleError(f'a storage of type {storage_type!r:.200}: quantised, or no numbers')
         size = numel * _STORAGES[storage_type]
         if self._storage_size and size > self._storage_size(key):
-            raise Refused(f'a storage of {size} bytes, for which the file has {self._storage_size(key)}')
+            raise UnsafePickleError(f'a storage of {size} bytes, for which the file has {self._storage_size(key)}')
         if self.storages.setdefault(key, size) != size:
-            raise Refused('a storage of two sizes')
+            raise UnsafePickleError('a storage of two sizes')
         return Note('storage', [numel, _STORAGES[storage_type]])
 
     def _call(self, function, arguments, operation: str) -> Note:
         items = _items(arguments, 'tuple')
         if type(function) is not Name or function in _STORAGES or function in _DTYPES or function == 'numpy.ndarray':
-            raise Refused('a call of something that is no function')
+            raise UnsafePickleError('a call of something that is no function')
         if function not in self._trusted:
             if (operation == 'NEWOBJ') != (function == _HISTORY):
-                raise Refused(f'{function!r} in an unknown form')
+                raise UnsafePickleError(f'{function!r} in an unknown form')
             if not _CALLS[function](self, items):
-                raise Refused(f'{function!r} with arguments that no checkpoint has')
+                raise UnsafePickleError(f'{function!r} with arguments that no checkpoint has')
         return Note(str(function), list(items))
 
     def _fill(self, target, items: list, pairs: bool) -> None:
         kinds = ('dict', 'collections.OrderedDict', 'collections.Counter') if pairs else ('list',)
         if not isinstance(target, Note) or target.kind not in kinds:
-            raise Refused(f'{"entries" if pairs else "elements"} for something else than {" or ".join(kinds)}')
+            raise UnsafePickleError(f'{"entries" if pairs else "elements"} for something else than {" or ".join(kinds)}')
         if pairs:
             for key, value in zip(items[::2], items[1::2], strict=True):
                 _check_key(key, value)
@@ -160,9 +158,9 @@ class DryRun:
     def _set_state(self, target, state) -> None:
         if isinstance(target, Note) and target.kind == 'collections.OrderedDict':
             if set(_items(state, 'dict')[::2]) - {'_metadata'}:  # others would stand before the methods of the dictionary
-                raise Refused('a dictionary with attributes')
+                raise UnsafePickleError('a dictionary with attributes')
         elif not isinstance(target, Note) or target.kind not in (*_FILLED, *self._trusted):
-            raise Refused('a state for an object that has none')
+            raise UnsafePickleError('a state for an object that has none')
         target.items.append(state)
 
     def _tensor(self, items: list) -> bool:
@@ -170,9 +168,9 @@ class DryRun:
         numel, itemsize = _items(storage, 'storage')
         size, stride = _items(size, 'tuple'), _items(stride, 'tuple')
         if not all(map(_is_size, [offset, *size, *stride])) or len(size) != len(stride):
-            raise Refused('a tensor of impossible shape')
+            raise UnsafePickleError('a tensor of impossible shape')
         if all(size) and offset + sum((length - 1) * step for length, step in zip(size, stride, strict=True)) >= numel:
-            raise Refused('a tensor that reads beyond its data')
+            raise UnsafePickleError('a tensor that reads beyond its data')
         count = 1
         for length in size:
             count *= length
@@ -228,7 +226,7 @@ def _last(stack: list, count: int) -> list:
 
 def _items(note, kind: str) -> list:
     if not isinstance(note, Note) or note.kind != kind:
-        raise Refused(f'something else where a {kind} belongs')
+        raise UnsafePickleError(f'something else where a {kind} belongs')
     return note.items
 
 
@@ -249,11 +247,11 @@ def _check_key(key, value=None) -> None:
     parts = key.items if isinstance(key, Note) and key.kind == 'tuple' else [key]
     for part in parts:
         if type(part) not in (str, int, bool, type(None)) or type(part) is int and abs(part) >= 2 ** 32:
-            raise Refused('a key that is neither text nor a small number')
+            raise UnsafePickleError('a key that is neither text nor a small number')
         if type(part) is str and not part.isprintable():
-            raise Refused(f'a key with control characters: {part!r:.200}')
+            raise UnsafePickleError(f'a key with control characters: {part!r:.200}')
     if isinstance(value, Note) and value.kind in _TENSORS and type(key) is not str:
-        raise Refused(f'a tensor under the key {key!r:.200}, which is no text')
+        raise UnsafePickleError(f'a tensor under the key {key!r:.200}, which is no text')
 
 
 def _check_nesting(root) -> None:
@@ -270,13 +268,13 @@ def _check_nesting(root) -> None:
             path.add(id(note))
             todo += [child for child in children if id(child) not in measured]
             if any(id(child) in path for child in children):
-                raise Refused('an object that holds itself')
+                raise UnsafePickleError('an object that holds itself')
             continue
         depths, counts = zip((0, len(note.items)), *(measured[id(child)] for child in children), strict=True)
         measured[id(note)] = depth, count = 1 + max(depths), 1 + sum(counts)
         if max(depth, len(path)) > DEEPEST:
-            raise Refused(f'objects nested more than {DEEPEST} deep')
+            raise UnsafePickleError(f'objects nested more than {DEEPEST} deep')
         if count > MOST_OBJECTS:
-            raise Refused(f'more than {MOST_OBJECTS} objects')
+            raise UnsafePickleError(f'more than {MOST_OBJECTS} objects')
         path.discard(id(note))
         todo.pop()

@@ -8,7 +8,8 @@ from typing import BinaryIO
 
 import torch
 
-from .dry_run import DryRun, Refused
+from ..errors import UnsafePickleError
+from .dry_run import DryRun
 
 _ZIP = b'PK\x03\x04'
 _OLD_FORMAT = (0x1950a86a20f9469cfc6c, 1001)  # how a file of torch before 1.6 begins: two pickles of one number each
@@ -26,11 +27,11 @@ def load_torch(path: str | Path, map_location='cpu'):
         start = file.read(16)
         is_zip = start.startswith(_ZIP)
         if start[8:10] == b'{"':  # behind the length of this header
-            raise Refused('a file of safetensors: let its name end in .safetensors')
+            raise UnsafePickleError('a file of safetensors: let its name end in .safetensors')
         file.seek(0)
         run = _zip_run(file, size) if is_zip else _old_run(file, size)
         if run.viewed > _MOST_VIEWED * size:
-            raise Refused(f'tensors of {run.viewed} bytes out of a file of {size}')
+            raise UnsafePickleError(f'tensors of {run.viewed} bytes out of a file of {size}')
         file.seek(0)  # the very file that was looked at, whatever has come to stand under its name
         return torch.load(file, map_location=map_location, weights_only=True, mmap=False)
 
@@ -42,22 +43,22 @@ def load_safetensors(path: str | Path, map_location='cpu') -> dict:
         Exception: As :func:`load_torch`.
     """
     if not find_spec('safetensors'):
-        raise Refused('it needs the package safetensors: pip install safetensors')
+        raise UnsafePickleError('it needs the package safetensors: pip install safetensors')
     with open(path, 'rb') as file:
         if file.read(len(_ZIP)) == _ZIP:
-            raise Refused('a file of torch.save: let its name end in .pth')
+            raise UnsafePickleError('a file of torch.save: let its name end in .pth')
     from safetensors import safe_open
     device = str(map_location) if isinstance(map_location, (str, torch.device)) else 'cpu'
     with safe_open(path, 'pt', device=device) as file:
         keys = list(file.keys())
         if unprintable := [key for key in keys if not key.isprintable()]:
-            raise Refused(f'a key with control characters: {unprintable[0]!r:.200}')
+            raise UnsafePickleError(f'a key with control characters: {unprintable[0]!r:.200}')
         state_dict = {key: file.get_tensor(key) for key in keys}
         text = (file.metadata() or {}).get('meta', '{}')
     try:
         meta = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise Refused(f'its metadata "meta" is no JSON: {text!r:.60}') from error
+        raise UnsafePickleError(f'its metadata "meta" is no JSON: {text!r:.60}') from error
     return dict(meta=meta, state_dict=state_dict) if meta and isinstance(meta, dict) else state_dict
 
 
@@ -68,17 +69,17 @@ def _zip_run(file: BinaryIO, size: int) -> DryRun:
         folder = names[0].partition('/')[0] if names else ''
         if len(set(names)) < len(names) or not all(
                 name.startswith(f'{folder}/') and '..' not in name.split('/') for name in names):
-            raise Refused('entries of the same name, or outside the one folder')
+            raise UnsafePickleError('entries of the same name, or outside the one folder')
         if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries) or sum(
                 entry.file_size for entry in entries) > size:
-            raise Refused('compressed or overlapping entries, as torch never writes them')
+            raise UnsafePickleError('compressed or overlapping entries, as torch never writes them')
         if f'{folder}/constants.pkl' in names:
-            raise Refused('a TorchScript program')
+            raise UnsafePickleError('a TorchScript program')
         sizes = {entry.filename.removeprefix(f'{folder}/data/'): entry.file_size for entry in entries}
         if f'{folder}/data.pkl' not in names:
-            raise Refused('no data.pkl: a zip archive, but not of torch.save')
+            raise UnsafePickleError('no data.pkl: a zip archive, but not of torch.save')
         if damaged := [entry.filename for entry in entries if _damaged(archive, entry)]:
-            raise Refused(f'damaged data, as after a download that went wrong: {damaged[0]}')
+            raise UnsafePickleError(f'damaged data, as after a download that went wrong: {damaged[0]}')
         with archive.open(f'{folder}/data.pkl') as pickle:
             run = DryRun(pickle, _size_of(sizes))
     # of two directories in one file torch might take the other one
@@ -87,7 +88,7 @@ def _zip_run(file: BinaryIO, size: int) -> DryRun:
     with _archive(file) as archive:
         if sorted(f'{folder}/{name}' for name in reader.get_all_records()) != sorted(names) or (
                 reader.get_record('data.pkl') != archive.read(f'{folder}/data.pkl')):
-            raise Refused('two archives in one')
+            raise UnsafePickleError('two archives in one')
     return run
 
 
@@ -112,7 +113,7 @@ def _damaged(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bool:
 def _size_of(sizes: dict[str, int]) -> Callable[[str], int]:
     def size_of(key: str) -> int:
         if key not in sizes:
-            raise Refused(f'a storage that is not there: {key!r:.200}')
+            raise UnsafePickleError(f'a storage that is not there: {key!r:.200}')
         return sizes[key]
     return size_of
 
@@ -124,12 +125,12 @@ def _old_run(file: BinaryIO, size: int) -> DryRun:
         begins = None
     if begins != _OLD_FORMAT:
         file.seek(0)
-        raise Refused(f'it begins with {file.read(16)!r}, as no file of torch.save does')
+        raise UnsafePickleError(f'it begins with {file.read(16)!r}, as no file of torch.save does')
     DryRun(file)  # about the machine that wrote it
     run = DryRun(file)
     keys = DryRun(file).result
     if keys.kind != 'list' or sorted(keys.items) != sorted(run.storages):
-        raise Refused('storages that are not there')
+        raise UnsafePickleError('storages that are not there')
     if sum(run.storages.values()) > size:
-        raise Refused(f'storages of {sum(run.storages.values())} bytes in a file of {size}')
+        raise UnsafePickleError(f'storages of {sum(run.storages.values())} bytes in a file of {size}')
     return run

@@ -4,14 +4,11 @@ from pathlib import Path
 from mmcv.transforms import BaseTransform, Compose
 from mmengine.logging import MMLogger
 
+from ..errors import UnreadableSample
 from ..registry import TRANSFORMS
 from .sample_checks import check_sample
 
 _MOST_IN_A_ROW = 100  # broken samples, after which the data set is taken to be broken as a whole
-
-
-class UnreadableSample(RuntimeError):
-    """A file of a data set cannot be read, or not used; the message names it."""
 
 
 @TRANSFORMS.register_module()

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from .. import __version__
+from ..errors import ExportError
 from .fuse import fuse
 from .graphs import Graph, graph, replace_layers
 
@@ -19,10 +20,6 @@ OPSET = 18  # the first in which every reduction takes its axes as an input, as 
 TOLERANCE = 1e-4  # of the standard deviation
 _PACKAGES = dict(onnx=('onnx', 'onnxscript', 'onnxruntime'), openvino=('onnx', 'onnxscript', 'openvino'), torch=())
 SUFFIXES = dict(onnx='.onnx', openvino='.xml', torch='.pt2')
-
-
-class ExportError(RuntimeError):
-    """A model cannot be exported, or what was exported computes something else; no file was written."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +53,7 @@ def export(model: nn.Module, size: tuple[int, int], form: str, out: str | Path, 
     """Export the inference copy of a model, run it at batch 1 and 3 on random images, and compare with the model.
 
     Args:
-        model: A backbone, or a classifier, detector or segmentor of OpenMMLab's.
+        model: A backbone, a classifier, or a classifier, detector or segmentor of OpenMMLab's.
         size: Height and width of the images; the batch is free.
         form: ``'onnx'`` (opset 18, standard operators, one file), ``'openvino'`` (.xml and .bin, float32) or ``'torch'``
             (a program of torch.export).

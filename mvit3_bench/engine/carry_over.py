@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 from mmengine.optim import _ParamScheduler
 
-from .cli import UsageError
+from ..errors import UsageError
 
 
 def carry_over(schedulers: list[_ParamScheduler], states: list[dict], lengths: list[int], batches_done: int) -> list[dict]:

@@ -10,9 +10,9 @@ from pathlib import Path
 from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
 
-from ..text import shown
+from ..errors import UsageError
+from ..utils.text import shown
 from .check_folders import absent
-from .cli import UsageError
 from .data_source import Source, is_remote
 from .mini import type_name
 

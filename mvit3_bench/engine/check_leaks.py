@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from mmengine.logging import print_log
 
-from ..text import shown
-from .cli import UsageError
+from ..errors import UsageError
+from ..utils.text import shown
 from .data_source import Source
 
 _WITHOUT = 'val_dataloader=None val_cfg=None val_evaluator=None default_hooks.checkpoint.save_best=None'

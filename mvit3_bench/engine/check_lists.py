@@ -3,9 +3,9 @@ from glob import escape
 from pathlib import Path
 
 from ..datasets.lists import read_list
-from ..text import shown
+from ..errors import UsageError, user_errors
+from ..utils.text import shown
 from .check_folders import absent
-from .cli import UsageError, user_errors
 
 
 def check_names(name: str, file: Path, folders: tuple[Path, Path | None], suffixes: tuple[str, str]) -> list[str]:

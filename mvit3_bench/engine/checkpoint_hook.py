@@ -11,9 +11,10 @@ from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
 
 from ..checkpoints.atomic import remove_parts, whole, write_text
+from ..errors import DivergedError
 from ..registry import HOOKS
-from ..text import shown
-from .finite import DivergedError, advice, not_finite
+from ..utils.text import shown
+from .finite import advice, not_finite
 from .train_loop import ResumableTrainLoop
 
 _WHOLE = 'mvit3_bench.whole'

@@ -8,11 +8,11 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import BatchSampler, DataLoader
 
+from ..errors import UsageError
 from .check_coco import check_boxes, check_coco, check_evaluators, is_scored
 from .check_folders import check_classes, check_images, check_pairs, class_folders, list_folder
 from .check_leaks import Images, check_leaks, check_repeats, warn_of_trained
 from .check_lists import check_labelled, check_names
-from .cli import UsageError
 from .data_source import Source, check_present, find_source, find_sources
 from .mini import LOADERS, data_sets, type_name
 

@@ -4,8 +4,8 @@ import math
 from mmengine.optim import _ParamScheduler, scheduler
 from mmengine.optim.scheduler.lr_scheduler import LRSchedulerMixin
 
+from ..errors import UsageError
 from ..registry import PARAM_SCHEDULERS
-from .cli import UsageError
 
 
 @PARAM_SCHEDULERS.register_module()

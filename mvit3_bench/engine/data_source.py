@@ -9,7 +9,7 @@ from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 
 from ..datasets.lists import read_list
-from .cli import UsageError, user_errors
+from ..errors import UsageError, user_errors
 from .mini import data_sets, type_name
 
 # format -> the class whose methods read it; a class derived from that, with such a method of its own, may read another

@@ -5,19 +5,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .. import text
 from ..checkpoints.io import check_finite, read_file, write_checkpoint
-from ..checkpoints.recognise import Recognised, origin, recognise, to_ours
-from ..checkpoints.unwrap import unwrap
-from ..hub import MIM
+from ..converters.extract import extract_state_dict
+from ..converters.identify import origin, to_ours
+from ..errors import EvaluationError
+from ..mmlab.configs import Match, match_configs
 from ..paper.published import Published, published
 from ..paper.results import Result, read, sha256
+from ..utils import text
 
 SUFFIXES = ('.pt', '.pth', '.safetensors')
-
-
-class EvaluationError(RuntimeError):
-    """A checkpoint could not be evaluated; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +58,8 @@ def convert(path: Path, target: Path) -> tuple[str, Path]:
         ValueError: It is none of our models, or there is no config for it.
     """
     checkpoint = read_file(path)
-    state_dict, _ = unwrap(checkpoint)
-    found = recognise(state_dict)
+    state_dict, _ = extract_state_dict(checkpoint)
+    found = match_configs(state_dict)
     check_finite(path, state_dict)
     config = _config_of(found, path)
     if origin(checkpoint, found) == 'timm' and found.model.startswith('mvit1'):
@@ -74,7 +71,7 @@ def convert(path: Path, target: Path) -> tuple[str, Path]:
     return config, target
 
 
-def _config_of(found: Recognised, path: Path) -> str:
+def _config_of(found: Match, path: Path) -> str:
     """The config to test with, below ``configs/``. Weights do not tell their image size: a name with 384 does."""
     configs = [config.removeprefix('configs/') for config in found.configs if ' ' not in config]
     if not configs:

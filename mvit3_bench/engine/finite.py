@@ -4,11 +4,8 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import Tensor
 
+from ..errors import DivergedError
 from ..registry import HOOKS
-
-
-class DivergedError(RuntimeError):
-    """Loss or weights are not finite; the message says where, and where to go on from."""
 
 
 def advice(runner: Runner) -> str:

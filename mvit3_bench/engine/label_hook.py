@@ -3,9 +3,9 @@ from collections.abc import Iterable
 
 from mmengine.hooks import Hook
 
-from ..datasets.loading import UnreadableSample
+from ..errors import UnreadableSample
 from ..registry import HOOKS
-from ..text import shown
+from ..utils.text import shown
 
 
 def check_labels(samples: Iterable, num_classes: int) -> None:

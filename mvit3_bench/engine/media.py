@@ -6,7 +6,7 @@ import cv2
 import mmcv
 import numpy as np
 
-from .cli import UsageError
+from ..errors import UsageError
 
 IMAGES = ('.bmp', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.webp')
 _ENOUGH = 0.99  # of the frames that the header of a video tells of: some tell an estimate

@@ -9,7 +9,7 @@ from mmengine.dataset import DefaultSampler
 from mmengine.logging import print_log
 
 from ..datasets.mini import FOLDERS, MAKERS
-from ..hub import MIM
+from ..utils.paths import MIM
 from ..registry import DATA_SAMPLERS
 from .schedule import is_average, iteration_keys
 

@@ -14,11 +14,12 @@ from mmengine.runner import load_checkpoint
 from mmengine.structures import BaseDataElement
 
 from ..checkpoints.io import check_fits
+from ..errors import UsageError, user_errors
 from ..registry import MODELS
-from . import cli
 from .drawing import KeepBackend, enlarged
 from .loading_hook import LoadOrStop
 from .mini import data_sets
+from .run_config import check_device, find_checkpoint, load_config
 
 _DRAWN_BY = dict(mmpretrain='mmpretrain.UniversalVisualizer', mmdet='mmdet.DetLocalVisualizer',
                  mmseg='mvit3_bench.SideBySideVisualizer')
@@ -63,7 +64,7 @@ class Predictor:
         with DATASETS.switch_scope_and_registry(self.scope) as registry:
             meta = dict(getattr(registry.get(dataset.type), 'METAINFO', {}), **dataset.get('metainfo') or {})
         if 'classes' not in meta:
-            raise cli.UsageError('neither the checkpoint nor the config names the classes: set '
+            raise UsageError('neither the checkpoint nor the config names the classes: set '
                                  'test_dataloader.dataset.metainfo.classes, a list of names')
         return meta
 
@@ -125,23 +126,16 @@ def _named(meta: dict | None) -> dict:
     return meta if 'classes' in meta else {}
 
 
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags that :func:`load` takes."""
-    parser.add_argument('--score-thr', type=float, default=0.3, help='lowest score of a detection (default: %(default)s)')
-    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu', help='(default: %(default)s)')
-    parser.add_argument('--mini', action='store_true', help='for checkpoints of a training with --mini')
-    cli.add_cfg_options(parser)
-
-
 def load(args: argparse.Namespace, config: str, checkpoint: str) -> tuple[Config, Predictor]:
     """The config and the model that a command line means; a work dir as the checkpoint stands for the best in it.
 
     Raises:
-        UsageError, FileNotFoundError, CheckpointError: As :func:`.cli.load_config` and :class:`Predictor`; or torch has no
-            such device.
+        UsageError, FileNotFoundError, CheckpointError: As :func:`.run_config.load_config` and :class:`Predictor`; or torch
+            has no such device.
     """
-    cfg = cli.load_config(argparse.Namespace(config=config, mini=args.mini, cfg_options=args.cfg_options, work_dir=None,
-                                             launcher='none', local_rank=0))
-    cli.check_device(args.device)
-    with cli.user_errors(RuntimeError, ValueError, KeyError, TypeError):
-        return cfg, Predictor(cfg, cli.find_checkpoint(checkpoint), args.device, args.score_thr)
+    cfg = load_config(argparse.Namespace(config=config, mini=args.mini, cfg_options=args.cfg_options, work_dir=None,
+                                         launcher='none', local_rank=0))
+    device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
+    check_device(device)
+    with user_errors(RuntimeError, ValueError, KeyError, TypeError):
+        return cfg, Predictor(cfg, find_checkpoint(checkpoint), device, args.score_thr)

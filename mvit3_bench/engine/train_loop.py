@@ -7,9 +7,9 @@ from mmengine.logging import print_log
 from mmengine.runner import EpochBasedTrainLoop
 
 from ..datasets.seeded import SeededBatchSampler, seed_all, seeded
+from ..errors import UsageError
 from ..registry import LOOPS
 from .carry_over import begin_epoch, carry_over, set_values
-from .cli import UsageError
 
 _ITERATIONS = 2**32 - 1  # where the keys of samples have the epoch: no iteration shares its numbers with a sample
 

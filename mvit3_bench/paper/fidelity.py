@@ -13,8 +13,8 @@ import torch
 from mmengine.config import Config, ConfigDict
 
 from ..analysis import machine
-from ..hub import MIM
-from ..text import table
+from ..utils.paths import MIM
+from ..utils.text import table
 
 # recipe -> a config that has it
 RECIPES = dict(
@@ -35,9 +35,9 @@ DIFFERENCES = dict(
     D17=('precision', 'The published runs use float16 with a gradient scaler; the configs use float32, and `--amp` switches.'),
     D29=('last batch on several processes', 'The published sampler fills the last batch of each process with images seen '
          'already, in the validation too, where they count twice. Here the last batch is smaller.'),
-    empty_class=('a class without a pixel', 'It is left out of the mean IoU, which the published evaluation makes NaN.'),
-    empty_batch=('a batch without positives or labels', 'Its loss is 0; in the published v1 tree it is NaN.'),
-    squares=('validation in the training', 'The published validation of segmentation resizes images and masks to squares and '
+    NaN=('nothing to average', 'A batch without positives, or without labelled pixels, has a loss of 0, and a class without a '
+         'pixel is left out of the mean IoU. The published figures are NaN.'),
+    squares=('validation during the training', 'The published validation of segmentation resizes images and masks to squares and '
              'adds up batches; the configs validate as they test.'))
 NOT_PROVED = (
     'mixed precision: every comparison runs in float32 or float64 on a CPU',
@@ -111,7 +111,7 @@ def _cell(recipe: str, item: str, notes: list[dict]) -> str:
     mine = [note for note in notes if note['recipe'] == recipe and note['item'] == item]
     marks = sorted({note['differs'] for note in mine if note['differs']})
     equal = ['equal'] if any(not note['differs'] for note in mine) else []
-    return ', '.join([*equal, *(f'[{mark}](#{mark.lower().replace("_", "-")})' for mark in marks)]) or '-'
+    return ', '.join([*equal, *(f'[{mark}](#{mark.lower()})' for mark in marks)]) or '-'
 
 
 def _settings(cfg: Config) -> dict[str, str]:
@@ -173,5 +173,5 @@ def _difference(key: str, title: str, reason: str, notes: list[dict]) -> list[st
     for note in mine:
         sizes.setdefault(note['measured'], []).append(note['recipe'])
     lines = [f'- {measured} ({", ".join(dict.fromkeys(recipes))})' for measured, recipes in sizes.items()]
-    return [f'### {key.replace("_", "-")}', '', f'**{title[0].upper()}{title[1:]}.** {reason}', '',
+    return [f'### {key}', '', f'**{title[0].upper()}{title[1:]}.** {reason}', '',
             *(lines or ['- its size was not measured']), '']

@@ -4,7 +4,8 @@ import io
 import json
 from pathlib import Path
 
-from .. import text
+from ..errors import ResultError
+from ..utils import text
 from . import fidelity, figure, results
 from .published import published
 from .tables import TABLES, Measured, Table, exceptions
@@ -38,9 +39,9 @@ def load(root: Path) -> Measured:
         try:
             benchmarks[path.stem] = json.loads(path.read_text(encoding='utf-8'))
         except ValueError as error:
-            raise results.ResultError(f'{path} is no json: {error}') from error
+            raise ResultError(f'{path} is no json: {error}') from error
         if missing := {'machine', 'command', 'date', 'contenders'} - set(benchmarks[path.stem]):
-            raise results.ResultError(
+            raise ResultError(
                 f'{path}: field {min(missing)!r} is missing; wanted: a benchmark.json of tools/benchmark.py')
     pictures = tuple(name for name in _CAPTIONS if (root / PICTURES / f'{name}.jpg').exists())
     return Measured(results.read(root / results.FOLDER), benchmarks, pictures, tuple(fidelity.read(root)))

@@ -9,6 +9,7 @@ import types
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..errors import ResultError
 from ..models.archs import get_arch
 
 FOLDER = Path('docs', 'results', 'runs')
@@ -16,10 +17,6 @@ TRAINED, CONVERTED = ORIGINS = ('trained here', 'converted weights')
 TASKS = ('classification', 'detection', 'segmentation')
 # metric of a published table -> its name in a result, and the factor to percent
 METRICS = dict(top1=('accuracy/top1', 1), bbox_mAP=('coco/bbox_mAP', 100), mIoU=('mIoU', 1))
-
-
-class ResultError(ValueError):
-    """A file of the store is wrong; the message names it and the field."""
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from ..analysis.machine import line
-from ..complexity import Complexity
-from ..hub import MIM
+from ..models.complexity import Complexity
+from ..utils.paths import MIM
 from ..models.archs import ARCHS, Arch
 from . import fidelity
 from .counts import counts

@@ -25,11 +25,13 @@ class Corrupted:
     Attributes:
         content: The file.
         seen: What it shows: an RGB image, or a mask's numbers (H, W). None if it must be refused.
+        seen_by_opencv: What it shows where OpenCV reads it, if that is something else.
         any_pixels: The damage cannot be told from a picture: right labels or a refusal, whatever the pixels.
     """
     content: bytes
     seen: Image.Image | np.ndarray | None = None
     any_pixels: bool = False
+    seen_by_opencv: Image.Image | None = None
 
 
 def encode(image: Image.Image, kind: str = 'JPEG', **kwargs) -> bytes:
@@ -92,7 +94,7 @@ def _grey_alpha(image, rng):
     grey.putalpha(Image.fromarray(rng.integers(0, 256, image.size[::-1], dtype=np.uint8)))
     seen = Image.new('RGB', image.size, (124, 117, 104))  # the colour that mmcv puts behind it
     seen.paste(grey.convert('RGB'), mask=grey.getchannel('A'))
-    return Corrupted(encode(grey, 'PNG'), seen)
+    return Corrupted(encode(grey, 'PNG'), seen, seen_by_opencv=grey.convert('RGB'))  # which drops alpha
 
 
 def _frames(image, kind):

@@ -16,11 +16,10 @@ from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
-from mvit3_bench.datasets.loading import UnreadableSample
 from mvit3_bench.engine.checks import check_data
-from mvit3_bench.engine.cli import UsageError
 from mvit3_bench.engine.label_hook import check_labels
 from mvit3_bench.engine.loading_hook import check_samples
+from mvit3_bench.errors import UnreadableSample, UsageError
 
 from . import Fault
 from .corruptions import IMAGES, MASKS, Corrupted, encode
@@ -132,7 +131,9 @@ def _images(case: Case, root: Path, intact: Path, rng) -> Trial:
     trial = _write(case, root, first, damaged.content, intact, rng)
     if case.task == 'segmentation' and case.damage == '1x1':  # mmsegmentation makes its mask a number and cannot use it
         return replace(trial, refused=True)
-    return replace(trial, seen=damaged.seen, refused=_must_refuse(damaged))
+    by_opencv = trial.cfg.val_dataloader.dataset.pipeline[0].get('imdecode_backend') == 'cv2'
+    seen = damaged.seen_by_opencv if by_opencv and damaged.seen_by_opencv is not None else damaged.seen
+    return replace(trial, seen=seen, refused=_must_refuse(damaged))
 
 
 def _must_refuse(damaged: Corrupted) -> bool | None:

@@ -15,16 +15,16 @@ from mmengine.runner import Runner
 from ...datasets.mini import FOLDERS
 from ...engine.check_leaks import Images, check_leaks
 from ...engine.checks import check_data
-from ...engine.cli import UsageError
 from ...engine.label_hook import check_labels
 from ...engine.mini import LOADERS, data_sets, type_name
+from ...errors import UsageError
 from .finding import ERROR, INFO, OK, WARNING, Finding, explained
 from .plan import Plan, listening
-from .resources import SHARED
 
 _finding = partial(Finding, 'data')
 _IMAGES = ('.jpg', '.jpeg', '.png', '.bmp')
 _PREFETCHED = 2  # batches that a worker holds ready
+_SHARED = Path('/dev/shm')  # where workers hand batches over; containers begin with 64 MB
 # class of the data set -> its folder in data/, and what it holds, as published: images of a folder or lines of a list
 _PUBLISHED = dict(
     ImageNet=('imagenet', {'train': 1_281_167, 'val': 50_000}),
@@ -169,8 +169,8 @@ def _samples(plan: Plan, name: str, loader: torch.utils.data.DataLoader) -> Iter
     workers = plan.cfg[name].get('num_workers', 0) * plan.processes
     batch = plan.cfg[name].get('batch_size', 1)
     needed = max(sizes) * batch * workers * (plan.cfg[name].get('prefetch_factor') or _PREFETCHED)
-    if SHARED.is_dir() and needed > (free := shutil.disk_usage(SHARED).free):
-        yield _finding(name, WARNING, f'{workers} workers hold up to {needed / 1e9:.2f} GB of batches in {SHARED}, which '
+    if _SHARED.is_dir() and needed > (free := shutil.disk_usage(_SHARED).free):
+        yield _finding(name, WARNING, f'{workers} workers hold up to {needed / 1e9:.2f} GB of batches in {_SHARED}, which '
                                       f'has {free / 1e9:.2f} GB free',
                        f'docker run --shm-size=8g, or a smaller {name}.num_workers or batch_size')
 

@@ -34,8 +34,37 @@ def examine_packages(scope: str | None) -> Iterator[Finding]:
     for name, task in FRAMEWORKS.items():
         yield (_imported(name, ERROR if name == scope else INFO, f'needed for {task}') if scope in (name, None) else
                _listed(name, f'for {task}', _INSTALL))  # importing takes seconds
+    if find_spec('mmengine') and find_spec('mmcv'):
+        yield _operators()
+    if find_spec('torch'):
+        yield _gpu()
     for name, purpose in _OPTIONAL.items():
         yield _listed(name, purpose, f'if wanted: pip install {name}')
+
+
+def _operators() -> Finding:
+    """Whether mmcv's operators work: a mmcv that was compiled for another torch fails here."""
+    try:
+        import torch
+        from mmcv.ops import nms
+        boxes = torch.tensor([[0.0, 0, 10, 10], [1, 0, 11, 10], [20, 20, 30, 30]])
+        kept = nms(boxes, torch.tensor([0.9, 0.8, 0.7]), iou_threshold=0.5)[1].tolist()
+    except Exception as error:  # a library that does not fit torch fails in any way it likes
+        return _finding('operators', ERROR, f'NMS fails: {type(error).__name__}: {error}',
+                        f'install a torchvision or mmcv that fits this torch: {_INSTALL}')
+    if kept != [0, 2]:
+        return _finding('operators', ERROR, f'NMS keeps boxes {kept} in place of [0, 2]', _INSTALL)
+    return _finding('operators', OK, 'NMS works')
+
+
+def _gpu() -> Finding:
+    """The GPUs that torch can use; without one, what training costs."""
+    import torch
+    if torch.cuda.is_available():
+        return _finding('GPU', OK, ', '.join(torch.cuda.get_device_name(n) for n in range(torch.cuda.device_count())))
+    reason = f'none that CUDA {torch.version.cuda} can use' if torch.version.cuda else 'this torch is built for the CPU'
+    return _finding('GPU', INFO, f'{reason}: runs take days that take hours on a GPU; --mini takes minutes',
+                    'with an NVIDIA GPU: a CUDA build of torch, and a driver for it (nvidia-smi shows it)')
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""Do the settings of a config fit each other, the machine, and what the work dir already holds?"""
+"""Do the settings of a config fit each other, and what the work dir already holds?"""
 import inspect
 import logging
 from collections.abc import Iterator
@@ -11,14 +11,14 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
 from mmengine.runner import Runner, find_latest_checkpoint, set_random_seed
 
-from ...checkpoints.io import CheckpointError, check_fits, read_checkpoint
+from ...checkpoints.io import check_fits
 from ...engine import schedule
 from ...engine.record import changes
+from ...errors import CheckpointError
 from ...registry import MODELS
-from ...text import shown
-from .finding import ERROR, INFO, OK, WARNING, Finding, explained
+from ...utils.text import shown
+from .finding import ERROR, INFO, OK, WARNING, Finding
 from .plan import Plan, listening
-from .resources import cores
 
 _finding = partial(Finding, 'config')
 _READ = (*inspect.signature(Runner.__init__).parameters, 'auto_scale_lr', 'compile', 'efficient_conv_bn_eval',
@@ -26,7 +26,7 @@ _READ = (*inspect.signature(Runner.__init__).parameters, 'auto_scale_lr', 'compi
 
 
 def examine_settings(plan: Plan) -> Iterator[Finding]:
-    """A config against itself, the machine and the work dir.
+    """A config against itself and the work dir.
 
     Args:
         plan: The run, with its loaders where they could be built; gets its model.
@@ -40,7 +40,6 @@ def examine_settings(plan: Plan) -> Iterator[Finding]:
         yield from _batch(plan)
         yield from _length(plan)
         yield from _average(plan)
-    yield from _workers(plan)
     yield from _work_dir(plan)
 
 
@@ -91,31 +90,6 @@ def _model(plan: Plan) -> Iterator[Finding]:
 def _start_weights(plan: Plan) -> Iterator[Finding]:
     if plan.cfg.get('load_from') and not plan.cfg.get('resume'):
         yield _fit(plan, 'load_from', plan.cfg.load_from)
-    files = list(dict.fromkeys(_pretrained(plan.cfg.model)))
-    away = [file for file in files if '://' in file]
-    for file in away:
-        yield _finding('init_cfg', INFO, f'{file} is downloaded at the start', 'without a network, name a local file')
-    if not files or away:
-        return
-    with listening() as records:
-        try:
-            for file in files:
-                read_checkpoint(file)
-            plan.model.init_weights()
-        except (CheckpointError, FileNotFoundError, RuntimeError) as error:
-            found, remedy = explained(str(error))
-            yield _finding('init_cfg', ERROR, found, remedy or 'correct init_cfg.checkpoint')
-            return
-    told = [record.getMessage() for record in records if 'pretrained checkpoint' in record.getMessage()]
-    yield _finding('init_cfg', OK, '; '.join(told) or f'{shown(files)}: loaded')
-
-
-def _pretrained(node) -> Iterator[str]:
-    """The checkpoints that the ``init_cfg`` in a part of a config name."""
-    if isinstance(node, dict) and node.get('type') == 'Pretrained' and node.get('checkpoint'):
-        yield node['checkpoint']
-    for part in node.values() if isinstance(node, dict) else node if isinstance(node, (list, tuple)) else ():
-        yield from _pretrained(part)
 
 
 def _fit(plan: Plan, name: str, file: str, level: str = ERROR) -> Finding:
@@ -209,14 +183,6 @@ def _average(plan: Plan) -> Iterator[Finding]:
         yield _finding('EMA', WARNING, *warning)
     else:
         yield _finding('EMA', OK, f'horizon of {1 / hooks[0].get("momentum", 2e-4):,.0f} updates')
-
-
-def _workers(plan: Plan) -> Iterator[Finding]:
-    for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
-        workers = (plan.cfg.get(name) or {}).get('num_workers', 0) * plan.processes
-        if workers > cores():
-            yield _finding('workers', WARNING, f'{name}: {workers} in all, cores: {cores()}',
-                           f'{name}.num_workers={max(1, cores() // plan.processes)}')
 
 
 def _work_dir(plan: Plan) -> Iterator[Finding]:

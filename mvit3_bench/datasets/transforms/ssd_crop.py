@@ -49,43 +49,44 @@ class SSDCrop(BaseTransform):
             mode = np.random.randint(1 + len(self.min_ious))
             if mode == 0:
                 return None
-            for _ in range(_TRIALS):
-                patch = self._candidate(height, width)
-                if patch is not None and _overlaps(boxes, patch).max() >= self.min_ious[mode - 1] and (
-                        _centres_inside(boxes, patch).any()):
-                    return patch
+            patches = self._candidates(height, width)
+            fitting = (_overlaps(boxes, patches).max(axis=1) >= self.min_ious[mode - 1]) & (
+                _centres_inside(boxes, patches).any(axis=1))
+            if fitting.any():
+                return patches[fitting.argmax()]  # the first
 
-    def _candidate(self, height: int, width: int) -> np.ndarray | None:
-        """A crop of any place and size; None if it has a ratio or a side that is not allowed."""
-        new_width = int(np.random.uniform(_LEAST_SIDE, 1) * width)
-        new_height = int(np.random.uniform(_LEAST_SIDE, 1) * height)
-        if min(new_width, new_height) < max(1, self.min_side) or (
-                not _RATIOS[0] <= new_height / new_width <= _RATIOS[1]):
-            return None
-        left = int(np.random.uniform(0, width - new_width))
-        top = int(np.random.uniform(0, height - new_height))
-        return np.array([left, top, left + new_width, top + new_height])
+    def _candidates(self, height: int, width: int) -> np.ndarray:
+        """The trials of one mode, (N, 4): crops of any place and size, without those whose ratio or side is not allowed."""
+        limits = np.array([width, height])
+        sizes = (np.random.uniform(_LEAST_SIDE, 1, (_TRIALS, 2)) * limits).astype(int)
+        starts = (np.random.uniform(0, 1, (_TRIALS, 2)) * (limits - sizes)).astype(int)
+        ratios = sizes[:, 1] / sizes[:, 0].clip(1)
+        allowed = (sizes.min(axis=1) >= self.min_side) & (ratios >= _RATIOS[0]) & (ratios <= _RATIOS[1])
+        return np.concatenate([starts, starts + sizes], axis=1)[allowed]
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(min_ious={self.min_ious}, min_side={self.min_side})'
 
 
-def _overlaps(boxes: np.ndarray, patch: np.ndarray) -> np.ndarray:
-    """The IoU of each box (N, 4) with a crop (4,); 0 for boxes without an area."""
-    shared = np.minimum(boxes[:, 2:], patch[2:]) - np.maximum(boxes[:, :2], patch[:2])
-    shared = shared.clip(0).prod(axis=1)
+def _overlaps(boxes: np.ndarray, patches: np.ndarray) -> np.ndarray:
+    """Boxes (N, 4) and crops (M, 4) -> their IoU, (M, N)."""
+    patches = patches[:, None]
+    shared = np.minimum(boxes[:, 2:], patches[..., 2:]) - np.maximum(boxes[:, :2], patches[..., :2])
+    shared = shared.clip(0).prod(axis=2)
     areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
-    return shared / (areas + (patch[2:] - patch[:2]).prod() - shared)
+    return shared / (areas + (patches[..., 2:] - patches[..., :2]).prod(axis=2) - shared)
 
 
-def _centres_inside(boxes: np.ndarray, patch: np.ndarray) -> np.ndarray:
+def _centres_inside(boxes: np.ndarray, patches: np.ndarray) -> np.ndarray:
+    """Boxes (N, 4) and crops (M, 4) -> whether the box's centre is in the crop, (M, N)."""
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
-    return ((centres > patch[:2]) & (centres < patch[2:])).all(axis=1)
+    patches = patches[:, None]
+    return ((centres > patches[..., :2]) & (centres < patches[..., 2:])).all(axis=2)
 
 
 def _crop(results: dict, patch: np.ndarray) -> None:
     left, top, right, bottom = patch.tolist()
-    kept = _centres_inside(results['gt_bboxes'].convert_to('hbox').numpy(), patch)
+    kept, = _centres_inside(results['gt_bboxes'].convert_to('hbox').numpy(), patch[None])
     boxes = results['gt_bboxes'][kept]
     boxes.translate_([-left, -top])
     boxes.clip_([bottom - top, right - left])

@@ -1,0 +1,152 @@
+"""Latency, throughput and memory of models in each form that they can run in, beside the same models of other packages."""
+import argparse
+import datetime
+import itertools
+import shlex
+import sys
+from pathlib import Path
+
+from ..engine.config_files import find_config
+from ..errors import UsageError, user_errors
+from .common import add_shape
+
+EXAMPLE = 'configs/cls/mvit1_s_in1k.py --peers timm mmpretrain'
+PAPER = [f'cls/mvit3_{arch}_in1k' for arch in ('xxs', 'xxs_l2', 'xs', 'xs_l2', 's', 's_l2')]
+SEED = 0
+# those of analysis.modes and analysis.peers, as a test compares
+MODES = ('eager', 'deploy', 'compile', 'onnxruntime', 'openvino', 'graphs', 'train')
+DTYPES = ('fp32', 'fp16', 'bf16')
+PEERS = ('timm', 'mmpretrain')
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags."""
+    parser.add_argument('configs', nargs='*', metavar='CONFIG', help='config files, or names of configs of this package')
+    parser.add_argument('--paper', action='store_true',
+                        help="the protocol of MobileViTv3's latency table: XXS, XS, S and their L2 variants, batch 1 and "
+                             '100, the model as it is; other flags override parts of it')
+    parser.add_argument('--batch-sizes', type=int, nargs='+', metavar='N', help='images in a call (default: 1)')
+    parser.add_argument('--modes', nargs='+', choices=MODES, metavar='MODE',
+                        help='of %(choices)s (default: all that the device has)')
+    parser.add_argument('--peers', nargs='+', choices=PEERS, default=[], help='packages to compare with (default: none)')
+    add_shape(parser)
+    parser.add_argument('--rounds', type=int, default=15, help='blocks of calls of each contender (default: %(default)s)')
+    parser.add_argument('--threads', type=int, help='threads on the CPU (default: those that torch takes)')
+    parser.add_argument('--device', choices=['cpu', 'cuda'], default='cpu', help='where to run (default: %(default)s)')
+    parser.add_argument('--dtypes', nargs='+', choices=DTYPES, default=['fp32'], help='number formats (default: fp32)')
+    parser.add_argument('--kernels', action='store_true',
+                        help="time matrix products and convolutions alone, too: with torch's kernels no form can be faster")
+    parser.add_argument('--out', type=Path, default=Path('work_dirs/benchmark'), metavar='DIR',
+                        help='folder of benchmark.json, .md and .png (default: %(default)s)')
+
+
+def complete(args: argparse.Namespace) -> None:
+    """Check the arguments, and fill in those that were not given.
+
+    Raises:
+        UsageError: One is not possible, or a package is missing.
+    """
+    import torch
+
+    from ..analysis.modes import RUNTIMES
+    from ..analysis.peers import require
+    from ..deploy.export import require as require_export
+    from ..engine.run_config import check_device
+    args.configs = args.configs or (PAPER if args.paper else [])
+    args.batch_sizes = args.batch_sizes or ([1, 100] if args.paper else [1])
+    args.threads = torch.get_num_threads() if args.threads is None else args.threads
+    foreign = RUNTIMES if args.device == 'cuda' else ('graphs',)
+    args.modes = args.modes or (['eager'] if args.paper else [each for each in MODES if each not in foreign])
+    if not args.configs:
+        raise UsageError('no config given', 'CONFIG', 'allowed: one or more config files, or --paper')
+    for name, values in (('--batch-sizes', args.batch_sizes), ('--rounds', [args.rounds]), ('--threads', [args.threads]),
+                         ('--shape', args.shape or [1])):
+        if min(values) < 1 or (name == '--shape' and len(values) > 2):
+            raise UsageError(f'{name} {" ".join(map(str, values))} is not possible', name, 'allowed: '
+                             + ('one or two ' if name == '--shape' else '') + 'whole numbers from 1')
+    for mode in set(args.modes) & set(foreign):
+        raise UsageError(f'--modes {mode} is not possible with --device {args.device}', '--modes')
+    check_device(args.device)
+    with user_errors(ImportError):
+        for mode in set(args.modes) & set(RUNTIMES):
+            require_export(mode.replace('runtime', ''))
+        for peer in args.peers:
+            require(peer)
+
+
+def build(args: argparse.Namespace) -> dict[str, list]:
+    """Config -> our network, then its peers."""
+    from ..analysis.subjects import build_subjects
+    from ..engine.run_config import read_config
+    subjects = {}
+    shape = (*args.shape, *args.shape)[:2] if args.shape else None
+    for path in map(find_config, args.configs):
+        cfg = read_config(path)
+        with user_errors(ValueError, KeyError, TypeError):
+            subjects[path] = build_subjects(path, cfg, args.peers, shape, SEED)
+        missing = set(args.peers) - {each.owner for each in subjects[path]}
+        if missing:
+            print(f'{Path(path).stem}: no such model in {", ".join(sorted(missing))}')
+    return subjects
+
+
+def say(text: str) -> None:
+    """Print at once."""
+    print(text, flush=True)
+
+
+def measure_all(subjects: dict[str, list], args: argparse.Namespace, contenders: list, skipped: list[tuple[str, str]]) -> None:
+    """Time everything, one batch size after the other; what is measured is appended to ``contenders`` and ``skipped``."""
+    import torch
+    from mmengine.utils import ProgressBar
+
+    from ..analysis.contenders import Contender, plan, prepare
+    from ..analysis.timing import measure
+    device = torch.device(args.device)
+    inference = [mode for mode in args.modes if mode != 'train'] + ['kernels'] * args.kernels
+    training = [mode for mode in args.modes if mode == 'train']
+    # Training comes last: the memory that it leaves to the process would make large maps cheap to allocate, by which it
+    # halves the time of some networks; a process of inference alone has no such memory.
+    for modes, batch in itertools.product(filter(None, (inference, training)), args.batch_sizes):
+        mine = []
+        for networks in subjects.values():
+            for each in prepare(networks, plan(modes, args.dtypes), batch, device, SEED, say):
+                if isinstance(each, Contender):
+                    mine.append(each)
+                else:
+                    skipped.append(each)
+                    say(f'  not run: {each[1]}')
+        contenders += mine
+        say(f'batch {batch}: {len(mine)} contenders, {args.rounds} rounds')
+        bar = ProgressBar(args.rounds * len(mine))
+        measure(mine, args.rounds, SEED, device, bar.update)
+        say('')
+        for each in mine:
+            each.call = None  # lets go of its memory
+
+
+def main(args: argparse.Namespace) -> None:
+    """Run the command."""
+    import torch
+
+    from ..analysis import machine, report
+    from ..analysis.contenders import Deviates
+    from ..analysis.modes import Skipped
+    complete(args)
+    torch.set_num_threads(args.threads)
+    subjects = build(args)
+    contenders, skipped = [], []
+    try:
+        with user_errors(Deviates, Skipped, ValueError):
+            measure_all(subjects, args, contenders, skipped)
+    except KeyboardInterrupt:
+        print('\ninterrupted: what was measured until now is written')
+    if not any(each.rounds for each in contenders):
+        raise UsageError('nothing was measured')
+    content = report.report(
+        contenders, skipped, {Path(path).stem: report.published_top1(path) for path in subjects},
+        machine.describe(torch.device(args.device)), command=shlex.join(['python', *sys.argv]), seed=SEED,
+        date=datetime.date.today().isoformat())
+    files = report.write(content, args.out)
+    print(files[1].read_text(encoding='utf-8'))
+    print(*files, sep='\n')

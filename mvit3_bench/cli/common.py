@@ -1,0 +1,87 @@
+"""What the commands share: OpenMMLab's flags, and errors that speak to the user."""
+import argparse
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+
+from ..engine.config_files import find_config
+from ..errors import BenchError, message_of, space_needed
+
+RESULTS = 'docs/results/runs'  # the store of results, of a checkout
+
+
+def build_parser(command: ModuleType, call: str, prog: str | None = None) -> argparse.ArgumentParser:
+    """The parser of a command.
+
+    Args:
+        command: Its module: the docstring says what it does, ``EXAMPLE`` are arguments for it, ``add_arguments`` adds the
+            flags.
+        call: How it is called, for the example: ``'mvit3 train'``.
+        prog: The same for the line of usage; None: the name of the script.
+    """
+    parser = argparse.ArgumentParser(
+        prog=prog, description=command.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=f'example:\n  {call} {command.EXAMPLE}')
+    command.add_arguments(parser)
+    return parser
+
+
+def run(command: ModuleType, call: str, prog: str | None = None, argv: Sequence[str] | None = None) -> None:
+    """Run a command; an expected error becomes its message and exit code 1. Arguments as :func:`build_parser`.
+
+    Args:
+        argv: The words behind the command; None: those of this process.
+    """
+    args = build_parser(command, call, prog).parse_args(argv)
+    try:
+        with space_needed():
+            if getattr(args, 'config', None):
+                args.config = find_config(args.config)
+            command.main(args)
+    except (BenchError, FileNotFoundError) as error:
+        sys.exit(f'error: {message_of(error)}')
+
+
+def add_run_flags(parser: argparse.ArgumentParser, needs_config: bool = True) -> None:
+    """Add the flags that training, testing and the doctor have in common."""
+    parser.add_argument('config', nargs=None if needs_config else '?',
+                        help='config file, for instance of configs/seg/; or the name of one of this package')
+    parser.add_argument('--work-dir', help='folder of logs, checkpoints and results (default: work_dirs/NAME_OF_CONFIG)')
+    parser.add_argument('--mini', action='store_true',
+                        help='run on the miniature data set, drawn if it is not there: small images, a short schedule, '
+                             'the same model and recipe')
+    add_cfg_options(parser)
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
+    # torchrun sets LOCAL_RANK, torch.distributed.launch passes the flag
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def key_value(word: str) -> str:
+    """A word of ``--cfg-options``, which MMEngine parses when the command runs.
+
+    Raises:
+        ArgumentTypeError: It is not KEY=VALUE.
+    """
+    if '=' not in word:
+        raise argparse.ArgumentTypeError(f'{word!r} is not KEY=VALUE')
+    return word
+
+
+def add_cfg_options(parser: argparse.ArgumentParser) -> None:
+    """Add OpenMMLab's flag to override parts of a config; the words stay as they are until the command runs."""
+    parser.add_argument('--cfg-options', nargs='+', action='extend', type=key_value, metavar='KEY=VALUE',
+                        help='override parts of the config: a.b=1, a.b="[1,2]", a.b="[(1,2),(3,4)]" (no white space)')
+
+
+def add_shape(parser: argparse.ArgumentParser) -> None:
+    """Add the flag for the size of the images."""
+    parser.add_argument('--shape', type=int, nargs='+', metavar='N',
+                        help='height and width of the images, or one number for both (default: that of the test pipeline)')
+
+
+def add_predict_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of predicting: those that :func:`mvit3_bench.engine.predict.load` takes."""
+    parser.add_argument('--score-thr', type=float, default=0.3, help='lowest score of a detection (default: %(default)s)')
+    parser.add_argument('--device', help='where to run (default: cuda if torch finds a GPU, otherwise cpu)')
+    parser.add_argument('--mini', action='store_true', help='for checkpoints of a training with --mini')
+    add_cfg_options(parser)

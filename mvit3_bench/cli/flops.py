@@ -1,0 +1,43 @@
+"""Parameters and multiply-adds of the model of a config, layer by layer, as they are and as the papers count them."""
+import argparse
+
+from .common import add_cfg_options, add_shape
+
+EXAMPLE = 'configs/cls/mvit3_s_in1k.py --depth 3'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags."""
+    parser.add_argument('config', help='config file, or the name of a config of this package')
+    add_shape(parser)
+    parser.add_argument('--depth', type=int, default=2, help='how deep to list the modules (default: %(default)s)')
+    add_cfg_options(parser)
+
+
+def row(name: str, counts, note: str = '') -> tuple[str, ...]:
+    """The cells of a module."""
+    return name, *(f'{number / 1e6:.3f}' for number in (counts.parameters, counts.multiply_adds, counts.published)), note
+
+
+def main(args: argparse.Namespace) -> None:
+    """Run the command."""
+    from ..models.complexity import Complexity, count
+    from ..engine import run_config
+    from ..models.forward import in_channels
+    from ..utils.text import table
+    _, model, size = run_config.model_and_size(args)
+    counts = count(model, size, in_channels(model))
+
+    total = counts.pop('')
+    rows = []
+    for name, module in counts.items():
+        level = name.count('.')
+        if level < args.depth and module.parameters:
+            rows.append(row(name, module, '' if module.multiply_adds or level else 'in training only'))
+    rows.append(row('total', total))
+    auxiliary = counts.get('auxiliary_head')
+    if auxiliary:
+        rows.append(row('total without auxiliary head', Complexity(
+            total.parameters - auxiliary.parameters, total.multiply_adds, total.published)))
+    print(f'{args.config}: one image of {size[0]}x{size[1]}, all figures in M')
+    print(table(rows, ('module', 'parameters', 'multiply-adds', 'as published', ''), 'plain', left=1))

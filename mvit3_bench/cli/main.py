@@ -1,0 +1,59 @@
+"""The command ``mvit3``: finds the command that is meant, and lists all of them."""
+import importlib
+import re
+import sys
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+from .. import __version__
+from . import common
+
+# group -> command -> its module in this folder
+GROUPS = {
+    'Train and test': dict(train='train', test='test', evaluate='evaluate', doctor='doctor', plot='plot'),
+    'Configs and data': {'configs': 'configs', 'mini-data': 'mini_data', 'coco-to-voc': 'coco_to_voc'},
+    'Models and checkpoints': dict(convert='convert', export='export', flops='flops', benchmark='benchmark'),
+    'Pictures': dict(demo='demo', gallery='gallery'),
+    'The paper': dict(reproduce='reproduce'),
+}
+COMMANDS = {name: module for group in GROUPS.values() for name, module in group.items()}
+
+
+def summary(module: str) -> str:
+    """What a command does: the first sentence of its module's docstring, up to a colon or semicolon."""
+    return re.split(r'[:;.] |\.?$', importlib.import_module(f'.{module}', __package__).__doc__, flags=re.MULTILINE)[0]
+
+
+def usage() -> str:
+    """The help: all commands in groups."""
+    width = max(map(len, COMMANDS))
+    lines = ['usage: mvit3 COMMAND [ARGUMENT ...]', '', 'MobileViTv1, v2 and v3 for classification, detection and segmentation.']
+    for title, commands in GROUPS.items():
+        lines += ['', f'{title}:', *(f'  {name:{width}}  {summary(module)}' for name, module in commands.items())]
+    return '\n'.join([*lines, '', 'Help on a command: mvit3 COMMAND --help', 'Configs are given by path or by name: mvit3 configs',
+                      'example:', '  mvit3 train deeplabv3_mvit3_1.0_ade20k --mini'])
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run what the command line says; without a command, or with an unknown one, the exit code is 2."""
+    name, *rest = (sys.argv[1:] if argv is None else argv) or ['']
+    if name in ('-h', '--help', 'help'):
+        print(usage())
+        return
+    if name == '--version':
+        print(f'mvit3 {__version__}')
+        return
+    if name not in COMMANDS:
+        print(unknown(name), file=sys.stderr)
+        sys.exit(2)
+    command = importlib.import_module(f'.{COMMANDS[name]}', __package__)
+    common.run(command, f'mvit3 {name}', prog=f'mvit3 {name}', argv=rest)
+
+
+def unknown(name: str) -> str:
+    """What to say to a word that is no command."""
+    if not name:
+        return usage()
+    near = get_close_matches(name, COMMANDS, n=3, cutoff=0.5)
+    hint = f'did you mean: {", ".join(near)}?' if near else f'commands: {", ".join(COMMANDS)}'
+    return f'error: mvit3 has no command {name!r}; {hint}\nAll commands: mvit3 --help'

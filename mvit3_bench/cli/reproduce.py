@@ -1,0 +1,46 @@
+"""Reproduces the paper: its tables and figure, from the models, the published figures and the results measured here."""
+import argparse
+import json
+from pathlib import Path
+
+from ..errors import ResultError, UsageError, user_errors
+
+EXAMPLE = '--table 1 coco2017'
+ROOT = Path(__file__).resolve().parents[2]
+# those of paper.tables, as a test compares
+TABLES = ('architecture', 'imagenet1k', 'coco2017', 'voc2012', 'ade20k', 'ablation', 'latency', 'runs')
+NUMBERS = ('1', '6')
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags."""
+    parser.add_argument('--table', nargs='+', choices=[*TABLES, *NUMBERS], metavar='N|NAME', default=[],
+                        help='print these tables and write nothing: %(choices)s')
+    parser.add_argument('--fidelity', type=Path, metavar='REPORT',
+                        help='first write docs/fidelity.md and its notes from a report of the tests (make fidelity does it all)')
+    parser.add_argument('--out', type=Path, default=ROOT / 'docs', metavar='DIR',
+                        help="folder of the pages; the tables' csv and the figure lie below it (default: docs)")
+
+
+def main(args: argparse.Namespace) -> None:
+    """Run the command."""
+    if not (ROOT / 'docs' / 'results').is_dir():
+        raise UsageError(f'{ROOT} is not the repository of mvit3_bench, where the results are: run this in a clone', ROOT)
+    from ..paper import fidelity, report, tables
+    if args.fidelity:
+        with user_errors(ValueError, FileNotFoundError):
+            record = fidelity.make_record(args.fidelity)
+        for path, content in ((fidelity.RESULTS, json.dumps(record, indent=0)), (fidelity.PAGE, fidelity.page(record))):
+            (ROOT / path).write_text(content + '\n', encoding='utf-8')
+            print(ROOT / path)
+    with user_errors(ResultError):
+        measured = report.load(ROOT)
+    for name in args.table:
+        print(report.markdown(tables.TABLES[tables.NUMBERS.get(name, name)](measured)))
+    if args.table:
+        return
+    for path, content in report.render(measured).items():
+        file = args.out / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content, encoding='utf-8')
+        print(file)

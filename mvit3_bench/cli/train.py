@@ -1,0 +1,63 @@
+"""Train any config of the suite: classification, detection, segmentation."""
+import argparse
+import logging
+
+from ..errors import UsageError, user_errors
+from .common import add_run_flags
+
+EXAMPLE = 'configs/seg/deeplabv3_mvit3_1.0_ade20k.py --mini'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags."""
+    add_run_flags(parser)
+    parser.add_argument('--resume', nargs='?', const='auto', metavar='CHECKPOINT',
+                        help='go on from this checkpoint; without a file, from the latest in the work dir')
+    parser.add_argument('--amp', action='store_true', help='automatic mixed precision')
+    parser.add_argument('--auto-scale-lr', action='store_true',
+                        help="scale the learning rate by the effective batch over the recipe's")
+    parser.add_argument('--accumulate', metavar='N',
+                        help="accumulate gradients over N iterations; 'auto': as many as make the recipe's batch")
+    parser.add_argument('--seed', type=int, metavar='N',
+                        help='seed of weights, order and augmentation (default: drawn, and logged)')
+    parser.add_argument('--deterministic', action='store_true',
+                        help='let torch use deterministic algorithms only: with --seed, a run can be repeated to the bit')
+
+
+def main(args: argparse.Namespace) -> None:
+    """Run the command."""
+    from mmengine.device import get_device
+    from mmengine.logging import print_log
+    from mmengine.runner import find_latest_checkpoint
+
+    from ..checkpoints.io import check_fits
+    from ..engine import run_config, schedule
+    from ..engine.checks import check_data, check_last_batch
+    from ..engine.randomness import set_randomness
+    from ..engine.stop_hook import end_together
+    cfg = run_config.load_config(args)
+    check_data(cfg, ('train_dataloader', 'val_dataloader'))
+    if args.amp:
+        if get_device() == 'cpu':
+            raise UsageError('--amp needs a GPU, and none is found', '--amp', 'leave it out')
+        cfg.optim_wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
+    processes = run_config.world_size(args.launcher)
+    with user_errors(ValueError):
+        set_randomness(cfg, args.seed, args.deterministic)
+        if args.accumulate:
+            schedule.accumulate(cfg, args.accumulate, processes)
+        if args.auto_scale_lr:
+            schedule.scale_lr(cfg)
+    if args.resume:
+        cfg.resume = True
+        cfg.load_from = None if args.resume == 'auto' else args.resume
+    runner = run_config.build_runner(cfg)
+    if warning := schedule.check_batch(cfg, processes):
+        print_log(warning, logger='current', level=logging.WARNING)
+    if checkpoint := cfg.load_from or args.resume and find_latest_checkpoint(cfg.work_dir):
+        check_fits(runner.model, checkpoint, any_head=not args.resume, resume=bool(args.resume))
+    check_last_batch(cfg, runner.model, runner.train_dataloader)
+    if warning := schedule.check_average(cfg, runner.max_iters):
+        print_log(': consider '.join(warning), logger='current', level=logging.WARNING)
+    runner.train()
+    end_together()

@@ -1,0 +1,127 @@
+"""From a command line to what runs: the config by path or name, its model, its runner, and the checkpoint that is meant."""
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.model import revert_sync_batchnorm
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+from torch import nn
+
+from .input_size import input_size
+from ..errors import UsageError, user_errors
+from ..registry import MODELS
+from .config_files import find_config
+from .distributed import distribute
+from .mini import name_pipelines, to_mini
+
+
+def parse_options(words: Sequence[str] | None) -> dict:
+    """``--cfg-options KEY=VALUE ...`` as MMEngine parses it: key -> value; of None, nothing."""
+    found = argparse.Namespace()
+    DictAction(['--cfg-options'], 'cfg_options')(None, found, words or [])
+    return found.cfg_options
+
+
+def read_config(path: str) -> Config:
+    """A config as its file is.
+
+    Args:
+        path: Its path or name, see :func:`~.config_files.find_config`.
+
+    Raises:
+        UsageError: The file does not exist or is no config.
+    """
+    file = find_config(path)
+    try:
+        return Config.fromfile(file)
+    except Exception as error:
+        raise UsageError(f'{path} is not a config: {type(error).__name__}: {error}', path) from error
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """The config of a run: file, then ``--mini``, then ``--cfg-options``, and its work dir.
+
+    Raises:
+        UsageError: The file does not exist or is no config, or ``--mini`` is not possible, or ``--launcher`` has not
+            started this process.
+    """
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    cfg = read_config(args.config)
+    name = Path(cfg.filename).stem
+    if args.mini:
+        with user_errors(ValueError, FileExistsError):
+            to_mini(cfg)
+        name += '_mini'
+    if options := parse_options(args.cfg_options):
+        cfg.merge_from_dict(options)
+        if not any(key.partition('.')[0].endswith('_pipeline') for key in options):
+            name_pipelines(cfg)
+    cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs') / name)
+    with user_errors(ValueError):
+        distribute(cfg, args.launcher)
+    return cfg
+
+
+def model_and_size(args: argparse.Namespace) -> tuple[Config, nn.Module, tuple[int, int]]:
+    """The config that a command line names, its untrained model for one process, and height and width of its images.
+
+    Raises:
+        UsageError: The file does not exist or is no config, ``--shape`` or an argument in the config is impossible, or the
+            config has images of any size and there is no ``--shape``.
+    """
+    cfg = read_config(args.config)
+    cfg.merge_from_dict(parse_options(args.cfg_options))
+    if args.shape and (len(args.shape) > 2 or min(args.shape) < 1):
+        raise UsageError(f'--shape {args.shape} is not possible', '--shape',
+                         'allowed: a height and a width of 1 or more, as one or two numbers')
+    init_default_scope(cfg.get('default_scope', 'mmengine'))
+    with user_errors(ValueError, KeyError, TypeError):
+        size = (*args.shape, *args.shape)[:2] if args.shape else input_size(cfg)
+        return cfg, revert_sync_batchnorm(MODELS.build(cfg.model)), size
+
+
+def find_checkpoint(path: str) -> str:
+    """The file that a command line means: itself, or the best checkpoint of a work dir (its latest, if none is best).
+
+    Raises:
+        UsageError: The folder has no checkpoint.
+    """
+    if not Path(path).is_dir():
+        return path
+    candidates = sorted(Path(path).glob('best_*.pth'), key=lambda file: file.stat().st_mtime)
+    candidates = candidates or sorted(Path(path).glob('*.pth'), key=lambda file: file.stat().st_mtime)
+    if not candidates:
+        raise UsageError(f'no checkpoint (*.pth) in {path}', path)
+    return str(candidates[-1])
+
+
+def build_runner(cfg: Config) -> Runner:
+    """Build the runner.
+
+    Raises:
+        UsageError: An argument in the config is impossible, or it asks for another runner (``runner_type``).
+    """
+    if (kind := cfg.get('runner_type', 'Runner')) != 'Runner':
+        raise UsageError(f"runner_type={kind} is not supported: the tools run MMEngine's Runner, which trains by "
+                         'DistributedDataParallel in several processes', 'runner_type', 'leave runner_type out')
+    with user_errors(ValueError, KeyError, TypeError):
+        return Runner.from_cfg(cfg)
+
+
+def check_device(device: str) -> None:
+    """Check that a GPU is there if one is asked for.
+
+    Raises:
+        UsageError: There is none.
+    """
+    if device.startswith('cuda') and not torch.cuda.is_available():
+        raise UsageError(f'--device {device} is not possible: torch finds no GPU', '--device')
+
+
+def world_size(launcher: str) -> int:
+    """Number of processes of a run, whose config is loaded."""
+    return 1 if launcher == 'none' else int(os.environ['WORLD_SIZE'])
