@@ -120,7 +120,8 @@ def test_segmentor(path):
     assert torch.equal(labels, torch.stack([each.pred_sem_seg.data[0] for each in predict(model, bgr)]))
 
 
-@pytest.mark.parametrize('path, places', [('det/ssdlite_mvit3_xxs_coco.py', 80 * 200), ('det/ssdlite_mvit2_0.5_coco.py', 200)])
+@pytest.mark.parametrize('path, places', [
+    ('det/ssdlite_mvit3_xxs_coco.py', 80 * 200), ('det/ssdlite_mvit2_0.5_coco.py', 200)])
 def test_detector(path, places):
     """The framework's detections, best first, then padding; the v1 type has place for 200 of each class."""
     model, bgr = whole(path, **{'model.test_cfg.score_thr': 0.3}), pixels(96, 128)

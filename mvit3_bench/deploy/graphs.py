@@ -138,8 +138,8 @@ class SegmentorGraph(_TaskGraph):
 class DetectorGraph(_TaskGraph):
     """Images -> ``boxes`` (B, M, 4), ``scores`` (B, M), ``labels`` (B, M), int64, best first; the rest is label -1, score 0.
 
-    M is ``max_per_img``, or as many as can be found if that is -1; boxes are x1, y1, x2, y2 in pixels of the images. Raw: ``boxes`` (B, N, 4) of all anchors, decoded,
-    and ``scores`` (B, N, classes).
+    M is ``max_per_img``, or as many as can be found if that is -1; boxes are x1, y1, x2, y2 in pixels of the images. Raw:
+    ``boxes`` (B, N, 4) of all anchors, decoded, and ``scores`` (B, N, classes).
     """
     task, raw_names, names = 'detection', ('boxes', 'scores'), ('boxes', 'scores', 'labels')
 

@@ -127,7 +127,7 @@ class SSDLiteIoU:
 
 @MODELS.register_module()
 class SSDLiteHead(SSDHead):
-    """SSDLite's head: one depthwise 3x3 a level for classes and offsets together, and the published matching and detections.
+    """SSDLite's head: one depthwise 3x3 a level for classes and offsets; matching and detections are the published ones.
 
     Arguments are those of :class:`mmdet.models.SSDHead`. In ``test_cfg``, -1 is no limit:
 
