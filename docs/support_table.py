@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterable
 from pathlib import Path
 
-from mvit3_bench.text import put, table
+from mvit3_bench.utils.text import put, table
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORD, PAGE, FOUND = Path('docs', 'results', 'stacks.json'), Path('docs', 'support.md'), Path('.nox')

@@ -33,10 +33,10 @@ METRICS = Registry('metric', parent=ROOT_METRICS, scope='mvit3_bench',
                    locations=['mvit3_bench.engine.coco_metric'] if find_spec('mmdet') else [])
 MODEL_WRAPPERS = Registry('model_wrapper', parent=ROOT_MODEL_WRAPPERS, scope='mvit3_bench',
                           locations=['mvit3_bench.engine.distributed'])
-MODELS = Registry('model', parent=ROOT_MODELS, scope='mvit3_bench', locations=['mvit3_bench.models'])
+MODELS = Registry('model', parent=ROOT_MODELS, scope='mvit3_bench', locations=['mvit3_bench.mmlab'])
 PARAM_SCHEDULERS = Registry('parameter scheduler', parent=ROOT_PARAM_SCHEDULERS, scope='mvit3_bench',
                             locations=['mvit3_bench.engine.cosine'])
-TASK_UTILS = Registry('task util', parent=ROOT_TASK_UTILS, scope='mvit3_bench', locations=['mvit3_bench.models'])
+TASK_UTILS = Registry('task util', parent=ROOT_TASK_UTILS, scope='mvit3_bench', locations=['mvit3_bench.mmlab'])
 _TRANSFORMS = ['loading', 'multi_scale', 'transforms.photometric', 'transforms.short_side']
 if find_spec('mmdet'):  # whose boxes it crops
     _TRANSFORMS.append('transforms.ssd_crop')
@@ -45,4 +45,4 @@ TRANSFORMS = Registry('transform', parent=ROOT_TRANSFORMS, scope='mvit3_bench',
 VISUALIZERS = Registry('visualizer', parent=ROOT_VISUALIZERS, scope='mvit3_bench',
                        locations=['mvit3_bench.engine.visualizer'])
 WEIGHT_INITIALIZERS = Registry('weight initializer', parent=ROOT_WEIGHT_INITIALIZERS, scope='mvit3_bench',
-                               locations=['mvit3_bench.models.initializers'])
+                               locations=['mvit3_bench.mmlab'])

@@ -3,7 +3,8 @@ import pytest
 import torch
 from torch import nn
 
-from mvit3_bench.models import ARCHS, MobileViTv1, MobileViTv2, MobileViTv3
+from mvit3_bench.mmlab import MobileViTv1, MobileViTv2, MobileViTv3
+from mvit3_bench.models import ARCHS
 
 FAMILIES = dict(v1=MobileViTv1, v2=MobileViTv2, v3=MobileViTv3)
 ALL = [(family, arch) for family, archs in ARCHS.items() for arch in archs]

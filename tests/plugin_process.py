@@ -107,7 +107,7 @@ def swap(*paths):
         cfg, model = read(path)
         scope = cfg.default_scope
         assert type(model).__module__.startswith(f'{scope}.models.')
-        assert type(model.backbone).__module__ == 'mvit3_bench.models.backbone'
+        assert type(model.backbone).__module__ == 'mvit3_bench.mmlab.backbones'
         data = samples(scope)
         train(model, data)
         predict(scope, model, data)
@@ -142,10 +142,10 @@ def root_registry():
     """MMEngine's own registry builds each family by its prefix, without an import of ours; and loads no data set."""
     from mmengine.registry import MODELS
     for version, arch in ((1, 'xxs'), (2, '0.5'), (3, 'xxs')):
-        for name in ('mvit3_bench.MobileViTv', 'mvit3_bench.models.MobileViTv'):
+        for name in ('mvit3_bench.MobileViTv', 'mvit3_bench.mmlab.MobileViTv'):
             model = MODELS.build(dict(type=f'{name}{version}', arch=arch))
             assert type(model).__name__ == f'MobileViTv{version}'
-            assert type(model).__module__ == 'mvit3_bench.models.backbone'
+            assert type(model).__module__ == 'mvit3_bench.mmlab.backbones'
     assert 'mvit3_bench.datasets' not in sys.modules
 
 
@@ -154,7 +154,7 @@ def import_models():
     import mvit3_bench
     print(mvit3_bench.__version__)
     try:
-        import mvit3_bench.models  # noqa: F401
+        import mvit3_bench.mmlab  # noqa: F401
     except ImportError as error:
         print(error)
 
@@ -184,7 +184,7 @@ def hub():
     import torch
     from mmpretrain import get_model, list_models
 
-    import mvit3_bench.models  # noqa: F401
+    import mvit3_bench.mmlab  # noqa: F401
     names = list_models('mvit3_')
     assert len(names) == 9 and list_models('mvit3_', task='Image Classification') == names
     assert {'mvit1_xxs_in1k', 'mvit2_2.0_in1k', 'mvit3_s_l2_in1k'} <= set(list_models())

@@ -55,7 +55,7 @@ def test_attend_equals_four_sub_grids(size, memory_format):
     """The v1 type's attention equals the transformer run on each of the four strided sub-grids by itself."""
     torch.manual_seed(0)
     block = MobileViTBlock(8, 16, 32, 2, depthwise_local=True, fuse_local=True, pointwise_fusion=True,
-                           input_residual=True, norm_cfg=dict(type='BN'), act_cfg=dict(type='SiLU'), drop_rate=0.0,
+                           input_residual=True, norm_layer=nn.BatchNorm2d, act_layer=nn.SiLU, drop_rate=0.0,
                            attn_drop_rate=0.0).double()
     x = torch.randn(3, 16, *size, dtype=torch.float64).to(memory_format=memory_format)
     expected = torch.empty_like(x)

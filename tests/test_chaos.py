@@ -3,7 +3,7 @@ import pytest
 from conftest import ROOT
 from faults import Fault, record
 
-from mvit3_bench.text import put
+from mvit3_bench.utils.text import put
 
 FAULTS = [Fault('CMYK, detection', 'seed 1', 'survived'), Fault('CMYK, detection', 'seed 2', 'lost', 'two labels more'),
           Fault('16 bit, detection', 'seed 3', 'survived')]

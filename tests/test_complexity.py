@@ -8,7 +8,7 @@ import torch
 from backbones import every_type
 from torch import nn
 
-from mvit3_bench.complexity import Complexity, count
+from mvit3_bench.models.complexity import Complexity, count
 from mvit3_bench.models import MobileViTv3
 from mvit3_bench.models.attention import MultiHeadAttention, SeparableSelfAttention
 

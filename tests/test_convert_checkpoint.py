@@ -9,10 +9,13 @@ from mmengine.config import Config
 from test_parity_backbone import parse
 
 from mvit3_bench.checkpoints import from_published
-from mvit3_bench.checkpoints.io import check_fits, differences, read_file, write_checkpoint
-from mvit3_bench.checkpoints.recognise import _MODELS, _backbone, recognise
-from mvit3_bench.checkpoints.unwrap import unwrap
+from mvit3_bench.checkpoints.io import check_fits, read_file, write_checkpoint
+from mvit3_bench.converters.compare import differences
+from mvit3_bench.converters.extract import extract_state_dict
+from mvit3_bench.converters.identify import MODELS as NAMES
+from mvit3_bench.converters.identify import backbone_tensors
 from mvit3_bench.errors import CheckpointError, WriteError
+from mvit3_bench.mmlab.configs import match_configs
 from mvit3_bench.registry import MODELS
 
 for framework in ('mmseg', 'mmpretrain', 'mmdet'):
@@ -65,12 +68,12 @@ def expected(name):
 def test_recognised(name):
     """Names, model, task, head, classes and config, from keys and shapes, in whatever order the keys come."""
     tensors = golden.state_dict(name)
-    found = recognise(dict(reversed(tensors.items())))
+    found = match_configs(dict(reversed(tensors.items())))
     model, task, head, classes, config = expected(name)
     assert (found.names, found.model, found.task, found.head, found.num_classes) == ('published', model, task, head, classes)
     assert config == found.configs[0] and not found.left_out
 
-    backbone = recognise(tensors, task='backbone')
+    backbone = match_configs(tensors, task='backbone')
     assert (backbone.model, backbone.task, backbone.configs) == (model, 'backbone', ())
     assert len(tensors) - len(backbone.left_out) == len(from_published(tensors, 'backbone'))
 
@@ -80,15 +83,15 @@ def test_recognised(name):
 def test_wrappers(entry, module):
     """The tensors are found wherever they are, averaged ones before raw ones."""
     tensors = golden.state_dict('cls_v3_xxs')
-    found, where = unwrap(WRAPPERS[entry]({module + key: value for key, value in tensors.items()}))
+    found, where = extract_state_dict(WRAPPERS[entry]({module + key: value for key, value in tensors.items()}))
     assert where == entry and list(found) == list(tensors)
     assert all(found[key] is tensors[key] for key in tensors)
 
 
 def test_every_model_has_shapes_of_its_own():
     """No two models of the papers can be mistaken for each other."""
-    for index, model in enumerate(_MODELS):
-        assert not any(not differences(_backbone(model), _backbone(other)) for other in _MODELS[:index])
+    for index, model in enumerate(NAMES):
+        assert not any(not differences(backbone_tensors(model), backbone_tensors(other)) for other in NAMES[:index])
 
 
 @pytest.mark.parametrize('name', ALL)
@@ -153,16 +156,16 @@ def test_other_number_of_classes():
     for key in ('weight', 'bias'):
         key = f'seg_head.classifier.classifier.block.conv.{key}'
         tensors[key] = tensors[key][:7]
-    found = recognise(tensors)
+    found = match_configs(tensors)
     assert found.configs == ('configs/seg/deeplabv3_mvit3_s_voc2012.py with num_classes=7',) and found.dataset_meta is None
 
 
 def test_other_width():
     """A width that is not in the papers has to be named."""
     tensors = MODELS.build(dict(type='mvit3_bench.MobileViTv3', arch=0.6)).state_dict()
-    assert recognise(tensors, arch='mvit3_0.6').model == 'mvit3_0.6'
+    assert match_configs(tensors, arch='mvit3_0.6').model == 'mvit3_0.6'
     with pytest.raises(ValueError, match='comes closest to'):
-        recognise(tensors)
+        match_configs(tensors)
 
 
 REFUSED = {
@@ -239,7 +242,7 @@ def test_shared_tensor_is_left_out_by_its_key():
     """An alias of a backbone's tensor is no part of the backbone."""
     tensors = golden.state_dict('det_v3_s')
     tensors['x.alias'] = tensors['encoder.conv_1.block.conv.weight']
-    found = recognise(tensors, task='backbone')
+    found = match_configs(tensors, task='backbone')
     assert 'x.alias' in found.left_out
     assert len(tensors) - len(found.left_out) == len(from_published(tensors, 'backbone'))
 
@@ -247,15 +250,15 @@ def test_shared_tensor_is_left_out_by_its_key():
 def test_names_of_classes():
     """Those of the papers' data sets come with their number of classes; an example's own do not."""
     tensors = golden.state_dict('cls_v3_xxs')
-    assert len(recognise(tensors).dataset_meta['classes']) == 1000
+    assert len(match_configs(tensors).dataset_meta['classes']) == 1000
     tensors |= {key: tensors[key][:10] for key in ('classifier.fc.weight', 'classifier.fc.bias')}
-    found = recognise(tensors)
+    found = match_configs(tensors)
     assert found.num_classes == 10 and found.dataset_meta is None
 
 
 def test_a_width_of_the_papers_by_another_name():
     """`--arch mvit3_1` is mvit3_1.0."""
-    assert recognise(golden.state_dict('cls_v3_1.0'), arch='mvit3_1').model == 'mvit3_1.0'
+    assert match_configs(golden.state_dict('cls_v3_1.0'), arch='mvit3_1').model == 'mvit3_1.0'
 
 
 def test_several_configs_fit(tmp_path, tool):

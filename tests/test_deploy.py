@@ -12,7 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils._pytree import tree_leaves
 
 from mvit3_bench.deploy import fuse
-from mvit3_bench.raw import raw_outputs
+from mvit3_bench.models.forward import forward_tensor
 from mvit3_bench.registry import MODELS
 
 
@@ -83,8 +83,8 @@ def test_whole_models(path):
     fused = fuse(model)
     assert not any(isinstance(module, _BatchNorm) for name, module in fused.named_modules() if 'auxiliary' not in name)
     with torch.no_grad():
-        expected = raw_outputs(model.double(), image(96, 96).double())
-        assert deviation([x.double() for x in tree_leaves(raw_outputs(fused, image(96, 96)))], expected) < 1e-5
+        expected = forward_tensor(model.double(), image(96, 96).double())
+        assert deviation([x.double() for x in tree_leaves(forward_tensor(fused, image(96, 96)))], expected) < 1e-5
 
 
 def test_other_backbones():

@@ -26,7 +26,8 @@ pytest.importorskip('mmengine')
 pytest.importorskip('mmcv')
 
 import mvit3_bench  # noqa: E402
-from mvit3_bench.models import ARCHS, MobileViTv1, MobileViTv2, MobileViTv3  # noqa: E402
+from mvit3_bench.mmlab import MobileViTv1, MobileViTv2, MobileViTv3  # noqa: E402
+from mvit3_bench.models import ARCHS  # noqa: E402
 from mvit3_bench.models.archs import get_arch  # noqa: E402
 
 FRAMEWORKS = ('mmdet', 'mmseg', 'mmpretrain')
@@ -96,7 +97,7 @@ STOCK = dict(
 # A pure-Python config on a copy of a stock model, which has no base of its own. {lite} again is for mmcv-lite only.
 LAZY = '''
 from mmengine.config import read_base
-from mvit3_bench.models import MobileViTv3
+from mvit3_bench.mmlab import MobileViTv3
 with read_base():
     from .stock import *
 {lite}
@@ -238,7 +239,7 @@ def test_all_frameworks_together(process):
 @pytest.mark.parametrize('model', ['retinanet', 'upernet', 'classifier'])
 def test_dotted_path(process, model):
     """The class by its whole path, as MMEngine writes it when it saves a pure-Python config."""
-    (process.folder / 'config.py').write_text(stock(model, 'mvit3_bench.models.MobileViTv3'))
+    (process.folder / 'config.py').write_text(stock(model, 'mvit3_bench.mmlab.MobileViTv3'))
     process(packages(STOCK[model][0]), 'swap', 'config.py')
 
 
@@ -309,7 +310,7 @@ def test_broken_framework_beside(process):
 
 def test_any_broken_framework(monkeypatch):
     """Whatever a framework raises, the import of ours goes on, and the user is told."""
-    from mvit3_bench.models import heads
+    from mvit3_bench.mmlab import heads
 
     def broken(name):
         raise AttributeError(f'no {name}')
@@ -330,7 +331,7 @@ def test_feature_extractor(process):
 
 
 def test_get_model_and_list_models(process):
-    """mmpretrain knows our classifiers by name, once mvit3_bench.models is imported; from any folder, configs included."""
+    """mmpretrain knows our classifiers by name, once mvit3_bench.mmlab is imported; from any folder, configs included."""
     process(packages('mmpretrain'), 'hub')
 
 

@@ -6,7 +6,7 @@ from mmengine.config import Config
 
 from mvit3_bench.checkpoints import from_timm
 from mvit3_bench.checkpoints.io import check_fits, read_file, write_checkpoint
-from mvit3_bench.checkpoints.recognise import recognise
+from mvit3_bench.mmlab.configs import match_configs
 from mvit3_bench.engine.evaluate import convert
 from mvit3_bench.registry import MODELS
 
@@ -65,10 +65,10 @@ def test_recognised(name):
     with torch.device('meta'):
         tensors = timm.create_model(name).state_dict()
         pretrained = timm.create_model(name, num_classes=0).state_dict()
-    found = recognise(tensors)
+    found = match_configs(tensors)
     assert (found.names, found.model, found.task, found.num_classes) == ('timm', ours(name), 'classification', 1000)
     assert found.configs[0] == f'configs/cls/{ours(name)}_in1k.py'
-    found = recognise(pretrained, task='backbone')
+    found = match_configs(pretrained, task='backbone')
     assert (found.model, found.task) == (ours(name), 'backbone')
 
 

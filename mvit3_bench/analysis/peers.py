@@ -6,8 +6,8 @@ from mmengine.config import ConfigDict
 from mmengine.registry import MODELS
 from torch import nn
 
-from ..checkpoints.published import StateDict, convert, within
-from ..checkpoints.timm import from_timm, units
+from ..converters.published import StateDict, convert, within
+from ..converters.timm import from_timm, units
 
 _INSTALL = dict(timm='timm', mmpretrain='mmpretrain==1.2.0')
 

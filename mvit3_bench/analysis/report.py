@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..paper.published import published
-from ..text import table
+from ..utils.text import table
 from .contenders import Contender, peer_mode
 from .machine import line
 from .timing import ratio

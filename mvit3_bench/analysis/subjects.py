@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils._pytree import tree_leaves
 
-from ..complexity import input_size
+from ..engine.input_size import input_size
 from ..deploy.fuse import fuse
-from ..raw import in_channels
+from ..models.forward import in_channels
 from ..registry import MODELS
 from .peers import build_peer
 

@@ -1,5 +1,4 @@
-"""Checkpoints: published names and timm's <-> ours."""
-from .published import from_published, to_published
-from .timm import from_timm
+"""Checkpoints: safe reading, atomic writing. The names of other sources are converted in :mod:`mvit3_bench.converters`."""
+from ..converters import from_published, from_timm, to_published
 
 __all__ = ['from_published', 'from_timm', 'to_published']

@@ -15,8 +15,9 @@ from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from torch import Tensor, nn
 
+from ..converters.compare import differences
 from ..errors import CheckpointError, UnsafePickleError
-from ..text import grouped, shown
+from ..utils.text import grouped, shown
 from .atomic import whole
 from .untrusted import load_safetensors, load_torch
 
@@ -107,21 +108,6 @@ def write_checkpoint(path: str | Path, state_dict: dict[str, Tensor], meta: dict
 def _state_dict(checkpoint: dict) -> dict:
     state_dict = checkpoint.get('state_dict', checkpoint)
     return state_dict if isinstance(state_dict, dict) else {}
-
-
-def differences(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> dict[str, list[str]]:
-    """What keeps a state dict from loading with ``strict=True``: kind -> keys; empty if nothing does.
-
-    The kinds are ``'missing'``, ``'unexpected'``, ``'of another shape'`` and, where real numbers are wanted, ``'not of real
-    numbers'``, such as the integers of quantised weights.
-    """
-    kinds = {
-        'missing': [key for key in wanted if key not in found],
-        'unexpected': [key for key in found if key not in wanted],
-        'of another shape': [key for key in wanted if key in found and found[key].shape != wanted[key].shape],
-        'not of real numbers': [key for key in wanted if key in found and wanted[key].is_floating_point()
-                                and not found[key].is_floating_point()]}
-    return {kind: keys for kind, keys in kinds.items() if keys}
 
 
 def check_values(path: str | Path, found: dict[str, Tensor], wanted: dict[str, Tensor]) -> None:

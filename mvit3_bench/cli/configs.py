@@ -42,7 +42,7 @@ def rows(pattern: str) -> list[tuple[str, ...]]:
 
 def main(args: argparse.Namespace) -> None:
     """Run the command."""
-    from ..text import table
+    from ..utils.text import table
     found = rows(args.pattern)
     if not found:
         raise UsageError(f'no config matches {args.pattern!r}', 'pattern', 'all of them: mvit3 configs')

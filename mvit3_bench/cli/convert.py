@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from ..errors import CheckpointError, UsageError
 
 if TYPE_CHECKING:
-    from ..checkpoints.recognise import Recognised
+    from ..mmlab.configs import Match
 
 EXAMPLE = 'checkpoint_ema_best.pt mvit3_s.pth'
-TASKS = ('backbone', 'classification', 'detection', 'segmentation')  # those of checkpoints.recognise, as a test compares
+TASKS = ('backbone', 'classification', 'detection', 'segmentation')  # those of converters.identify, as a test compares
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,9 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--reverse', action='store_true', help='from our names to the published ones')
 
 
-def report(recognised: 'Recognised') -> None:
+def report(recognised: 'Match') -> None:
     """Say what it is."""
-    from ..text import grouped
+    from ..utils.text import grouped
     task = f'{recognised.task} by {recognised.head}' if recognised.head else recognised.task
     classes = f', {recognised.num_classes} classes' if recognised.num_classes else ''
     print(f'recognised: {recognised.model}, {task}{classes}; names: {recognised.names}')
@@ -34,7 +34,7 @@ def report(recognised: 'Recognised') -> None:
         print(f'left out: {grouped(recognised.left_out)}')
 
 
-def advise(recognised: 'Recognised', names: str, dst: Path) -> None:
+def advise(recognised: 'Match', names: str, dst: Path) -> None:
     """Say what to do with the file that was written."""
     family, _, arch = recognised.model.partition('_')
     if not recognised.configs:
@@ -55,12 +55,13 @@ def main(args: argparse.Namespace) -> None:
     from .. import __version__
     from ..checkpoints import to_published
     from ..checkpoints.io import check_finite, read_file, write_checkpoint
-    from ..checkpoints.recognise import origin, recognise, to_ours
-    from ..checkpoints.unwrap import unwrap
+    from ..converters.extract import extract_state_dict
+    from ..converters.identify import origin, to_ours
+    from ..mmlab.configs import match_configs
     checkpoint = read_file(args.src)
     try:
-        state_dict, entry = unwrap(checkpoint)
-        recognised = recognise(state_dict, args.task, args.arch)
+        state_dict, entry = extract_state_dict(checkpoint)
+        recognised = match_configs(state_dict, args.task, args.arch)
     except ValueError as error:
         raise CheckpointError(f'{args.src}: {error}', args.src) from error
     check_finite(args.src, state_dict)

@@ -21,10 +21,10 @@ def row(name: str, counts, note: str = '') -> tuple[str, ...]:
 
 def main(args: argparse.Namespace) -> None:
     """Run the command."""
-    from ..complexity import Complexity, count
     from ..engine import run_config
-    from ..raw import in_channels
-    from ..text import table
+    from ..models.complexity import Complexity, count
+    from ..models.forward import in_channels
+    from ..utils.text import table
     _, model, size = run_config.model_and_size(args)
     counts = count(model, size, in_channels(model))
 

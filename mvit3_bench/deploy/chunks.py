@@ -32,7 +32,7 @@ class Chunked(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         batch, _, height, width = x.shape
-        if x.device.type == 'cpu' and has_static_value(batch):
+        if isinstance(x, Tensor) and x.device.type == 'cpu' and has_static_value(batch):  # else a tracer's
             images = max(1, int(_BYTES / (self.density * height * width * x.element_size())))
             if images < batch:
                 return torch.cat([super(Chunked, self).forward(part) for part in x.split(images)])

@@ -53,7 +53,7 @@ def export(model: nn.Module, size: tuple[int, int], form: str, out: str | Path, 
     """Export the inference copy of a model, run it at batch 1 and 3 on random images, and compare with the model.
 
     Args:
-        model: A backbone, or a classifier, detector or segmentor of OpenMMLab's.
+        model: A backbone, a classifier, or a classifier, detector or segmentor of OpenMMLab's.
         size: Height and width of the images; the batch is free.
         form: ``'onnx'`` (opset 18, standard operators, one file), ``'openvino'`` (.xml and .bin, float32) or ``'torch'``
             (a program of torch.export).

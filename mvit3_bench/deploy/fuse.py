@@ -2,14 +2,15 @@
 import copy
 
 import torch
-from mmcv.cnn import fuse_conv_bn
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.utils._pytree import tree_leaves
 
 from ..models.attention import MultiHeadAttention, SeparableLayer, SeparableSelfAttention, TransformerLayer
 from ..models.backbone import MobileViT
+from ..models.forward import forward_tensor, in_channels
 from ..models.layers import ConvNormAct
-from ..raw import in_channels, raw_outputs
 from .attention import SplitAttention
 from .chunks import chunk_first_layers
 
@@ -24,7 +25,7 @@ def fuse(model: nn.Module) -> nn.Module:
     On a CPU the first layers of a MobileViT take a batch in parts that fit into the cache.
 
     Args:
-        model: A backbone, or a classifier, detector or segmentor of OpenMMLab's with any backbone.
+        model: A backbone, a classifier, or a model of OpenMMLab's with any backbone.
 
     Raises:
         ValueError: Folding would change the outputs, as it does where one convolution has several norms; the message names
@@ -32,7 +33,8 @@ def fuse(model: nn.Module) -> nn.Module:
     """
     fused = copy.deepcopy(model)
     fused.eval()  # a statement of its own: the backbones of mmpretrain return None
-    fused = fuse_conv_bn(fused).requires_grad_(False)
+    _fold_norms(fused)
+    fused.requires_grad_(False)
     for module in list(fused.modules()):
         if isinstance(module, ConvNormAct) and isinstance(module.norm, nn.Identity):
             del module.norm
@@ -50,6 +52,21 @@ def fuse(model: nn.Module) -> nn.Module:
         if isinstance(module, MobileViT):
             chunk_first_layers(module)
     return fused
+
+
+def _fold_norms(module: nn.Module) -> None:
+    """Fold every batch norm into the convolution before it, in place; in its own place stays a layer that changes nothing."""
+    convolution = None
+    for name, child in module.named_children():
+        if isinstance(child, _BatchNorm):
+            if convolution is not None:
+                setattr(module, convolution, fuse_conv_bn_eval(getattr(module, convolution), child))
+                setattr(module, name, nn.Identity())
+                convolution = None
+        elif isinstance(child, nn.Conv2d):
+            convolution = name
+        else:
+            _fold_norms(child)
 
 
 def _fold_scale(attention: MultiHeadAttention) -> None:
@@ -87,7 +104,7 @@ def _trace(model: nn.Module, image: Tensor) -> dict[str, list[Tensor]]:
     handles = [module.register_forward_hook(note(name)) for name, module in model.named_modules() if list(module.children())]
     model.eval()
     try:
-        raw_outputs(model, image)
+        forward_tensor(model, image)
     finally:
         for handle in handles:
             handle.remove()

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..raw import in_channels
+from ..models.classifier import Classifier
+from ..models.forward import in_channels
 from .attention import GraphAttention, SplitAttention
 from .suppress import suppress
 
@@ -16,7 +17,7 @@ class Graph(nn.Module):
     """A model as it is exported; of this class itself for a backbone, which takes and gives what it always does.
 
     Args:
-        model: A backbone, or a classifier, detector or segmentor of OpenMMLab's, in evaluation mode.
+        model: A backbone, a classifier, or a model of OpenMMLab's, in evaluation mode.
         size: Height and width of the images.
         raw: End before the post-processing.
 
@@ -90,6 +91,18 @@ class ClassifierGraph(_TaskGraph):
 
     def network(self, images: Tensor) -> tuple[Tensor]:
         return self.model.head(self.model.extract_feat(self.normalise(images))),
+
+    def finish(self, logits: Tensor) -> tuple[Tensor]:
+        return logits.softmax(dim=1),
+
+
+class PlainClassifierGraph(Graph):
+    """The same of a :class:`mvit3_bench.models.Classifier`, whose preprocessing its arch tells."""
+    task, image, raw_names, names = 'classification', 'RGB, 0 .. 255', ('logits',), ('scores',)
+
+    def network(self, images: Tensor) -> tuple[Tensor]:
+        flip = self.channels == 3 and self.model.arch.channel_order == 'bgr'
+        return self.model((images.flip(1) if flip else images) / 255),
 
     def finish(self, logits: Tensor) -> tuple[Tensor]:
         return logits.softmax(dim=1),
@@ -205,6 +218,8 @@ def graph(model: nn.Module, size: tuple[int, int], raw: bool = False) -> Graph:
     for part, kind in (('bbox_head', DetectorGraph), ('decode_head', SegmentorGraph), ('head', ClassifierGraph)):
         if hasattr(model, part) and hasattr(model, 'data_preprocessor'):
             return kind(model, size, raw)
+    if isinstance(model, Classifier):
+        return PlainClassifierGraph(model, size, raw)
     if hasattr(model, 'data_preprocessor'):
         raise ValueError(f'{type(model).__name__} cannot be exported; allowed: classifiers, segmentors with a decode_head, '
                          'detectors with a bbox_head, backbones')

@@ -1,7 +1,6 @@
 """Non-maximum suppression that an exported graph can hold: one operator for torch, one standard operator of ONNX."""
 import torch
 from torch import Tensor
-from torchvision.ops import nms
 
 
 @torch.library.custom_op('mvit3_bench::suppress', mutates_args=())
@@ -11,6 +10,7 @@ def suppress(boxes: Tensor, scores: Tensor, iou_threshold: float, score_threshol
     A box goes if its score is not above ``score_threshold``, or if a better one that stays overlaps it by more than
     ``iou_threshold``. Of those left, the best ``max_num`` of a row stay; all with -1.
     """
+    from torchvision.ops import nms  # of detectors alone
     kept = torch.zeros_like(scores)
     for row, (each, values) in enumerate(zip(boxes, scores, strict=True)):
         above = (values > score_threshold).nonzero()[:, 0]

@@ -11,7 +11,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
 
 from ..errors import UsageError
-from ..text import shown
+from ..utils.text import shown
 from .check_folders import absent
 from .data_source import Source, is_remote
 from .mini import type_name

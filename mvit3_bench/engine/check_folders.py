@@ -9,7 +9,7 @@ from pathlib import Path
 from mmengine.logging import print_log
 
 from ..errors import UsageError
-from ..text import shown
+from ..utils.text import shown
 
 _IMAGES = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif')  # what is meant for one, in either case
 _SYNSET = re.compile(r'n\d{8}')

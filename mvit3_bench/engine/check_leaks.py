@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from mmengine.logging import print_log
 
 from ..errors import UsageError
-from ..text import shown
+from ..utils.text import shown
 from .data_source import Source
 
 _WITHOUT = 'val_dataloader=None val_cfg=None val_evaluator=None default_hooks.checkpoint.save_best=None'

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ..datasets.lists import read_list
 from ..errors import UsageError, user_errors
-from ..text import shown
+from ..utils.text import shown
 from .check_folders import absent
 
 

@@ -13,7 +13,7 @@ from mmengine.optim import OptimWrapper
 from ..checkpoints.atomic import remove_parts, whole, write_text
 from ..errors import DivergedError
 from ..registry import HOOKS
-from ..text import shown
+from ..utils.text import shown
 from .finite import advice, not_finite
 from .train_loop import ResumableTrainLoop
 

@@ -3,7 +3,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from ..errors import UsageError
-from ..hub import MIM
+from ..utils.paths import MIM
 
 
 def config_files() -> list[Path]:

@@ -5,14 +5,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .. import text
 from ..checkpoints.io import check_finite, read_file, write_checkpoint
-from ..checkpoints.recognise import Recognised, origin, recognise, to_ours
-from ..checkpoints.unwrap import unwrap
+from ..converters.extract import extract_state_dict as unwrap
+from ..converters.identify import origin, to_ours
 from ..errors import EvaluationError
-from ..hub import MIM
+from ..mmlab.configs import Match as Recognised
+from ..mmlab.configs import match_configs as recognise
 from ..paper.published import Published, published
 from ..paper.results import Result, read, sha256
+from ..utils import text
+from ..utils.paths import MIM
 
 SUFFIXES = ('.pt', '.pth', '.safetensors')
 

@@ -5,7 +5,7 @@ from mmengine.hooks import Hook
 
 from ..errors import UnreadableSample
 from ..registry import HOOKS
-from ..text import shown
+from ..utils.text import shown
 
 
 def check_labels(samples: Iterable, num_classes: int) -> None:

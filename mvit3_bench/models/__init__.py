@@ -1,20 +1,11 @@
-"""Backbones and heads. Read ``archs.py`` for the models, ``blocks.py`` for the idea, ``backbone.py`` for the whole."""
-try:
-    # first, because the heads import frameworks that may need its compat
-    from .. import registry  # noqa: F401, I001
-    import mmcv.cnn  # noqa: F401
-except ImportError as error:
-    raise ImportError(
-        "mvit3_bench.models needs MMEngine and mmcv: pip install 'mvit3-bench[openmmlab]'") from error
+"""The models, which need torch alone. Read ``archs.py`` for the models, ``blocks.py`` for the idea, ``backbone.py`` and
+``classifier.py`` for the networks.
 
-import sys
-
-from .. import hub
-from . import heads  # noqa: F401
+``norm_layer`` and ``act_layer`` are callables, as in torchvision and timm. The classes that OpenMMLab's configs build, of the
+same names, are in :mod:`mvit3_bench.mmlab`.
+"""
 from .archs import ARCHS
 from .backbone import MobileViTv1, MobileViTv2, MobileViTv3
+from .classifier import Classifier
 
-if 'mmpretrain' in sys.modules:  # installed and whole: our heads have imported it
-    hub.register()
-
-__all__ = ['ARCHS', 'MobileViTv1', 'MobileViTv2', 'MobileViTv3']
+__all__ = ['ARCHS', 'Classifier', 'MobileViTv1', 'MobileViTv2', 'MobileViTv3']

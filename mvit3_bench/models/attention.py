@@ -3,9 +3,10 @@
 Both attend within each of the four pixel positions of the 2x2 patches: pixels whose rows are both even or both odd, and
 whose columns are both even or both odd, see each other and nobody else.
 """
+from collections.abc import Callable
+
 import torch.nn as nn
 import torch.nn.functional as F
-from mmcv.cnn import build_activation_layer
 from torch import Tensor
 
 from .archs import NUM_HEADS
@@ -40,13 +41,14 @@ class TransformerLayer(nn.Module):
     Source: v1, Section 3.1; v3 keeps it as it is.
     """
 
-    def __init__(self, dim: int, ffn_dim: int, *, act_cfg: dict, drop_rate: float, attn_drop_rate: float):
+    def __init__(self, dim: int, ffn_dim: int, *, act_layer: Callable[[], nn.Module], drop_rate: float,
+                 attn_drop_rate: float):
         super().__init__()
         self.attn_norm = nn.LayerNorm(dim)
         self.attn = MultiHeadAttention(dim, attn_drop_rate)
         self.ffn_norm = nn.LayerNorm(dim)
         self.fc1 = nn.Linear(dim, ffn_dim)
-        self.act = build_activation_layer(act_cfg)
+        self.act = act_layer()
         self.fc2 = nn.Linear(ffn_dim, dim)
         self.dropout = nn.Dropout(drop_rate)
 
@@ -89,7 +91,8 @@ class SeparableSelfAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         batch, dim, height, width = x.shape
-        query, key, value = (each.permute(0, 2, 3, 1) for each in self.project(x))  # (B, H, W, 1 or d)
+        query, key, value = self.project(x)  # not in a loop, which torch.fx does not trace
+        query, key, value = query.permute(0, 2, 3, 1), key.permute(0, 2, 3, 1), value.permute(0, 2, 3, 1)  # (B, H, W, 1 or d)
         scores = self.attn_dropout(self.context_scores(query))
         context = self.grid(scores * key).sum((1, 3), keepdim=True)  # (B, 1, 2, 1, 2d)
         out = self.grid(F.relu(value)) * context
@@ -102,13 +105,14 @@ class SeparableLayer(nn.Module):
     Source: v2, Section 3.2; v3 keeps it as it is.
     """
 
-    def __init__(self, dim: int, ffn_dim: int, *, act_cfg: dict, drop_rate: float, attn_drop_rate: float):
+    def __init__(self, dim: int, ffn_dim: int, *, act_layer: Callable[[], nn.Module], drop_rate: float,
+                 attn_drop_rate: float):
         super().__init__()
         self.attn_norm = nn.GroupNorm(1, dim)
         self.attn = SeparableSelfAttention(dim, attn_drop_rate)
         self.ffn_norm = nn.GroupNorm(1, dim)
         self.fc1 = nn.Conv2d(dim, ffn_dim, 1)
-        self.act = build_activation_layer(act_cfg)
+        self.act = act_layer()
         self.fc2 = nn.Conv2d(ffn_dim, dim, 1)
         self.dropout = nn.Dropout(drop_rate)
 

@@ -1,15 +1,14 @@
 """MobileViTv1, v2 and v3 as backbones: one implementation, three tables of architectures."""
 import math
+from collections.abc import Callable
 
 import torch
+import torch.fx
 import torch.nn as nn
-from mmengine.model import BaseModule
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-from ..checkpoints.io import filling
-from ..registry import MODELS
 from .archs import Arch, get_arch
 from .blocks import MobileViTBlock, SeparableMobileViTBlock
 from .layers import ConvNormAct, InvertedResidual
@@ -19,13 +18,14 @@ from .layers import ConvNormAct, InvertedResidual
 _STRIDES = {32: (2, 2, 2), 16: (2, 2, 1), 8: (2, 1, 1)}
 
 
-def _check(name: str, value, possible: bool, allowed: str) -> None:
+def check(name: str, value, possible: bool, allowed: str) -> None:
+    """Raise a ValueError that names an argument, its value and what is allowed, unless the value is possible."""
     if not possible:
         raise ValueError(f'{name}={value!r} is not possible; allowed: {allowed}')
 
 
 def _check_among(name: str, value, allowed) -> None:
-    _check(name, value, value in allowed, ', '.join(map(repr, allowed)))
+    check(name, value, value in allowed, ', '.join(map(repr, allowed)))
 
 
 def init_v1_type(module: nn.Module) -> None:
@@ -42,7 +42,13 @@ def init_v1_type(module: nn.Module) -> None:
             nn.init.zeros_(layer.bias)
 
 
-class MobileViT(BaseModule):
+@torch.fx.wrap
+def to_format_of(x: Tensor, images: Tensor) -> Tensor:
+    """A map in the memory format of the images, plain or channels-last."""
+    return x.contiguous(memory_format=torch.contiguous_format if images.is_contiguous() else torch.channels_last)
+
+
+class MobileViT(nn.Module):
     """Common part of the three families, see :class:`MobileViTv3` for the arguments."""
 
     family: str
@@ -53,31 +59,30 @@ class MobileViT(BaseModule):
                  out_indices: tuple[int, ...] = (1, 2, 3, 4),
                  output_stride: int = 32,
                  frozen_stages: int = -1,
-                 norm_cfg: dict = dict(type='BN'),
-                 act_cfg: dict = dict(type='SiLU'),
+                 norm_layer: Callable[[int], nn.Module] = nn.BatchNorm2d,
+                 act_layer: Callable[[], nn.Module] = nn.SiLU,
                  drop_rate: float | None = None,
                  attn_drop_rate: float = 0.0,
                  norm_eval: bool = False,
                  with_cp: bool = False,
-                 odd_size: str = 'keep',
-                 init_cfg: dict | list | None = None):
-        super().__init__(init_cfg)
+                 odd_size: str = 'keep'):
+        super().__init__()
         self.arch = arch = get_arch(self.family, arch)
         widths = arch.widths if arch.expansion is None else (*arch.widths, arch.expansion)
         drop_rate = arch.drop_rate if drop_rate is None else drop_rate
-        _check('in_channels', in_channels, isinstance(in_channels, int) and in_channels > 0, 'whole numbers from 1')
-        _check('out_indices', out_indices, isinstance(out_indices, (tuple, list, range)), 'a tuple of numbers')
+        check('in_channels', in_channels, isinstance(in_channels, int) and in_channels > 0, 'whole numbers from 1')
+        check('out_indices', out_indices, isinstance(out_indices, (tuple, list, range)), 'a tuple of numbers')
         for index in out_indices:
             _check_among('out_indices', index, range(-len(widths), len(widths)))
         _check_among('output_stride', output_stride, _STRIDES)
         _check_among('frozen_stages', frozen_stages, range(-1, len(widths) + 1))
-        _check('act_cfg', act_cfg, act_cfg is not None, "an activation, for instance dict(type='ReLU')")
+        check('norm_layer', norm_layer, callable(norm_layer), 'channels -> module, for instance torch.nn.BatchNorm2d')
+        check('act_layer', act_layer, callable(act_layer), '() -> module, for instance torch.nn.ReLU')
         for name, rate in (('drop_rate', drop_rate), ('attn_drop_rate', attn_drop_rate)):
-            _check(name, rate, isinstance(rate, (int, float)) and 0 <= rate < 1, f'0 <= {name} < 1')
+            check(name, rate, isinstance(rate, (int, float)) and 0 <= rate < 1, f'0 <= {name} < 1')
         _check_among('norm_eval', norm_eval, (False, True))
         _check_among('with_cp', with_cp, (False, True))
         _check_among('odd_size', odd_size, ('keep', 'published'))
-        _check('init_cfg', init_cfg, isinstance(init_cfg, (dict, list, type(None))), 'a dict, a list of dicts, None')
         self.out_indices = tuple(index % len(widths) for index in out_indices)
         if not out_indices or list(self.out_indices) != sorted(set(self.out_indices)):
             raise ValueError(f'out_indices={out_indices!r} must name at least one output, each once, in ascending order')
@@ -87,7 +92,7 @@ class MobileViT(BaseModule):
         self.norm_eval = norm_eval
         self.with_cp = with_cp
 
-        conv = dict(norm_cfg=norm_cfg, act_cfg=act_cfg)
+        conv = dict(norm_layer=norm_layer, act_layer=act_layer)
         block = dict(drop_rate=drop_rate, attn_drop_rate=attn_drop_rate, fuse_local=arch.fuse_local,
                      input_residual=arch.input_residual, **conv)
         if arch.separable:
@@ -117,7 +122,7 @@ class MobileViT(BaseModule):
                     block.update(dilation=dilation)
                 layer += [block_type(width, arch.dims[stage], arch.ffn_dims[stage], arch.depths[stage], **block)]
             else:
-                layer = [ConvNormAct(channels, width, 1, norm_cfg=norm_cfg, act_cfg=act_cfg)]
+                layer = [ConvNormAct(channels, width, 1, norm_layer=norm_layer, act_layer=act_layer)]
             self.layer_names.append(f'layer{index + 1}' if index < 5 else 'expansion')
             self.add_module(self.layer_names[-1], nn.Sequential(*layer))
             channels = width
@@ -135,18 +140,19 @@ class MobileViT(BaseModule):
             ValueError: The image has another number of channels than the backbone; or, in training, it leaves batch norms
                 with a single value a channel.
         """
-        self._check_input(x)
-        memory_format = (torch.contiguous_format if x.is_contiguous() else torch.channels_last)
+        images, tracing = x, not isinstance(x, Tensor)  # torch.fx traces with proxies, which have no values
+        if not tracing:
+            self._check_input(x)
         x = self.stem(x.contiguous(memory_format=torch.channels_last))
         outs = []
         for index, name in enumerate(self.layer_names):
             layer = getattr(self, name)
-            if self.with_cp and x.requires_grad:
+            if self.with_cp and not tracing and x.requires_grad:
                 x = checkpoint(layer, x, use_reentrant=False)
             else:
                 x = layer(x)
             if index in self.out_indices:
-                outs.append(x.contiguous(memory_format=memory_format))
+                outs.append(to_format_of(x, images))
         return tuple(outs)
 
     def _check_input(self, x: Tensor) -> None:
@@ -157,12 +163,7 @@ class MobileViT(BaseModule):
         if self.training and batch == 1 and max(height, width) <= stride and any(
                 isinstance(module, nn.BatchNorm2d) and module.training for module in self.modules()):
             raise ValueError(f'one image of {height}x{width} leaves batch norms one value a channel at stride {stride}; '
-                             f'train with a batch of 2, images larger than {stride}, norm_eval=True, or another norm_cfg')
-
-    def init_weights(self) -> None:
-        """Initialise as ``init_cfg`` says, and log how many tensors a pretrained checkpoint filled, and which not."""
-        with filling(self):
-            super().init_weights()
+                             f'train with a batch of 2, images larger than {stride}, norm_eval=True, or another norm')
 
     def train(self, mode: bool = True) -> 'MobileViT':
         """Switch to training or evaluation; frozen stages, and with ``norm_eval`` all batch norms, stay in evaluation."""
@@ -180,25 +181,23 @@ class MobileViT(BaseModule):
             getattr(self, name).eval().requires_grad_(False)
 
 
-@MODELS.register_module()
 class MobileViTv1(MobileViT):
     """MobileViT (arXiv 2110.02178): ``xxs xs s``. Arguments as in :class:`MobileViTv3`."""
 
     family = 'v1'
 
 
-@MODELS.register_module()
 class MobileViTv2(MobileViT):
     """MobileViTv2 (arXiv 2206.02680): ``0.5 0.75 1.0 1.25 1.5 1.75 2.0``. Arguments as in :class:`MobileViTv3`."""
 
     family = 'v2'
 
 
-@MODELS.register_module()
 class MobileViTv3(MobileViT):
     """MobileViTv3 (arXiv 2209.15159, Table 1).
 
-    The input is pixels / 255 without mean or std, in BGR for ``xxs xs s`` and in RGB for the numbered widths.
+    The input is pixels / 255 without mean or std, in BGR for ``xxs xs s`` and in RGB for the numbered widths. Weights are
+    initialised as published: :func:`init_v1_type` for the v1 type, and PyTorch's own for the v2 type.
 
     Args:
         arch: ``xxs xs s``, ``xxs_l2 xs_l2 s_l2`` (two transformer layers less in layer4: lower latency), ``0.5 0.75 1.0``
@@ -208,17 +207,14 @@ class MobileViTv3(MobileViT):
             v1 type; negative ones count from the end. Layers beyond the last are not built.
         output_stride: 32, 16 (layer5 dilated instead of strided) or 8 (layer4 and layer5).
         frozen_stages: -1: none; 0: the stem; i: the stem and layer1 .. layer_i, statistics of batch norms included.
-        norm_cfg: Normalisation of all convolutions; the transformers keep the norms of the paper.
-        act_cfg: Activation everywhere.
+        norm_layer: Normalisation of all convolutions, channels -> module; the transformers keep the norms of the paper.
+        act_layer: Activation everywhere, () -> module.
         drop_rate: Dropout after attention and feed-forward network; None: as published (XXS 0.05, XS and S 0.1, v2 type 0).
         attn_drop_rate: Dropout on the attention weights.
         norm_eval: Keep all batch norms in evaluation mode while training.
         with_cp: Recompute the layers' activations in the backward pass, to save memory.
         odd_size: ``'keep'``: maps are ceil(H / stride) high whatever H; ``'published'``: as the published code, whose
             v2-type blocks return even sizes.
-        init_cfg: Initialisation of MMEngine in place of the published one, for instance
-            ``dict(type='Pretrained', checkpoint=..., prefix='backbone.')``. The published one is :func:`init_v1_type` for
-            the v1 type, and PyTorch's own for the v2 type.
 
     Attributes:
         out_channels: Width of each output.

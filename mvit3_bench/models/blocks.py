@@ -13,7 +13,10 @@ input_residual       no residual                    the input is added to the ou
 
 Source: arXiv 2209.15159, Section 3.1 and Table 6.
 """
+from collections.abc import Callable
+
 import torch
+import torch.fx
 import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
@@ -26,10 +29,19 @@ def _resize(x: Tensor, size: tuple[int, int], align_corners: bool = False) -> Te
     return F.interpolate(x, size, mode='bilinear', align_corners=align_corners)
 
 
-def _even(size: torch.Size) -> tuple[int, int]:
-    """The size that 2x2 patches cover: rounded up to even numbers."""
-    height, width = size
-    return height + height % 2, width + width % 2
+@torch.fx.wrap
+def to_even_size(x: Tensor, align_corners: bool = False) -> Tensor:
+    """Resize an odd height or width up to the even one that 2x2 patches cover; an even map stays as it is."""
+    height, width = x.shape[-2:]
+    even = height + height % 2, width + width % 2
+    return x if (height, width) == even else _resize(x, even, align_corners)
+
+
+@torch.fx.wrap
+def to_size_of(x: Tensor, other: Tensor) -> Tensor:
+    """Resize a map to the height and width of another; one that has them stays as it is."""
+    size = other.shape[-2:]
+    return x if x.shape[-2:] == size else _resize(x, size)
 
 
 class MobileViTBlock(nn.Module):
@@ -43,22 +55,22 @@ class MobileViTBlock(nn.Module):
         ffn_dim: Hidden width of the feed-forward networks.
         depth: Number of transformer layers.
         depthwise_local, fuse_local, pointwise_fusion, input_residual: The four changes, see above.
-        norm_cfg, act_cfg: Normalisation of the convolutions and activation, as configs.
+        norm_layer, act_layer: Normalisation of the convolutions, channels -> module, and activation, () -> module.
         drop_rate: Dropout after attention and after the feed-forward network.
         attn_drop_rate: Dropout on the attention weights.
     """
 
     def __init__(self, channels: int, dim: int, ffn_dim: int, depth: int, *, depthwise_local: bool, fuse_local: bool,
-                 pointwise_fusion: bool, input_residual: bool, norm_cfg: dict, act_cfg: dict, drop_rate: float,
-                 attn_drop_rate: float):
+                 pointwise_fusion: bool, input_residual: bool, norm_layer: Callable[[int], nn.Module],
+                 act_layer: Callable[[], nn.Module], drop_rate: float, attn_drop_rate: float):
         super().__init__()
-        conv = dict(norm_cfg=norm_cfg, act_cfg=act_cfg)
+        conv = dict(norm_layer=norm_layer, act_layer=act_layer)
         self.fuse_local = fuse_local
         self.input_residual = input_residual
         self.local_conv = ConvNormAct(channels, channels, 3, groups=channels if depthwise_local else 1, **conv)
         self.local_proj = nn.Conv2d(channels, dim, 1, bias=False)
         self.transformer = nn.Sequential(
-            *(TransformerLayer(dim, ffn_dim, act_cfg=act_cfg, drop_rate=drop_rate, attn_drop_rate=attn_drop_rate)
+            *(TransformerLayer(dim, ffn_dim, act_layer=act_layer, drop_rate=drop_rate, attn_drop_rate=attn_drop_rate)
               for _ in range(depth)),
             nn.LayerNorm(dim))
         self.proj = ConvNormAct(dim, channels, 1, **conv)
@@ -80,13 +92,8 @@ class MobileViTBlock(nn.Module):
         return x.reshape(batch, height, width, dim).permute(0, 3, 1, 2)  # (4B, N, d) -> (B, d, H, W)
 
     def forward(self, x: Tensor) -> Tensor:
-        size = x.shape[-2:]
-        even = _even(size)
         local = self.local_proj(self.local_conv(x))
-        if size == even:
-            features = self.attend(local)
-        else:
-            features = _resize(self.attend(_resize(local, even)), size)
+        features = to_size_of(self.attend(to_even_size(local)), local)
         out = self.fusion(torch.cat([local if self.fuse_local else x, self.proj(features)], dim=1))
         return x + out if self.input_residual else out
 
@@ -101,7 +108,7 @@ class SeparableMobileViTBlock(nn.Module):
         depth: Number of layers.
         dilation: Of the local 3x3.
         fuse_local, input_residual: The two changes of v3 that v2 does not have, see above.
-        norm_cfg, act_cfg: Normalisation of the convolutions and activation, as configs.
+        norm_layer, act_layer: Normalisation of the convolutions, channels -> module, and activation, () -> module.
         drop_rate: Dropout after attention and after the feed-forward network.
         attn_drop_rate: Dropout on the attention weights.
         odd_size: What happens to an odd height or width. ``'keep'``: the attention alone works on a map resized up,
@@ -110,30 +117,25 @@ class SeparableMobileViTBlock(nn.Module):
     """
 
     def __init__(self, channels: int, dim: int, ffn_dim: int, depth: int, *, dilation: int, fuse_local: bool,
-                 input_residual: bool, norm_cfg: dict, act_cfg: dict, drop_rate: float, attn_drop_rate: float,
-                 odd_size: str):
+                 input_residual: bool, norm_layer: Callable[[int], nn.Module], act_layer: Callable[[], nn.Module],
+                 drop_rate: float, attn_drop_rate: float, odd_size: str):
         super().__init__()
         self.fuse_local = fuse_local
         self.input_residual = input_residual
         self.odd_size = odd_size
-        self.local_conv = ConvNormAct(channels, channels, 3, groups=channels, dilation=dilation, norm_cfg=norm_cfg,
-                                      act_cfg=act_cfg)
+        self.local_conv = ConvNormAct(channels, channels, 3, groups=channels, dilation=dilation, norm_layer=norm_layer,
+                                      act_layer=act_layer)
         self.local_proj = nn.Conv2d(channels, dim, 1, bias=False)
         self.transformer = nn.Sequential(
-            *(SeparableLayer(dim, ffn_dim, act_cfg=act_cfg, drop_rate=drop_rate, attn_drop_rate=attn_drop_rate)
+            *(SeparableLayer(dim, ffn_dim, act_layer=act_layer, drop_rate=drop_rate, attn_drop_rate=attn_drop_rate)
               for _ in range(depth)),
             nn.GroupNorm(1, dim))
-        self.proj = ConvNormAct(2 * dim if fuse_local else dim, channels, 1, norm_cfg=norm_cfg, act_cfg=None)
+        self.proj = ConvNormAct(2 * dim if fuse_local else dim, channels, 1, norm_layer=norm_layer, act_layer=None)
 
     def forward(self, x: Tensor) -> Tensor:
-        even = _even(x.shape[-2:])
-        if self.odd_size == 'published' and x.shape[-2:] != even:
-            x = _resize(x, even, align_corners=True)
-        size = x.shape[-2:]
+        if self.odd_size == 'published':
+            x = to_even_size(x, align_corners=True)
         local = self.local_proj(self.local_conv(x))
-        if size == even:
-            features = self.transformer(local)
-        else:
-            features = _resize(self.transformer(_resize(local, even)), size)
+        features = to_size_of(self.transformer(to_even_size(local)), local)
         out = self.proj(torch.cat([features, local], dim=1) if self.fuse_local else features)
         return x + out if self.input_residual else out

@@ -12,7 +12,8 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from ..complexity import Complexity, count, input_size
+from ..engine.input_size import input_size
+from ..models.complexity import Complexity, count
 from ..registry import MODELS
 
 FILE = 'mvit3_bench/paper/counts.csv'

@@ -13,8 +13,8 @@ import torch
 from mmengine.config import Config, ConfigDict
 
 from ..analysis import machine
-from ..hub import MIM
-from ..text import table
+from ..utils.paths import MIM
+from ..utils.text import table
 
 # recipe -> a config that has it
 RECIPES = dict(

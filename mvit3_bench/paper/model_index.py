@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 from mmengine.config import Config
 
-from .. import text
+from ..utils import text
 from . import counts, results
 from .published import Published, published
 from .tables import Measured

@@ -4,8 +4,8 @@ import io
 import json
 from pathlib import Path
 
-from .. import text
 from ..errors import ResultError
+from ..utils import text
 from . import fidelity, figure, results
 from .published import published
 from .tables import TABLES, Measured, Table, exceptions

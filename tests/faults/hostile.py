@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
-from mvit3_bench.hub import MIM
+from mvit3_bench.utils.paths import MIM
 
 from . import Fault
 from .crafted_files import KINDS, write

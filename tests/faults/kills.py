@@ -17,14 +17,14 @@ from mmengine.config import config
 from mvit3_bench.checkpoints.io import read_file
 from mvit3_bench.engine.stop_hook import EXIT_CODE
 from mvit3_bench.errors import CheckpointError
-from mvit3_bench.hub import MIM
+from mvit3_bench.utils.paths import MIM
 
 from . import Fault
 
 # imported once, in the process that all trainings are forked from
 _IMPORTED = ['mvit3_bench.compat', *(f'{package}.{module}' for package in ('mmpretrain', 'mmdet', 'mmseg')
                                      for module in ('datasets', 'models', 'evaluation', 'engine', 'visualization')),
-             'mvit3_bench.models', 'mvit3_bench.engine.run_config', 'mvit3_bench.engine.stop_hook']
+             'mvit3_bench.mmlab', 'mvit3_bench.engine.run_config', 'mvit3_bench.engine.stop_hook']
 _PATIENCE = 300  # seconds for what takes a few
 _KILLS = 5  # of one training, at most
 _WORKERS = [(), (), ('train_dataloader.num_workers=2',),

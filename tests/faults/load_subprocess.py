@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from mvit3_bench.checkpoints.io import check_fits
 from mvit3_bench.errors import CheckpointError
-from mvit3_bench.models import MobileViTv3
+from mvit3_bench.mmlab import MobileViTv3
 
 
 class Model(nn.Module):

@@ -16,7 +16,7 @@ from pathlib import Path
 from mvit3_bench import compat  # noqa: F401  which lets a checkpoint with its history be read
 from mvit3_bench.checkpoints.io import read_checkpoint
 from mvit3_bench.errors import CheckpointError
-from mvit3_bench.hub import MIM
+from mvit3_bench.utils.paths import MIM
 
 from . import Fault
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from mvit3_bench import text
+from mvit3_bench.utils import text
 
 from . import Fault
 

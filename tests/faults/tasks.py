@@ -13,7 +13,7 @@ from mmengine.config import Config
 from PIL import Image
 
 from mvit3_bench.datasets.mini import FOLDERS, MAKERS
-from mvit3_bench.hub import MIM
+from mvit3_bench.utils.paths import MIM
 
 from .corruptions import write_mask
 

@@ -16,7 +16,7 @@ from ...engine import schedule
 from ...engine.record import changes
 from ...errors import CheckpointError
 from ...registry import MODELS
-from ...text import shown
+from ...utils.text import shown
 from .finding import ERROR, INFO, OK, WARNING, Finding
 from .plan import Plan, listening
 

@@ -38,7 +38,7 @@ def from_timm(state_dict: StateDict, task: str) -> StateDict:
     Args:
         state_dict: Tensors under timm's names, of a whole classifier, with or without its linear layer.
         task: ``'backbone'``: for the backbone classes (the 1x1 expansion and the classifier are left out);
-            ``'classification'``: for an ``ImageClassifier`` of mmpretrain.
+            ``'classification'``: for a classifier, as in :func:`.published.from_published`.
 
     Returns:
         The same tensors under our names.

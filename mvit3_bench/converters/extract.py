@@ -1,7 +1,7 @@
 """Where in a checkpoint the tensors are: at the top, or in an entry beside optimiser and epoch."""
 from torch import Tensor
 
-from ..text import shown
+from ..utils.text import shown
 from .published import StateDict
 
 # Averaged weights before raw ones, for they are the published ones.
@@ -13,7 +13,7 @@ _COUNTERS = {'n_averaged', 'steps'}  # beside the prefix, of torch's AveragedMod
 _MOST_PREFIXES = 4
 
 
-def unwrap(checkpoint: dict, depth: int = 2) -> tuple[StateDict, str]:
+def extract_state_dict(checkpoint: dict, depth: int = 2) -> tuple[StateDict, str]:
     """Find the tensors of the model that a checkpoint is for, averaged ones (EMA) before raw ones.
 
     Args:
@@ -30,7 +30,7 @@ def unwrap(checkpoint: dict, depth: int = 2) -> tuple[StateDict, str]:
     failure = None
     for entry in _entries(checkpoint) if depth else ():
         try:
-            state_dict, path = unwrap(checkpoint[entry], depth - 1)
+            state_dict, path = extract_state_dict(checkpoint[entry], depth - 1)
         except ValueError as error:
             if entry in _AVERAGED:
                 raise ValueError(f'entry {entry} seems to hold averaged weights, but {error}; to convert other weights '

@@ -1,19 +1,14 @@
 """Our classifiers among the models that mmpretrain knows by name.
 
-    >>> import mvit3_bench.models
+    >>> import mvit3_bench.mmlab
     >>> from mmpretrain import get_model, list_models
     >>> list_models('mvit3')
     >>> get_model('mvit3_s_in1k', backbone=dict(out_indices=(1, 2, 3, 4)))
 """
 import functools
 import logging
-from pathlib import Path
 
-# OpenMMLab's place for what a package brings besides its modules: configs, tools, model index. In a checkout they are links,
-# for which git leaves text files on a system without; there the repository itself is the place.
-MIM = Path(__file__).parent / '.mim'
-if not (MIM / 'configs').is_dir():
-    MIM = Path(__file__).parents[1]
+from ..utils.paths import MIM
 
 
 @functools.cache

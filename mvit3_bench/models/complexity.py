@@ -7,13 +7,12 @@ products (2d for each pixel and layer).
 from dataclasses import dataclass
 
 import torch
-from mmengine.config import Config
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from .models.attention import MultiHeadAttention
-from .raw import raw_outputs
+from .attention import MultiHeadAttention
+from .forward import forward_tensor
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ def count(model: nn.Module, size: tuple[int, int], channels: int = 3) -> dict[st
     """Count a model and every module in it.
 
     Args:
-        model: A backbone, or a classifier, detector or segmentor of OpenMMLab's; it is run once in evaluation mode on a
+        model: A backbone, a classifier, or a model of OpenMMLab's; it is run once in evaluation mode on a
             blank image. A detector of two stages is counted with the proposals that it makes of that.
         size: Height and width of the image, in pixels.
         channels: Channels of the image.
@@ -88,7 +87,7 @@ def count(model: nn.Module, size: tuple[int, int], channels: int = 3) -> dict[st
         meter = _Meter(model, counter)
         model.eval()
         try:
-            raw_outputs(model, image)
+            forward_tensor(model, image)
         finally:
             meter.stop()
             model.train(training)
@@ -99,20 +98,3 @@ def count(model: nn.Module, size: tuple[int, int], channels: int = 3) -> dict[st
             meter.counts[name] = tuple(map(sum, zip((0, 0), *inside, strict=True)))
     return {name: Complexity(sum(parameter.numel() for parameter in module.parameters()), *meter.counts[name])
             for name, module in modules.items()}
-
-
-def input_size(cfg: Config) -> tuple[int, int]:
-    """Height and width of the images that the network of a config sees in a test, or in training if tests have any size.
-
-    Raises:
-        ValueError: The config has no fixed size.
-    """
-    for step in reversed(cfg.get('test_pipeline', [])):
-        if step.type == 'CenterCrop':
-            return (step.crop_size,) * 2 if isinstance(step.crop_size, int) else tuple(step.crop_size)
-        if step.type == 'Resize' and not step.get('keep_ratio'):
-            return tuple(reversed(step.scale))  # OpenMMLab's scales are (width, height)
-    size = cfg.model.get('data_preprocessor', {}).get('size')
-    if size is None:
-        raise ValueError('the config has no fixed size of images: give one (--shape HEIGHT WIDTH)')
-    return tuple(size)

@@ -1,0 +1,169 @@
+"""What a state dict is, from its keys and shapes alone: whose names, which task, which model."""
+import functools
+from dataclasses import dataclass
+
+import torch
+
+from ..models.archs import ARCHS
+from ..models.classifier import FAMILIES
+from ..utils.text import grouped, shown
+from .compare import differences, report
+from .published import StateDict, from_published, to_published
+from .timm import from_timm
+
+TASKS = ('backbone', 'classification', 'detection', 'segmentation')
+MODELS = tuple(f'mvit{family[1]}_{arch}' for family, archs in ARCHS.items() for arch in archs)
+
+# how keys begin: whose names they are (the first that matches counts), which task they serve
+_NAMES = dict(published=('conv_1.', 'encoder.conv_1.'), timm=('stages.',), ours=('stem.', 'backbone.stem.'))
+_HEADS = dict(
+    classification=('classifier.', 'head.'),
+    detection=('ssd_heads.', 'bbox_head.'),
+    segmentation=('seg_head.', 'decode_head.'))
+# the last bias of a classifier or segmentor, under each of the names
+_CLASSIFIERS = ('classifier.fc.bias', 'classifier.1.bias', 'head.fc.bias', 'seg_head.classifier.block.conv.bias',
+                'seg_head.classifier.classifier.block.conv.bias', 'decode_head.conv_seg.bias')
+
+
+@dataclass(frozen=True)
+class Identified:
+    """What a state dict is.
+
+    Args:
+        names: Whose: ``'published'``, ``'timm'`` or ``'ours'``.
+        task: One of ``TASKS``; ``'backbone'`` if there is no head, or if only the backbone is wanted.
+        model: Family and arch, as in the names of configs: ``'mvit3_s'``.
+        head: As in the names of configs: ``'ssdlite'``, ``'deeplabv3'``, ``'pspnet'``; empty for classifiers and backbones.
+        num_classes: Without background; None for a backbone, and where the layer that tells it is missing.
+        left_out: Keys that do not belong to the backbone, if only that is wanted.
+    """
+    names: str
+    task: str
+    model: str
+    head: str = ''
+    num_classes: int | None = None
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def family(self) -> str:
+        """As in :data:`mvit3_bench.models.ARCHS`: ``'v3'``."""
+        return f'v{self.model[4]}'
+
+    @property
+    def arch(self) -> str:
+        """As in :data:`mvit3_bench.models.ARCHS`: ``'s'``."""
+        return self.model.partition('_')[2]
+
+
+def identify(state_dict: StateDict, task: str = 'auto', arch: str = 'auto') -> Identified:
+    """Tell what a state dict is. The backbone is compared tensor by tensor, the head is known by its keys.
+
+    Args:
+        state_dict: Tensors of one model and nothing else.
+        task: One of ``TASKS``; ``'backbone'`` looks at the backbone alone, whatever the head. ``'auto'``: from the keys.
+        arch: Family and arch, as in ``'mvit3_s'``. ``'auto'``: from the shapes, one of the papers' models.
+
+    Raises:
+        ValueError: It is none of these models, its backbone lacks tensors or has others; or it is not the given task or
+            arch.
+    """
+    state_dict = {key: value.detach() for key, value in state_dict.items()}  # each one's own, if two keys share a tensor
+    names = next((name for name, starts in _NAMES.items() if any(key.startswith(starts) for key in state_dict)), None)
+    if names is None:
+        raise ValueError("no MobileViT: neither published names (conv_1.), nor timm's (stages.), nor ours (stem.); found: "
+                         + shown(state_dict))
+    heads = {name: next((key for key in state_dict if key.startswith(starts)), None) for name, starts in _HEADS.items()}
+    heads = {name: key for name, key in heads.items() if key}
+    found = ', '.join(f'{name} ({key})' for name, key in heads.items()) or 'a backbone without a head'
+    whole = task == 'auto'
+    if whole:
+        if len(heads) > 1:
+            raise ValueError(f'heads of more than one task: {found}')
+        task = next(iter(heads), 'backbone')
+    elif task != 'backbone' and list(heads) != [task]:
+        raise ValueError(f'--task {task}, but its keys are those of {found}')
+
+    backbone = to_ours(state_dict, names, 'backbone')
+    model = _identify_model(backbone, names, arch)
+    if task == 'backbone':
+        kept = {id(value) for value in backbone.values()}  # tensors pass a change of names as they are
+        left_out = tuple(key for key, value in state_dict.items() if id(value) not in kept)
+        if whole and left_out:
+            raise ValueError(f'{len(left_out)} of {len(state_dict)} tensors belong neither to the backbone {model} nor to a '
+                             f'head of ours: {grouped(left_out)}; --task backbone takes the backbone alone')
+        return Identified(names, task, model, left_out=left_out)
+    return Identified(names, task, model, _head(state_dict, task), _num_classes(state_dict))
+
+
+def origin(checkpoint: dict, found: Identified) -> str:
+    """Whose names a checkpoint had before any conversion: they tell, of timm's, in which order its weights take colours."""
+    return checkpoint.get('meta', {}).get('names', found.names) if found.names == 'ours' else found.names
+
+
+def to_ours(state_dict: StateDict, names: str, task: str) -> StateDict:
+    """Rename a state dict, whosever names it has; see :func:`.published.from_published` for the tasks.
+
+    Raises:
+        ValueError: A tensor has no place in such a model.
+    """
+    if names == 'published':
+        return from_published(state_dict, task)
+    if names == 'timm':
+        return from_timm(state_dict, task)
+    if task != 'backbone':
+        return dict(state_dict)
+    prefix = 'backbone.' if any(key.startswith('backbone.') for key in state_dict) else ''
+    return {key.removeprefix(prefix): value for key, value in state_dict.items()
+            if key.startswith(prefix) and not key.startswith(f'{prefix}expansion.')}
+
+
+@functools.cache
+def backbone_tensors(model: str) -> StateDict:
+    """The tensors of layer1 .. layer5 of a model such as ``'mvit3_s'``, without memory.
+
+    Raises:
+        ValueError: There is no such model.
+    """
+    family, _, arch = model.partition('_')
+    classes = {f'mvit{name[1]}': cls for name, cls in FAMILIES.items()}
+    if family not in classes:
+        raise ValueError(f'--arch {model} is not possible; allowed: auto, {", ".join(MODELS)}, and other widths')
+    with torch.device('meta'):
+        return classes[family](arch).state_dict()
+
+
+def _identify_model(backbone: StateDict, names: str, arch: str) -> str:
+    candidates = MODELS if arch in (*MODELS, 'auto') else (*MODELS, arch)
+    fitting = [model for model in candidates if not differences(backbone, backbone_tensors(model))]
+    if arch in fitting or arch == 'auto' and len(fitting) == 1:
+        return fitting[0]  # which has the paper's name, if it is one of the paper's
+    if fitting:
+        raise ValueError(f'--arch {arch}, but its shapes are those of {fitting[0]}')
+    closest = arch if arch != 'auto' else min(
+        candidates, key=lambda model: sum(map(len, differences(backbone, backbone_tensors(model)).values())))
+    wanted = backbone_tensors(closest)
+    if names == 'published':
+        backbone, wanted = (to_published(tensors, 'backbone') for tensors in (backbone, wanted))
+    raise ValueError(f"no backbone of the papers; it comes closest to {closest}, but differs (under "
+                     f"{'published' if names == 'published' else 'our'} names, of the backbone alone):\n"
+                     + report(differences(backbone, wanted), backbone, wanted))
+
+
+def _head(state_dict: StateDict, task: str) -> str:
+    if task == 'detection':
+        return 'ssdlite'
+    if task == 'segmentation':
+        return 'pspnet' if any('.psp_layer.' in key or '.psp_modules.' in key for key in state_dict) else 'deeplabv3'
+    return ''
+
+
+def _num_classes(state_dict: StateDict) -> int | None:
+    """The number of classes, from the last bias; None if there is none."""
+    if key := next((key for key in _CLASSIFIERS if key in state_dict), None):
+        return state_dict[key].numel() or None
+    # the last level of SSDLite has 4 anchors, each with 4 offsets (published: in the same convolution), classes, background
+    if (key := 'ssd_heads.5.loc_cls_layer.block.conv.bias') in state_dict:
+        return max(state_dict[key].numel() // 4 - 5, 0) or None
+    if (key := 'bbox_head.cls_convs.5.bias') in state_dict:
+        return max(state_dict[key].numel() // 4 - 1, 0) or None
+    return None

@@ -1,0 +1,1 @@
+"""Helpers of every room, which know nothing of models or frameworks."""
