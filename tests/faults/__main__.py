@@ -15,7 +15,7 @@ from mmengine.utils import ProgressBar
 
 from mvit3_bench.utils import environment as machine
 
-from tests.faults import record
+from . import record
 
 ROOT = Path(__file__).resolve().parents[2]
 COUNTS = dict(kills=60, hostile=100, inputs=1000, ranks=12)

@@ -16,7 +16,7 @@ from mmengine.config import ConfigDict
 from mmengine.logging import HistoryBuffer
 from torch import Tensor
 
-from tests.faults.crafting import (
+from .crafting import (
     TENSOR, Lying, Made, Named, OldLying, StateDict, TorchPickle, archive, changed, command, cyclic, entry, history,
     laughs, lying, nested, pickled, rungs, safe, saved, touch, whole)
 

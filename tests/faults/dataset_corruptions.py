@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.faults.corruptions import encode
+from .corruptions import encode
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from random import Random
 
 from mvit3_bench.utils.paths import MIM
 
-from tests.faults import Fault
-from tests.faults.crafted_files import KINDS, write
-from tests.faults.load_subprocess import weights
+from . import Fault
+from .crafted_files import KINDS, write
+from .load_subprocess import weights
 
 MEMORY = 1 << 30  # bytes that a load may take on top of the process
 SECONDS = 60

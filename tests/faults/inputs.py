@@ -21,11 +21,11 @@ from mvit3_bench.engine.hooks.check_labels import check_labels
 from mvit3_bench.engine.hooks.check_samples import check_samples
 from mvit3_bench.errors import UnreadableSample, UsageError
 
-from tests.faults import Fault
-from tests.faults.corruptions import IMAGES, MASKS, Corrupted, encode
-from tests.faults.dataset_corruptions import FOLDERS, JSONS, make_unreadable
-from tests.faults.isolated import Isolated
-from tests.faults.tasks import NAME, TASKS, Detection, Sample, config_of
+from . import Fault
+from .corruptions import IMAGES, MASKS, Corrupted, encode
+from .dataset_corruptions import FOLDERS, JSONS, make_unreadable
+from .isolated import Isolated
+from .tasks import NAME, TASKS, Detection, Sample, config_of
 
 TIMEOUT, MEMORY = 60, 3 * 2**29  # seconds, bytes: Pillow's limit is 179 million pixels, of 4 bytes in its own form
 PIXELS = 8  # mean difference of 8-bit values that lossy formats may make

@@ -19,7 +19,7 @@ from mvit3_bench.engine.hooks.preemption import EXIT_CODE
 from mvit3_bench.errors import CheckpointError
 from mvit3_bench.utils.paths import MIM
 
-from tests.faults import Fault
+from . import Fault
 
 # imported once, in the process that all trainings are forked from
 _IMPORTED = ['mvit3_bench.compat', *(f'{package}.{module}' for package in ('mmpretrain', 'mmdet', 'mmseg')

@@ -18,7 +18,7 @@ from mvit3_bench.checkpoints.io import read_checkpoint
 from mvit3_bench.errors import CheckpointError
 from mvit3_bench.utils.paths import MIM
 
-from tests.faults import Fault
+from . import Fault
 
 _CONFIG = MIM / 'configs' / 'seg' / 'deeplabv3_mvit3_xxs_voc2012.py'
 _SETTINGS = ['train_dataloader.dataset.datasets.0.indices=6', 'train_dataloader.dataset.datasets.1.indices=6',

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mvit3_bench.utils import text
 
-from tests.faults import Fault
+from . import Fault
 
 RECORD, PAGE = Path('docs', 'results', 'chaos.json'), Path('docs', 'reliability.md')
 # section -> what its rows are called: a kind of fault by itself, or what many kinds have in common

@@ -15,7 +15,7 @@ from PIL import Image
 from mvit3_bench.datasets.mini import FOLDERS, MAKERS
 from mvit3_bench.utils.paths import MIM
 
-from tests.faults.corruptions import write_mask
+from .corruptions import write_mask
 
 NAME = 'damaged'  # of the damaged image, which is the first of three
 
