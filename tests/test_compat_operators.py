@@ -5,16 +5,18 @@ import os
 import subprocess
 import sys
 
+import conftest
 import pytest
 import torch
 
 from mvit3_bench import compat
+from mvit3_bench.compat import ext_stand_in
 
 if importlib.util.find_spec('mmcv') is None:
     pytest.skip('mmcv is not installed', allow_module_level=True)
-sys_ext = sys.modules.get(compat.EXT)
+sys_ext = sys.modules.get(ext_stand_in.EXT)
 needs_stand_in = pytest.mark.skipif(
-    not isinstance(sys_ext, compat.ExtStandIn), reason='mmcv has its compiled operators')
+    not isinstance(sys_ext, ext_stand_in.ExtStandIn), reason='mmcv has its compiled operators')
 
 
 def random_boxes(number: int, size: float = 64.0) -> torch.Tensor:
@@ -145,7 +147,7 @@ def test_unsupported_operator_names_itself_and_the_remedy():
 def test_stand_in_is_an_honest_module():
     """It has a spec, no dunder it does not own, and tells mmcv that nothing is compiled."""
     from mmcv.utils.env import collect_env
-    assert importlib.util.find_spec(compat.EXT).loader is None
+    assert importlib.util.find_spec(ext_stand_in.EXT).loader is None
     assert not hasattr(sys_ext, '__path__') and not hasattr(sys_ext, '__wrapped__')
     assert sys_ext.softnms is sys_ext.softnms
     assert 'stand-in' in collect_env()['MMCV Compiler']
@@ -156,8 +158,8 @@ def test_stand_in_says_so_once(monkeypatch):
     """The log has one line about the stand-in, however many operators are called."""
     from mmcv.ops import nms
     lines = []
-    monkeypatch.setattr(compat, 'print_log', lambda message, **_: lines.append(message))
-    compat._announce.cache_clear()
+    monkeypatch.setattr(ext_stand_in, 'print_log', lambda message, **_: lines.append(message))
+    ext_stand_in._announce.cache_clear()
     for _ in range(3):
         nms(random_boxes(2), torch.rand(2), 0.5)
     assert len(lines) == 1 and 'mim install' in lines[0]
@@ -165,7 +167,7 @@ def test_stand_in_says_so_once(monkeypatch):
 
 def run_python(code: str, *path) -> None:
     """Run `code` in a fresh process, with `path` in front of our package on Python's path."""
-    root = os.path.dirname(os.path.dirname(compat.__file__))
+    root = str(conftest.ROOT)
     python_path = os.pathsep.join([*map(str, path), root])
     subprocess.run([sys.executable, '-W', 'ignore', '-c', code], check=True,
                    env={**os.environ, 'PYTHONPATH': python_path})
@@ -191,7 +193,7 @@ def test_importing_again_changes_nothing():
     compat.install_ext_stand_in()
     compat.allow_checkpoint_types()
     assert set(torch.serialization.get_safe_globals()) == before
-    assert sys.modules.get(compat.EXT) is sys_ext
+    assert sys.modules.get(ext_stand_in.EXT) is sys_ext
 
 
 def test_bases_of_mmsegmentation_are_looked_for_by_a_name_that_is_there():
