@@ -42,7 +42,7 @@ def __getattr__(name):
     if name.startswith('__'):
         raise AttributeError(name)
     def operator(*args, **kwargs):
-        from mvit3_bench.compat import OPERATORS
+        from mvit3_bench.compat.ext_stand_in import OPERATORS
         return OPERATORS[name](*args, **kwargs)
     return operator
 '''
