@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 from importlib.util import find_spec
 
-from ..utils.environment import named
+from ..utils.environment import distributions, named
 from .finding import ERROR, INFO, OK, WARNING, Finding
 
 _finding = partial(Finding, 'packages')
@@ -85,7 +85,7 @@ def _imported(name: str, level: str, purpose: str) -> Finding:
     found = str(getattr(module, '__version__', named(name)))
     if name == 'torch' and tuple(map(int, re.findall(r'\d+', found)[:2])) < _TORCH:
         return _finding(name, ERROR, f'{found}, whose safe loading could be bypassed', 'pip install "torch>=2.6"')
-    others = [each for each in _distributions().get(name, []) if each.lower() != name]
+    others = [each for each in distributions().get(name, []) if each.lower() != name]
     return _finding(name, OK, found + (f' ({", ".join(others)})' if others else ''))
 
 

@@ -10,6 +10,7 @@ from ..converters.extract import extract_state_dict
 from ..converters.identify import origin, to_ours
 from ..errors import EvaluationError
 from ..mmlab.configs import Match, match_configs
+from ..utils.paths import MIM
 from .store import Result, read, sha256
 
 SUFFIXES = ('.pt', '.pth', '.safetensors')

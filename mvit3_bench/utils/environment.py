@@ -70,12 +70,12 @@ def commit() -> str | None:
 
 
 @functools.cache
-def _distributions() -> dict[str, list[str]]:
+def distributions() -> dict[str, list[str]]:
     """Import name -> distributions; reading it takes a second, since every installed package is looked at."""
     return packages_distributions()
 
 
 def named(name: str) -> str:
     """The version of a package that is not to be imported, with the distribution it is of where that has another name."""
-    found = _distributions().get(name, [])
+    found = distributions().get(name, [])
     return ', '.join(version(each) + (f' ({each})' if each.lower() != name else '') for each in dict.fromkeys(found)) or '?'
