@@ -233,7 +233,8 @@ def test_size_of_the_crop(recipe, least):
 def test_largest_overlap_and_centre(monkeypatch):
     """One box with the overlap is enough; one centre must be inside; those outside are left out, the others clipped."""
     crop = TRANSFORMS.build(dict(type='mvit3_bench.SSDCrop', min_ious=(0.5,)))
-    monkeypatch.setattr(np.random, 'randint', lambda *_: 1)
+    modes = iter([1])
+    monkeypatch.setattr(np.random, 'randint', lambda *_: next(modes))
     boxes = np.array([[10, 10, 110, 110], [90, 90, 130, 130], [300, 300, 320, 320], [0, 0, 60, 60]], np.float32)
     data = boxed(boxes, gt_masks=BitmapMasks(np.ones((4, 375, 500), np.uint8), 375, 500), gt_seg_map=picture()[..., 0])
     patches = np.array([[200, 200, 260, 260], [20, 20, 120, 120], [0, 0, 110, 110]])  # the first has no box
