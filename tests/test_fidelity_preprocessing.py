@@ -29,7 +29,8 @@ from mmseg.structures import SegDataSample
 
 DATA = ROOT / 'tests/data/training/preprocessing'
 PUBLISHED = [np.load(DATA / f'published_{tree}.npz') for tree in ('v1', 'v2')]
-NOTES = {key: note for tree in ('v1', 'v2') for key, note in json.loads((DATA / f'published_{tree}.json').read_text()).items()}
+NOTES = {key: note for tree in ('v1', 'v2')
+         for key, note in json.loads((DATA / f'published_{tree}.json').read_text()).items()}
 LEVEL = 1 / 255
 PICTURES = {'a_500x375': (500, 375, 1), 'b_333x500': (333, 500, 2)}
 CHECKSUMS = {
@@ -46,10 +47,11 @@ AS_FED = {
     'voc_v2type_eval_flag_as_fed_to_model': ('voc_v2type', 'seg/deeplabv3_mvit3_0.5_voc2012'),
     'ade20k_eval_flag_as_fed_to_model': ('ade20k', 'seg/pspnet_mvit3_0.5_ade20k')}
 # before the data preprocessor has resized it
-AS_LOADED = {'voc_v1type_eval_flag': 'seg/deeplabv3_mvit3_xxs_voc2012', 'voc_v2type_eval_flag': 'seg/deeplabv3_mvit3_0.5_voc2012',
+AS_LOADED = {'voc_v1type_eval_flag': 'seg/deeplabv3_mvit3_xxs_voc2012',
+             'voc_v2type_eval_flag': 'seg/deeplabv3_mvit3_0.5_voc2012',
              'ade20k_eval_flag': 'seg/pspnet_mvit3_0.5_ade20k'}
-# not copied: squares in the validation during training, which the configs replace by the published test; and VOC of the v1 type
-# without the flag that its readme asks for
+# not copied: squares in the validation during training, which the configs replace by the published test; and VOC of the v1
+# type without the flag that its readme asks for
 NOT_COPIED = {'voc_v1type_in_training_val', 'voc_v2type_in_training_val', 'ade20k_in_training_val',
               'voc_v1type_eval_noflag', 'voc_v1type_eval_noflag_as_fed_to_model'}
 
@@ -79,8 +81,8 @@ def loaded(config: str, path: str, mask: str) -> tuple[Config, dict]:
     cfg = Config.fromfile(ROOT / 'configs' / f'{config}.py')
     init_default_scope(cfg.default_scope)
     pipeline = Compose(cfg.test_dataloader.dataset.pipeline)
-    return cfg, pipeline(dict(img_path=path, img_id=0, seg_map_path=mask, reduce_zero_label=False, label_map=None, seg_fields=[],
-                              instances=[], gt_label=0))
+    return cfg, pipeline(dict(img_path=path, img_id=0, seg_map_path=mask, reduce_zero_label=False, label_map=None,
+                              seg_fields=[], instances=[], gt_label=0))
 
 
 def fed(config: str, path: str, mask: str) -> torch.Tensor:
@@ -99,7 +101,9 @@ def published(name: str) -> dict:
 
 
 def deviation(tensor: torch.Tensor, name: str) -> tuple[float, float]:
-    """The largest difference of a sampled value, and of a mean or standard deviation; the shape must be the published one."""
+    """The largest difference of a sampled value, and of a mean or standard deviation; the shape must be the
+    published one.
+    """
     expected, found = published(name), tensor.double().numpy()
     assert list(found.shape) == expected['shape'].tolist()
     means = np.r_[found.mean(), found.std(), found.mean(axis=(1, 2))] - np.r_[expected['mean_std'], expected['channel_mean']]
@@ -189,7 +193,8 @@ def sample(height: int, width: int, **meta) -> SegDataSample:
     return found
 
 
-@pytest.fixture(scope='module', params=['deeplabv3_mvit3_xxs_voc2012', 'deeplabv3_mvit3_0.5_voc2012', 'pspnet_mvit3_0.5_ade20k'])
+@pytest.fixture(scope='module', params=[
+    'deeplabv3_mvit3_xxs_voc2012', 'deeplabv3_mvit3_0.5_voc2012', 'pspnet_mvit3_0.5_ade20k'])
 def tested(request):
     """A config's name and its model."""
     return request.param, segmentor(request.param)
@@ -256,13 +261,15 @@ def test_settings_that_are_refused():
     with pytest.raises(ValueError, match="test_cfg.resize='cubic'.*'bilinear', 'nearest'"):
         MODELS.build(cfg | dict(_scope_='mmseg', test_cfg=dict(mode='whole', resize='cubic')))
     with pytest.raises(ValueError, match='test_cfg, which pads'):
-        MODELS.build(dict(type='mvit3_bench.SegDataPreProcessor', _scope_='mmseg', test_divisor=8, test_cfg=dict(size_divisor=8)))
+        MODELS.build(dict(type='mvit3_bench.SegDataPreProcessor', _scope_='mmseg', test_divisor=8,
+                          test_cfg=dict(size_divisor=8)))
 
 
 @pytest.mark.parametrize('side, expected', [(5, 16), (16, 16), (31, 16), (682, 672)])
 def test_multiples_of_the_stride(side, expected):
     """An image that is smaller than the stride becomes as large; training is not touched."""
-    preprocessor = MODELS.build(dict(type='mvit3_bench.SegDataPreProcessor', _scope_='mmseg', test_divisor=16, size=(32, side)))
+    preprocessor = MODELS.build(dict(type='mvit3_bench.SegDataPreProcessor', _scope_='mmseg', test_divisor=16,
+                                     size=(32, side)))
     image = torch.full((3, 32, side), 7, dtype=torch.uint8)
     assert preprocessor(dict(inputs=[image]))['inputs'].shape == (1, 3, 32, expected)
     data = dict(inputs=[image], data_samples=[sample(32, side)])

@@ -22,7 +22,8 @@ class PhotometricDistortionV1(BaseTransform):
     """The distortion of the v1 type, in 8 bits: each step rounds down and clips to 0 .. 255.
 
     Each with probability 0.5: contrast; brightness; saturation and hue, between which and BGR OpenCV converts in any case;
-    contrast, if it was not changed before; a permutation of the channels. A hue that leaves 0 .. 255 is clipped, not wrapped.
+    contrast, if it was not changed before; a permutation of the channels. A hue that leaves 0 .. 255 is clipped, not
+    wrapped.
 
     Args:
         brightness: Largest shift of the brightness, of 255.

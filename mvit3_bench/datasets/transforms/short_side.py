@@ -51,7 +51,8 @@ class ResizeShortSide(BaseTransform):
         results['img'] = mmcv.imresize(results['img'], (new_width, new_height), interpolation=self.interpolation,
                                        backend=self.backend)
         if mask is not None:
-            results['gt_seg_map'] = mmcv.imresize(mask, (new_width, new_height), interpolation='nearest', backend=self.backend)
+            results['gt_seg_map'] = mmcv.imresize(mask, (new_width, new_height), interpolation='nearest',
+                                                  backend=self.backend)
         results['img_shape'] = (new_height, new_width)
         # of images as they were loaded, if this is the second resize
         known_height, known_width = results.get('ori_shape', (height, width))

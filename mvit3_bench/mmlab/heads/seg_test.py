@@ -1,9 +1,8 @@
 """How the published segmentation is tested: the size of the network's input, and of its logits."""
-from torch import Tensor
-from torch.nn import functional as F
-
 from mmseg.models import data_preprocessor, segmentors
 from mmseg.structures import SegDataSample
+from torch import Tensor
+from torch.nn import functional as F
 
 from ...registry import MODELS
 
