@@ -277,7 +277,8 @@ def test_miou_without_a_class(fidelity, tree, data, config, recipe):
     assert figures['aAcc'] == pytest.approx(published['eval_script_global'], abs=0.0051)
     training = in_training_miou(batches, classes)
     assert training == pytest.approx(published['in_training_statistics_miou'], abs=1e-4)
-    fidelity('metrics', recipe, differs='NaN', measured=f'{figures["mIoU"]:.2f} instead of NaN with one of {classes} classes absent')
+    fidelity('metrics', recipe, differs='NaN',
+             measured=f'{figures["mIoU"]:.2f} instead of NaN with one of {classes} classes absent')
 
 
 def test_miou_of_a_large_set(fidelity):
