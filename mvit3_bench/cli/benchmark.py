@@ -95,7 +95,8 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
-def measure_all(subjects: dict[str, list], args: argparse.Namespace, contenders: list, skipped: list[tuple[str, str]]) -> None:
+def measure_all(subjects: dict[str, list], args: argparse.Namespace, contenders: list,
+                skipped: list[tuple[str, str]]) -> None:
     """Time everything, one batch size after the other; what is measured is appended to ``contenders`` and ``skipped``."""
     import torch
     from mmengine.utils import ProgressBar

@@ -11,7 +11,8 @@ EXAMPLE = 'downloads --mini'
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags."""
-    parser.add_argument('folder', type=Path, help='folder of checkpoints (.pt, .pth, .safetensors), also in folders below it')
+    parser.add_argument('folder', type=Path,
+                        help='folder of checkpoints (.pt, .pth, .safetensors), also in folders below it')
     parser.add_argument('--mini', action='store_true', help='test on the miniature data sets: does everything run?')
     parser.add_argument('--record', type=Path, metavar='DIR', default=Path(RESULTS),
                         help='the store of results (default: %(default)s)')
