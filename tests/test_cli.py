@@ -1,23 +1,35 @@
 """The command mvit3: its help, its errors, configs by name, and that its parsers need neither torch nor MMEngine."""
+import errno
 import importlib
 import os
+import pickle
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from torch._utils import ExceptionWrapper
 
 from mvit3_bench.cli import common, main
 from mvit3_bench.engine import config_files
 from mvit3_bench.engine.config_files import find_config
-from mvit3_bench.errors import UsageError
+from mvit3_bench.errors import (
+    CheckpointError,
+    MissingFileError,
+    UnreadableSample,
+    UsageError,
+    WriteError,
+    message_of,
+    user_errors,
+)
 
 HEAVY = ('torch', 'torchvision', 'numpy', 'mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain', 'cv2', 'matplotlib')
 # file of tools/ -> the command it is
-TOOLS = dict(train='train', test='test', benchmark='benchmark', convert_checkpoint='convert', convert_coco_to_voc='coco-to-voc',
-             demo='demo', doctor='doctor', evaluate_all='evaluate', export='export', gallery='gallery', get_flops='flops',
-             make_mini_data='mini-data', plot_curves='plot', reproduce='reproduce')
+TOOLS = dict(train='train', test='test', benchmark='benchmark', convert_checkpoint='convert',
+             convert_coco_to_voc='coco-to-voc', demo='demo', doctor='doctor', evaluate_all='evaluate', export='export',
+             gallery='gallery', get_flops='flops', make_mini_data='mini-data', plot_curves='plot', reproduce='reproduce')
 
 
 def process(code: str, folder: Path) -> subprocess.CompletedProcess:
@@ -78,6 +90,14 @@ def test_tool_is_a_command(tool, name, monkeypatch, capsys):
     assert options(shown) == options(wanted) != ''
 
 
+def test_page_of_commands():
+    """docs/cli.md has a row for each command, with the file of tools/ that is the same."""
+    page = (ROOT / 'docs' / 'cli.md').read_text(encoding='utf-8')
+    rows = re.findall(r'^\| `mvit3 (\S+)` \| (?:`(\S+)\.py`)? *\|', page, re.MULTILINE)
+    assert [name for name, _ in rows] == list(main.COMMANDS)
+    assert {tool: name for name, tool in rows if tool} == TOOLS
+
+
 def test_every_tool_is_covered():
     """No other Python file lies in tools/."""
     assert {path.stem for path in (ROOT / 'tools').glob('*.py')} == set(TOOLS)
@@ -110,7 +130,8 @@ for name, module in main.COMMANDS.items():
     parser = common.build_parser(importlib.import_module(f'mvit3_bench.cli.{{module}}'), f'mvit3 {{name}}')
     parser.format_help()
     if name == 'train':
-        assert parser.parse_args(['c', '--cfg-options', 'a=1', 'b=2', '--cfg-options', 'c=3']).cfg_options == ['a=1', 'b=2', 'c=3']
+        args = parser.parse_args(['c', '--cfg-options', 'a=1', 'b=2', '--cfg-options', 'c=3'])
+        assert args.cfg_options == ['a=1', 'b=2', 'c=3']
 print([name for name in {HEAVY!r} if name in sys.modules])
 ''', tmp_path)
     assert done.returncode == 0, done.stderr
@@ -130,7 +151,7 @@ def test_choices_are_those_of_the_modules():
     assert list(benchmark.PEERS) == list(peers.PEERS)
     assert convert.TASKS == identify.TASKS
     assert list(reproduce.TABLES) == list(tables.TABLES) and list(reproduce.NUMBERS) == list(tables.NUMBERS)
-    assert common.RESULTS == results.FOLDER.as_posix()
+    assert results.FOLDER.as_posix() == common.RESULTS
 
     def choices(module, dest):
         return next(action.choices for action in common.build_parser(module, '')._actions if action.dest == dest)
@@ -141,8 +162,9 @@ def test_choices_are_those_of_the_modules():
 
 
 # ------------------------------------------------------------------------------------------------ configs by name
-@pytest.mark.parametrize('name', ['deeplabv3_mvit3_1.0_ade20k', 'deeplabv3_mvit3_1.0_ade20k.py', 'seg/deeplabv3_mvit3_1.0_ade20k',
-                                  'configs/seg/deeplabv3_mvit3_1.0_ade20k.py'])
+@pytest.mark.parametrize('name', [
+    'deeplabv3_mvit3_1.0_ade20k', 'deeplabv3_mvit3_1.0_ade20k.py', 'seg/deeplabv3_mvit3_1.0_ade20k',
+    'configs/seg/deeplabv3_mvit3_1.0_ade20k.py'])
 def test_config_by_name(name, tmp_path, monkeypatch):
     """From any folder a config of this package is found by its name, with or without folder and suffix."""
     monkeypatch.chdir(tmp_path)
@@ -206,6 +228,37 @@ def test_option_without_value(capsys):
     """A word of --cfg-options that sets nothing is named."""
     code, output = call(capsys, 'train', 'mvit3_s_in1k', '--cfg-options', 'model.head')
     assert code == 2 and "'model.head' is not KEY=VALUE" in output
+
+
+# ------------------------------------------------------------------------------------------------ errors
+def test_errors_have_fields():
+    """Found, where and fix; the text is the sentence with the fix behind it; all of it survives a worker process."""
+    for kind in (UsageError, MissingFileError, CheckpointError, UnreadableSample):
+        error = pickle.loads(pickle.dumps(kind('a.png is cut off', Path('a.png'), 'repair it')))
+        assert type(error) is kind and str(error) == 'a.png is cut off; repair it'
+        assert (error.found, error.where, error.fix) == ('a.png is cut off', 'a.png', 'repair it')
+    assert str(UsageError('two lines', fix='below', joint='\n  ')) == 'two lines\n  below'
+    assert str(UsageError('no fix')) == 'no fix'
+    error = pickle.loads(pickle.dumps(WriteError('x/a.pth', OSError(errno.ENOENT, 'no folder'))))
+    assert str(error).startswith('cannot write x/a.pth: no folder\n  mend that') and error.where == 'x/a.pth'
+
+
+def test_user_errors_keep_fields():
+    """An error that becomes the user's keeps what it found and how to fix it."""
+    with pytest.raises(UsageError) as error, user_errors(RuntimeError):
+        raise CheckpointError('x.pth is damaged', 'x.pth', 'fetch it again')
+    assert (error.value.where, error.value.fix) == ('x.pth', 'fetch it again')
+    assert str(error.value) == 'x.pth is damaged; fetch it again'
+    with pytest.raises(UsageError, match='^type is missing$'), user_errors(KeyError):
+        raise KeyError('type is missing')
+
+
+def test_error_of_a_worker():
+    """Of an error that a data loader's worker wraps in its traceback, the message is shown."""
+    wrapped = ExceptionWrapper((UnreadableSample, UnreadableSample('a.png is cut off', 'a.png', 'repair it'), None))
+    with pytest.raises(UnreadableSample) as error:
+        wrapped.reraise()
+    assert message_of(error.value) == 'a.png is cut off; repair it'
 
 
 # ------------------------------------------------------------------------------------------------ running

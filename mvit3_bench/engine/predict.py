@@ -64,8 +64,8 @@ class Predictor:
         with DATASETS.switch_scope_and_registry(self.scope) as registry:
             meta = dict(getattr(registry.get(dataset.type), 'METAINFO', {}), **dataset.get('metainfo') or {})
         if 'classes' not in meta:
-            raise UsageError('neither the checkpoint nor the config names the classes: set '
-                                 'test_dataloader.dataset.metainfo.classes, a list of names')
+            raise UsageError('neither the checkpoint nor the config names the classes', 'metainfo.classes',
+                             'set test_dataloader.dataset.metainfo.classes, a list of names', ': ')
         return meta
 
     def read(self, path: str | Path) -> np.ndarray:
