@@ -1,4 +1,4 @@
-"""Latency, throughput and memory of models in each form that they can run in, beside the same models of other packages."""
+"""Time models in each form that they can run in: latency, throughput and memory, beside other packages' same models."""
 import argparse
 import datetime
 import itertools

@@ -1,4 +1,4 @@
-"""Parameters and multiply-adds of the model of a config, layer by layer, as they are and as the papers count them."""
+"""Count parameters and multiply-adds of a config's model: layer by layer, as they are and as the papers count them."""
 import argparse
 
 from .common import add_cfg_options, add_shape

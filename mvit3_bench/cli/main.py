@@ -30,7 +30,8 @@ def usage() -> str:
     lines = ['usage: mvit3 COMMAND [ARGUMENT ...]', '',
              'MobileViTv1, v2 and v3 for classification, detection and segmentation.']
     for title, commands in GROUPS.items():
-        lines += ['', 'Help on a command: mvit3 COMMAND --help',
+        lines += ['', f'{title}:', *(f'  {name:{width}}  {summary(module)}' for name, module in commands.items())]
+    lines += ['', 'Help on a command: mvit3 COMMAND --help',
               'Configs are given by path or by name: mvit3 configs lists them.', '',
               'example:', '  mvit3 train deeplabv3_mvit3_1.0_ade20k --mini']
     return '\n'.join(lines)

@@ -1,4 +1,4 @@
-"""Reproduces the paper: its tables and figure, from the models, the published figures and the results measured here."""
+"""Reproduce the paper's tables and figure: from the models, the published figures and the results measured here."""
 import argparse
 import json
 from pathlib import Path
