@@ -7,6 +7,7 @@ question and not before: building a backbone loads no data set.
 # First of all, because any class looked up here may go on to need mmcv's operators or to read a checkpoint.
 import mvit3_bench.compat  # noqa: F401, I001
 
+from importlib import import_module
 from importlib.util import find_spec
 
 from mmengine.registry import DATA_SAMPLERS as ROOT_DATA_SAMPLERS
@@ -22,6 +23,20 @@ from mmengine.registry import VISUALIZERS as ROOT_VISUALIZERS
 from mmengine.registry import WEIGHT_INITIALIZERS as ROOT_WEIGHT_INITIALIZERS
 from mmengine.registry import Registry
 
+
+class HeadRegistry(Registry):
+    """A registry with heads of several frameworks: a framework is imported when a config names what it lacks until then."""
+
+    def get(self, key: str):
+        """The class of a name; see :meth:`mmengine.registry.Registry.get`."""
+        self.import_from_location()
+        if key.rpartition('.')[2] not in self.module_dict:
+            heads = import_module('mvit3_bench.mmlab.heads')  # a location, like those below: nothing here imports a room above
+            for framework in heads.FRAMEWORKS:
+                heads.load(framework)
+        return super().get(key)
+
+
 DATA_SAMPLERS = Registry('data sampler', parent=ROOT_DATA_SAMPLERS, scope='mvit3_bench',
                          locations=['mvit3_bench.datasets.multi_scale'])
 _HOOKS = ['check_invalid_loss', 'check_labels', 'check_samples', 'checkpoint', 'ema', 'preemption', 'run_info', 'sync_buffers']
@@ -34,10 +49,10 @@ METRICS = Registry('metric', parent=ROOT_METRICS, scope='mvit3_bench',
                    locations=['mvit3_bench.engine.coco_metric'] if find_spec('mmdet') else [])
 MODEL_WRAPPERS = Registry('model_wrapper', parent=ROOT_MODEL_WRAPPERS, scope='mvit3_bench',
                           locations=['mvit3_bench.engine.distributed'])
-MODELS = Registry('model', parent=ROOT_MODELS, scope='mvit3_bench', locations=['mvit3_bench.mmlab'])
+MODELS = HeadRegistry('model', parent=ROOT_MODELS, scope='mvit3_bench', locations=['mvit3_bench.mmlab'])
 PARAM_SCHEDULERS = Registry('parameter scheduler', parent=ROOT_PARAM_SCHEDULERS, scope='mvit3_bench',
                             locations=['mvit3_bench.engine.schedulers'])
-TASK_UTILS = Registry('task util', parent=ROOT_TASK_UTILS, scope='mvit3_bench', locations=['mvit3_bench.mmlab'])
+TASK_UTILS = HeadRegistry('task util', parent=ROOT_TASK_UTILS, scope='mvit3_bench', locations=['mvit3_bench.mmlab'])
 _TRANSFORMS = ['transforms.loading', 'multi_scale', 'transforms.photometric', 'transforms.short_side']
 if find_spec('mmdet'):  # whose boxes it crops
     _TRANSFORMS.append('transforms.ssd_crop')

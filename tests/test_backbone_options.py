@@ -10,8 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from mvit3_bench.checkpoints import io
 from mvit3_bench.errors import CheckpointError
-from mvit3_bench.models import ARCHS
-from mvit3_bench.models import backbone
+from mvit3_bench.models import ARCHS, backbone
 from mvit3_bench.models.attention import MultiHeadAttention
 from mvit3_bench.models.layers import ConvNormAct
 

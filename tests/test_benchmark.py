@@ -8,14 +8,16 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from mvit3_bench.benchmark import backends as modes, baselines as peers, timing
+from mvit3_bench.benchmark import backends as modes
+from mvit3_bench.benchmark import baselines as peers
+from mvit3_bench.benchmark import timing
 from mvit3_bench.benchmark.cases import Contender, Deviates, check, plan
 from mvit3_bench.benchmark.compute_bound import kernels_alone, record
-from mvit3_bench.paper.published import published_top1
 from mvit3_bench.benchmark.models import Network, build_subjects, lived_in
-from mvit3_bench.models.complexity import count
 from mvit3_bench.deploy import fuse
 from mvit3_bench.models import MobileViTv1, MobileViTv2
+from mvit3_bench.models.complexity import count
+from mvit3_bench.paper.published import published_top1
 from mvit3_bench.registry import MODELS
 
 CONFIGS = conftest.ROOT / 'configs'

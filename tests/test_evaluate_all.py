@@ -6,9 +6,9 @@ from golden import draw
 from mmengine.config import Config
 
 from mvit3_bench.checkpoints import to_published
+from mvit3_bench.registry import MODELS
 from mvit3_bench.results.evaluation import convert
 from mvit3_bench.results.store import read
-from mvit3_bench.registry import MODELS
 
 for framework in ('mmseg', 'mmpretrain', 'mmdet'):
     pytest.importorskip(framework, reason=f'{framework} is not installed')

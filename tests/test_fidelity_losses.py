@@ -1,7 +1,6 @@
 """The losses of the configs' models are those of the published training, from the same outputs and the same truth."""
 import json
 
-import golden
 import numpy as np
 import pytest
 import torch

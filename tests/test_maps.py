@@ -36,8 +36,8 @@ def test_received_attention():
     ('classification', 'layer3', 4, 2), ('detection', 'backbone.layer5.1', 4, 3), ('segmentation', 'layer4', 1, 4)])
 def test_maps_of_a_model(run_dir, weights, task, layer, heads, depth):
     """Features and attention of the v1 and the v2 type; attention is 1 on average over each sub-grid."""
-    from mvit3_bench.visualization import attention_maps as maps
     from mvit3_bench.apis import predict
+    from mvit3_bench.visualization import attention_maps as maps
     config, checkpoint = map(str, weights[task])
     _, predictor = predict.load(Namespace(mini=True, cfg_options=None, device='cpu', score_thr=0.3), config, checkpoint)
     file = pictures(task)[0]

@@ -13,7 +13,6 @@ ABSENT = ('mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain', 'cv2', 'matplotlib
           'onnx', 'onnxscript', 'safetensors')
 sys.modules.update(dict.fromkeys(ABSENT))  # importing one raises ModuleNotFoundError
 
-import mvit3_bench.models  # noqa: E402
 
 AT_IMPORT = set(sys.modules)
 

@@ -6,7 +6,7 @@ import cv2
 import mmcv
 import numpy as np
 
-from ..errors import UsageError
+from ..errors import MissingFileError, UsageError
 
 IMAGES = ('.bmp', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.webp')
 _ENOUGH = 0.99  # of the frames that the header of a video tells of: some tell an estimate
@@ -20,12 +20,12 @@ def images(path: Path) -> list[Path]:
         UsageError: A folder without images.
     """
     if not path.exists():
-        raise FileNotFoundError(f'{path} does not exist')
+        raise MissingFileError(f'{path} does not exist', path)
     if not path.is_dir():
         return [path] if path.suffix.lower() in IMAGES else []
     found = sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGES)
     if not found:
-        raise UsageError(f'no image ({", ".join(IMAGES)}) in {path}')
+        raise UsageError(f'no image ({", ".join(IMAGES)}) in {path}', path)
     return found
 
 
@@ -43,7 +43,7 @@ class Video:
         self.path, self._reader = path, mmcv.VideoReader(str(path)) if path.is_file() else None
         if self._reader is None or not self._reader.opened or self._reader.width < 1:
             raise UsageError(f'{path} cannot be decoded: neither an image ({", ".join(IMAGES)}) nor a video that OpenCV '
-                             'can read; convert it, for instance to an mp4 with H.264')
+                             'can read', path, 'convert it, for instance to an mp4 with H.264')
 
     def __len__(self) -> int:
         """The number of frames by the header, 0 if it does not tell."""
@@ -62,7 +62,7 @@ class Video:
         if count == 0 or count < _ENOUGH * len(self):
             raise UsageError(f'{self.path} cannot be decoded beyond frame {count}'
                              + (f' of the {len(self)} that it should have' if len(self) else '')
-                             + ': it is damaged or cut off')
+                             + ': it is damaged or cut off', self.path)
 
 
 class Writer:
@@ -85,7 +85,7 @@ class Writer:
         if self._writer is None:
             self._writer = cv2.VideoWriter(str(self.path), cv2.VideoWriter_fourcc(*'mp4v'), self.fps, picture.shape[1::-1])
             if not self._writer.isOpened():
-                raise UsageError(f'OpenCV cannot write {self.path}')
+                raise UsageError(f'OpenCV cannot write {self.path}', self.path)
         self._writer.write(mmcv.rgb2bgr(picture))
 
     def __enter__(self) -> 'Writer':

@@ -14,12 +14,12 @@ from mmengine.runner import load_checkpoint
 from mmengine.structures import BaseDataElement
 
 from ..checkpoints.io import check_fits
+from ..datasets.configs import data_sets
+from ..engine.hooks.check_samples import LoadOrStop
+from ..engine.run_config import check_device, find_checkpoint, load_config
 from ..errors import UsageError, user_errors
 from ..registry import MODELS
 from .drawing import KeepBackend, enlarged
-from ..engine.hooks.check_samples import LoadOrStop
-from ..datasets.configs import data_sets
-from ..engine.run_config import check_device, find_checkpoint, load_config
 
 _DRAWN_BY = dict(mmpretrain='mmpretrain.UniversalVisualizer', mmdet='mmdet.DetLocalVisualizer',
                  mmseg='mvit3_bench.SideBySideVisualizer')
@@ -64,8 +64,8 @@ class Predictor:
         with DATASETS.switch_scope_and_registry(self.scope) as registry:
             meta = dict(getattr(registry.get(dataset.type), 'METAINFO', {}), **dataset.get('metainfo') or {})
         if 'classes' not in meta:
-            raise UsageError('neither the checkpoint nor the config names the classes: set '
-                                 'test_dataloader.dataset.metainfo.classes, a list of names')
+            raise UsageError('neither the checkpoint nor the config names the classes', 'metainfo.classes',
+                             'set test_dataloader.dataset.metainfo.classes, a list of names', ': ')
         return meta
 
     def read(self, path: str | Path) -> np.ndarray:

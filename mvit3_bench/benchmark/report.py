@@ -3,9 +3,9 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..utils.environment import line
 from ..utils.text import table
 from .cases import Contender, peer_mode
-from ..utils.environment import line
 from .timing import ratio
 
 _COLUMNS = ('model', 'mode', 'ours ms (p90)', 'img/s', 'memory MB', 'times kernels', 'peer', 'peer ms (p90)',

@@ -16,7 +16,7 @@ from mmengine.model import is_model_wrapper
 from torch import Tensor, nn
 
 from ..converters.compare import differences
-from ..errors import CheckpointError, UnsafePickleError
+from ..errors import CheckpointError, MissingFileError, UnsafePickleError
 from ..utils.text import grouped, shown
 from .atomic import whole
 from .untrusted import load_safetensors, load_torch
@@ -38,22 +38,25 @@ def read_file(path: str | Path, map_location='cpu') -> dict:
             safetensors, and the package is not installed.
     """
     if not os.path.exists(path):  # a name too long for the system is no file, either
-        raise FileNotFoundError(f'checkpoint not found: {path}')
+        raise MissingFileError(f'checkpoint not found: {path}', path)
     if not Path(path).is_file():
-        raise CheckpointError(f'{path} is a {"folder" if Path(path).is_dir() else "device or pipe"}, not a checkpoint file')
+        raise CheckpointError(f'{path} is a {"folder" if Path(path).is_dir() else "device or pipe"}, not a checkpoint file',
+                              path)
     try:
         checkpoint = (load_safetensors if is_safetensors(path) else load_torch)(path, map_location)
     except UnsafePickleError as error:
-        raise CheckpointError(f'{path} is not a checkpoint that can be read safely. Found: {error}\n'
-                              '  Files of tensors alone can be: torch.save(model.state_dict(), FILE) writes one') from error
+        raise CheckpointError(f'{path} is not a checkpoint that can be read safely. Found: {error}', path,
+                              'Files of tensors alone can be: torch.save(model.state_dict(), FILE) writes one',
+                              '\n  ') from error
     except Exception as error:  # torch raises many types, depending on where a file breaks off
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CheckpointError(f'{path} is not a checkpoint that can be read safely: {reason}') from error
+        raise CheckpointError(f'{path} is not a checkpoint that can be read safely: {reason}', path) from error
     if not isinstance(checkpoint, dict):
-        raise CheckpointError(f'{path} holds no state dict: found {type(checkpoint).__name__} without tensors')
+        raise CheckpointError(f'{path} holds no state dict: found {type(checkpoint).__name__} without tensors', path)
     if not isinstance(checkpoint.get('meta', {}), dict):
         raise CheckpointError(
-            f'{path} is no checkpoint: its entry "meta" is no dictionary, but {type(checkpoint["meta"]).__name__}')
+            f'{path} is no checkpoint: its entry "meta" is no dictionary, but {type(checkpoint["meta"]).__name__}',
+            path)
     return checkpoint
 
 
@@ -75,7 +78,7 @@ def read_checkpoint(path: str | Path) -> dict:
     checkpoint = read_file(path)
     state_dict = _state_dict(checkpoint)
     if not any(isinstance(value, Tensor) for value in state_dict.values()):
-        raise CheckpointError(f'{path} holds no state dict: found {type(checkpoint).__name__} without tensors')
+        raise CheckpointError(f'{path} holds no state dict: found {type(checkpoint).__name__} without tensors', path)
     if others := [str(key) for key, value in state_dict.items() if not isinstance(value, Tensor)]:
         raise CheckpointError(f'{path}: {len(others)} entries of its state dict are no tensors: {shown(others)}')
     return checkpoint
@@ -94,7 +97,7 @@ def write_checkpoint(path: str | Path, state_dict: dict[str, Tensor], meta: dict
         WriteError: The file cannot be written.
     """
     if is_safetensors(path) and not find_spec('safetensors'):
-        raise CheckpointError(f'{path} needs the package safetensors: pip install safetensors')
+        raise CheckpointError(f'{path} needs the package safetensors', path, 'pip install safetensors', ': ')
     # a tensor may be a view of much more than itself, or of what another one views
     state_dict = {key: value.detach().clone(memory_format=torch.contiguous_format) for key, value in state_dict.items()}
     with whole(path) as file:
@@ -133,7 +136,7 @@ def check_finite(path: str | Path, weights: dict[str, Tensor]) -> None:
     """
     if odd := [key for key, value in weights.items() if value.is_floating_point() and not value.float().isfinite().all()]:
         raise CheckpointError(f'{path}: {len(odd)} of its tensors hold NaN or infinity, as after a run that diverged: '
-                              f'{shown(odd)}; take an earlier checkpoint')
+                              f'{shown(odd)}', path, 'take an earlier checkpoint')
 
 
 def _check_resumable(path: str | Path, checkpoint: dict) -> None:
@@ -142,8 +145,8 @@ def _check_resumable(path: str | Path, checkpoint: dict) -> None:
     missing = [f'meta.{key}' for key in ('epoch', 'iter') if type(meta.get(key)) is not int or meta[key] < 0]
     missing += [key for key in ('message_hub', 'optimizer') if not isinstance(checkpoint.get(key), dict)]
     if missing:
-        raise CheckpointError(f'{path} holds weights only, so no run can go on from it (missing: {", ".join(missing)}); to '
-                              f'start a new run with these weights: --cfg-options load_from={path}')
+        raise CheckpointError(f'{path} holds weights only, so no run can go on from it (missing: {", ".join(missing)})',
+                              path, f'to start a new run with these weights: --cfg-options load_from={path}')
 
 
 def check_fits(model: nn.Module, path: str | Path, any_head: bool = False, resume: bool = False) -> None:
@@ -175,7 +178,7 @@ def check_fits(model: nn.Module, path: str | Path, any_head: bool = False, resum
             print_log('\n'.join([message, *lines]), logger='current', level=logging.WARNING)
     elif lines:
         raise CheckpointError('\n'.join(
-            [f'{path} is a checkpoint of another model ({len(found)} tensors, {len(wanted)} wanted)', *lines]))
+            [f'{path} is a checkpoint of another model ({len(found)} tensors, {len(wanted)} wanted)', *lines]), path)
 
 
 @contextmanager
@@ -195,9 +198,9 @@ def filling(module: nn.Module) -> Iterator[None]:
     except AssertionError as error:
         if not str(error).endswith(' is not in the pretrained model'):  # MMEngine's, for want of a better type
             raise
-        raise CheckpointError(f'{source} has no keys that begin with {str(error).partition(" ")[0]}: leave out prefix in '
-                              'init_cfg for the checkpoint of a backbone alone; convert a published one first '
-                              '(tools/convert_checkpoint.py)') from error
+        raise CheckpointError(f'{source} has no keys that begin with {str(error).partition(" ")[0]}', source,
+                              'leave out prefix in init_cfg for the checkpoint of a backbone alone; convert a published one '
+                              'first (tools/convert_checkpoint.py)', ': ') from error
     finally:
         hook.remove()
 
@@ -215,11 +218,12 @@ def _report_filled(module: nn.Module, state_dict: dict, prefix: str, source: str
     if len(left) == len(wanted):
         raise CheckpointError(
             f'{source} fills none of the {len(wanted)} tensors of {name}: it has {grouped(state_dict)}; '
-            f"wanted: {grouped(wanted)}. For the checkpoint of a whole model, set prefix='backbone.' in init_cfg; for a "
-            'published one, convert it first (tools/convert_checkpoint.py)')
+            f'wanted: {grouped(wanted)}', source,
+            "For the checkpoint of a whole model, set prefix='backbone.' in init_cfg; for a published one, convert it first "
+            '(tools/convert_checkpoint.py)', '. ')
     if any(key != 'stem.conv.weight' for key in reshaped):  # which other channels of the input change
         raise CheckpointError(f'{source} is a checkpoint of another arch than this {name}: {len(reshaped)} of its tensors '
-                              f'have another shape: {grouped(reshaped)}')
+                              f'have another shape: {grouped(reshaped)}', source)
     print_log(f'{name}: the pretrained checkpoint filled {len(wanted) - len(left)} of {len(wanted)} tensors'
               + (f'; not filled: {", ".join(left)}' if left else ''), logger='current',
               level=logging.WARNING if left else logging.INFO)

@@ -29,7 +29,7 @@ def load_from_local(filename: str, map_location=None) -> dict:
     checkpoint = _without_config(read_file(os.path.expanduser(filename), map_location or 'cpu'), filename)
     for part in (checkpoint, checkpoint.get('state_dict', {})):
         if not isinstance(part, dict) or not all(isinstance(key, str) for key in part):
-            raise CheckpointError(f'{filename} holds no state dict: keys that are no text')
+            raise CheckpointError(f'{filename} holds no state dict: keys that are no text', filename)
     return checkpoint
 
 
@@ -60,7 +60,8 @@ def _asking_for_config(init_model):
         if not cfg:
             raise CheckpointError(
                 f'{weights}: no config is given, and the one that a checkpoint brings is Python, which mvit3_bench does not '
-                "run: pass a config you trust as `model` (the checkpoint's own is the text meta.cfg, to be looked at)")
+                'run', weights,
+                "pass a config you trust as `model` (the checkpoint's own is the text meta.cfg, to be looked at)", ': ')
         return init_model(self, cfg, weights, device)
     return checked
 

@@ -53,8 +53,8 @@ class DryRun:
         storages: Key -> bytes that the pickle declares.
 
     Raises:
-        UnsafePickleError: Loading would call what is not on the list, read beyond the data, take memory or nest out of proportion, or
-            make what is neither a dense tensor nor a plain value.
+        UnsafePickleError: Loading would call what is not on the list, read beyond the data, take memory or nest out of
+            proportion, or make what is neither a dense tensor nor a plain value.
         ValueError, LookupError, TypeError: It is no pickle, or breaks off.
     """
 

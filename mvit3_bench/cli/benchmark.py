@@ -1,4 +1,4 @@
-"""Latency, throughput and memory of models in each form that they can run in, beside the same models of other packages."""
+"""Time models in each form that they can run in: latency, throughput and memory, beside other packages' same models."""
 import argparse
 import datetime
 import itertools
@@ -95,7 +95,8 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
-def measure_all(subjects: dict[str, list], args: argparse.Namespace, contenders: list, skipped: list[tuple[str, str]]) -> None:
+def measure_all(subjects: dict[str, list], args: argparse.Namespace, contenders: list,
+                skipped: list[tuple[str, str]]) -> None:
     """Time everything, one batch size after the other; what is measured is appended to ``contenders`` and ``skipped``."""
     import torch
     from mmengine.utils import ProgressBar
@@ -129,11 +130,11 @@ def main(args: argparse.Namespace) -> None:
     """Run the command."""
     import torch
 
-    from ..utils import environment
     from ..benchmark import report
-    from ..benchmark.cases import Deviates
     from ..benchmark.backends import Skipped
+    from ..benchmark.cases import Deviates
     from ..paper.published import published_top1
+    from ..utils import environment
     complete(args)
     torch.set_num_threads(args.threads)
     subjects = build(args)

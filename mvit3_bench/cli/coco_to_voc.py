@@ -1,4 +1,4 @@
-"""Turns COCO into more training images for VOC2012: a folder in its layout with the extra annotations and COCO's."""
+"""Turn COCO into more training images for VOC2012: a folder in its layout with the extra annotations and COCO's."""
 import argparse
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Converts checkpoints of MobileViTv1, v2 and v3, published ones or timm's, to ours; keys and shapes tell what they are."""
+"""Convert checkpoints of MobileViTv1, v2 and v3, published ones or timm's, to ours; keys and shapes tell what they are."""
 import argparse
 import os
 from pathlib import Path

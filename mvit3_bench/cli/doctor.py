@@ -1,4 +1,4 @@
-"""What is wrong with packages, data, config and disk, before a run starts; without a config: what is on this machine."""
+"""Say what is wrong with packages, data, config and disk before a run; without a config, what is on this machine."""
 import argparse
 import contextlib
 import json

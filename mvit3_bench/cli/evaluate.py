@@ -1,4 +1,4 @@
-"""Evaluates every checkpoint in a folder: each is recognised, converted, tested with its config and recorded."""
+"""Evaluate every checkpoint in a folder: each is recognised, converted, tested with its config and recorded."""
 import argparse
 import sys
 from pathlib import Path
@@ -11,7 +11,8 @@ EXAMPLE = 'downloads --mini'
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags."""
-    parser.add_argument('folder', type=Path, help='folder of checkpoints (.pt, .pth, .safetensors), also in folders below it')
+    parser.add_argument('folder', type=Path,
+                        help='folder of checkpoints (.pt, .pth, .safetensors), also in folders below it')
     parser.add_argument('--mini', action='store_true', help='test on the miniature data sets: does everything run?')
     parser.add_argument('--record', type=Path, metavar='DIR', default=Path(RESULTS),
                         help='the store of results (default: %(default)s)')
@@ -22,9 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     """Run the command."""
-    from ..results.evaluation import SUFFIXES, checkpoints, evaluate
     from ..paper.comparison import compare
     from ..results import store as results
+    from ..results.evaluation import SUFFIXES, checkpoints, evaluate
     with user_errors(ResultError):
         results.read(args.record)  # a damaged store is found now, not after hours
     files = checkpoints(args.folder)

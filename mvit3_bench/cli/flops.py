@@ -1,4 +1,4 @@
-"""Parameters and multiply-adds of the model of a config, layer by layer, as they are and as the papers count them."""
+"""Count parameters and multiply-adds of a config's model: layer by layer, as they are and as the papers count them."""
 import argparse
 
 from .common import add_cfg_options, add_shape
@@ -21,8 +21,8 @@ def row(name: str, counts, note: str = '') -> tuple[str, ...]:
 
 def main(args: argparse.Namespace) -> None:
     """Run the command."""
-    from ..models.complexity import Complexity, count
     from ..engine import run_config
+    from ..models.complexity import Complexity, count
     from ..models.forward import in_channels
     from ..utils.text import table
     _, model, size = run_config.model_and_size(args)

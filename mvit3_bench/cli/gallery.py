@@ -32,9 +32,9 @@ def main(args: argparse.Namespace) -> None:
     """Run the command."""
     import mmcv
 
-    from ..visualization import gallery
     from ..apis import predict
     from ..datasets.checks.data import check_data
+    from ..visualization import gallery
     contestants = []
     for config, checkpoint in args.model:
         cfg, predictor = predict.load(args, config, checkpoint)

@@ -27,11 +27,14 @@ def summary(module: str) -> str:
 def usage() -> str:
     """The help: all commands in groups."""
     width = max(map(len, COMMANDS))
-    lines = ['usage: mvit3 COMMAND [ARGUMENT ...]', '', 'MobileViTv1, v2 and v3 for classification, detection and segmentation.']
+    lines = ['usage: mvit3 COMMAND [ARGUMENT ...]', '',
+             'MobileViTv1, v2 and v3 for classification, detection and segmentation.']
     for title, commands in GROUPS.items():
         lines += ['', f'{title}:', *(f'  {name:{width}}  {summary(module)}' for name, module in commands.items())]
-    return '\n'.join([*lines, '', 'Help on a command: mvit3 COMMAND --help', 'Configs are given by path or by name: mvit3 configs',
-                      'example:', '  mvit3 train deeplabv3_mvit3_1.0_ade20k --mini'])
+    lines += ['', 'Help on a command: mvit3 COMMAND --help',
+              'Configs are given by path or by name: mvit3 configs lists them.', '',
+              'example:', '  mvit3 train deeplabv3_mvit3_1.0_ade20k --mini']
+    return '\n'.join(lines)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Draws the miniature data sets, in the layout that the real ones have below data/."""
+"""Draw the miniature data sets, in the layout that the real ones have below data/."""
 import argparse
 import sys
 from pathlib import Path

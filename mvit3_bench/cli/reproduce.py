@@ -1,4 +1,4 @@
-"""Reproduces the paper: its tables and figure, from the models, the published figures and the results measured here."""
+"""Reproduce the paper's tables and figure: from the models, the published figures and the results measured here."""
 import argparse
 import json
 from pathlib import Path
@@ -17,7 +17,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--table', nargs='+', choices=[*TABLES, *NUMBERS], metavar='N|NAME', default=[],
                         help='print these tables and write nothing: %(choices)s')
     parser.add_argument('--fidelity', type=Path, metavar='REPORT',
-                        help='first write docs/fidelity.md and its notes from a report of the tests (make fidelity does it all)')
+                        help='first write docs/fidelity.md and its notes from a report of the tests '
+                             '(make fidelity does it all)')
     parser.add_argument('--out', type=Path, default=ROOT / 'docs', metavar='DIR',
                         help="folder of the pages; the tables' csv and the figure lie below it (default: docs)")
 

@@ -73,11 +73,11 @@ def main(args: argparse.Namespace) -> None:
     from mmengine.logging import print_log
 
     from ..checkpoints.io import check_fits
-    from ..engine import run_config
     from ..datasets.checks.data import check_data
-    from ..results.provenance import find_origin, make_result
+    from ..engine import run_config
     from ..engine.lr_scaling import is_average
     from ..results import store as results
+    from ..results.provenance import find_origin, make_result
     cfg = run_config.load_config(args)
     check_data(cfg, ('test_dataloader',))
     if args.show or args.show_dir:

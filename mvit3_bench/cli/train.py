@@ -31,10 +31,11 @@ def main(args: argparse.Namespace) -> None:
     from mmengine.runner import find_latest_checkpoint
 
     from ..checkpoints.io import check_fits
-    from ..engine import run_config, lr_scaling as schedule
     from ..datasets.checks.data import check_data, check_last_batch
-    from ..engine.randomness import set_randomness
+    from ..engine import lr_scaling as schedule
+    from ..engine import run_config
     from ..engine.hooks.preemption import end_together
+    from ..engine.randomness import set_randomness
     cfg = run_config.load_config(args)
     check_data(cfg, ('train_dataloader', 'val_dataloader'))
     if args.amp:

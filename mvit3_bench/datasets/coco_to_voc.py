@@ -11,6 +11,7 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from ..checkpoints.atomic import write_text
+from ..errors import MissingFileError
 from .lists import read_list
 from .mini.common import write_png
 
@@ -159,7 +160,7 @@ def _link(source: Path, folder: Path) -> None:
     """Link a file into a folder, so that both can move together; copy it where links are not possible."""
     target = folder / source.name
     if not source.is_file():
-        raise FileNotFoundError(f'{source} is missing')
+        raise MissingFileError(f'{source} is missing', source)
     if target.is_symlink() and not target.exists():  # one of the folders has been moved
         target.unlink()
     if os.path.lexists(target):

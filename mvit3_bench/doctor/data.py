@@ -12,12 +12,12 @@ import torch
 from mmengine.config import ConfigDict
 from mmengine.runner import Runner
 
-from ..datasets.mini import FOLDERS
-from ..datasets.checks.leaks import Images, check_leaks
 from ..datasets.checks.data import check_data
-from ..engine.hooks.check_labels import check_labels
+from ..datasets.checks.leaks import Images, check_leaks
 from ..datasets.configs import LOADERS, data_sets, type_name
-from ..errors import UsageError
+from ..datasets.mini import FOLDERS
+from ..engine.hooks.check_labels import check_labels
+from ..errors import BenchError, UsageError
 from .finding import ERROR, INFO, OK, WARNING, Finding, explained
 from .plan import Plan, listening
 
@@ -98,7 +98,12 @@ def _leaks(plan: Plan, images: dict[str, list[Images]]) -> Iterator[Finding]:
         try:
             check_leaks(*(images[name] for name in both))
         except UsageError as error:
-            yield _finding(both[1], ERROR, *explained(str(error)))
+            yield _finding(both[1], ERROR, *_parts(error))
+
+
+def _parts(error: Exception) -> tuple[str, str]:
+    """What an error found, and how to fix it."""
+    return (error.found, error.fix) if isinstance(error, BenchError) else (str(error), '')
 
 
 def _examine_loader(plan: Plan, name: str, mini: bool, images: dict[str, list[Images]]) -> Iterator[Finding]:
@@ -107,8 +112,8 @@ def _examine_loader(plan: Plan, name: str, mini: bool, images: dict[str, list[Im
             images.update(check_data(plan.cfg, (name,)))
             plan.loaders[name] = loader = _build(plan.cfg[name])
             problem = None
-        except (UsageError, FileNotFoundError) as error:
-            problem = _finding(name, ERROR, *explained(str(error)))
+        except (BenchError, FileNotFoundError) as error:
+            problem = _finding(name, ERROR, *_parts(error))
         except Exception as error:  # a data set fails as it likes
             problem = _finding(name, ERROR, f'cannot be built: {type(error).__name__}: {error}', f'correct {name}')
     yield from (_finding(name, WARNING, *explained(record.getMessage())) for record in records
@@ -156,11 +161,10 @@ def _samples(plan: Plan, name: str, loader: torch.utils.data.DataLoader) -> Iter
                 sizes.append(_bytes(sample))
             except Exception as error:  # decoders and transforms raise whatever they like
                 file = dataset.get_data_info(int(index)).get('img_path', f'sample {int(index)}')
-                broken.append(str(error) if file in str(error) else f'{file}: {type(error).__name__}: {error}')
+                broken.append(_parts(error) if file in str(error) else (f'{file}: {type(error).__name__}: {error}', ''))
     yield from (_finding(name, WARNING, record.getMessage()) for record in records if record.levelno >= logging.WARNING)
-    for text in broken:
-        found, remedy = explained(text)
-        yield _finding(name, ERROR, found, remedy or 'repair or remove the file, or correct the pipeline')
+    for found, fix in broken:
+        yield _finding(name, ERROR, found, fix or 'repair or remove the file, or correct the pipeline')
     if not sizes:
         return
     duration = (time.perf_counter() - start) / len(indices)

@@ -28,7 +28,7 @@ class Finding:
 
 
 def explained(message: str) -> tuple[str, str]:
-    """What was found and the remedy, out of the message of one of our errors, whose last line or clause says what to do."""
+    """What was found and the remedy, out of a warning of the log, whose last line or clause says what to do."""
     for mark in ('\n  ', '; ', ': set '):
         found, _, remedy = message.rpartition(mark)
         if found:

@@ -47,7 +47,8 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
         images = len(self.dataloader.dataset)
         if not getattr(sampler, 'round_up', True) and images % processes:
             raise UsageError(f'train_dataloader.sampler.round_up=False: {images} images are no multiple of {processes} '
-                             'processes, so one would wait for ever for another; set it to True')
+                             'processes, so one would wait for ever for another', 'train_dataloader.sampler.round_up',
+                             'set it to True')
 
     def batches_in(self, epoch: int) -> int:
         """The number of batches of an epoch."""

@@ -28,7 +28,8 @@ def carry_over(schedulers: list[_ParamScheduler], states: list[dict], lengths: l
     """
     if odd := [type(each).__name__ for each in schedulers if getattr(each, 'need_val_args', False)]:
         raise UsageError(f'param_scheduler: {odd[0]} follows a metric, so a run cannot be resumed with another number of '
-                         'batches in an epoch: keep batch size and number of processes, or start a new run with load_from')
+                         'batches in an epoch', 'param_scheduler',
+                         'keep batch size and number of processes, or start a new run with load_from', ': ')
     bases = {state['param_name']: state['base_values'] for state in states}
     groups = list(zip(*(bases.get(each.param_name, each.base_values) for each in schedulers), strict=True))
     kinds = list(dict.fromkeys(groups))  # most groups of parameters have the same rate: one stands for all

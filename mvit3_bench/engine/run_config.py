@@ -11,11 +11,11 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from torch import nn
 
-from .input_size import input_size
 from ..errors import UsageError, user_errors
 from ..registry import MODELS
 from .config_files import find_config
 from .distributed import distribute
+from .input_size import input_size
 from .mini import name_pipelines, to_mini
 
 

@@ -40,11 +40,13 @@ class WarmupCosineLR(LRSchedulerMixin, _ParamScheduler):
     def __init__(self, optimizer, *, end: int, epoch_length: int | None = None, warmup_iters: int = 0,
                  warmup_start_factor: float = 1.0, eta_min_ratio: float = 0.0, by_epoch: bool = True, **kwargs):
         if not by_epoch or epoch_length is None:
-            raise UsageError('param_scheduler: mvit3_bench.WarmupCosineLR needs by_epoch=True and convert_to_iter_based=True')
+            raise UsageError('param_scheduler: mvit3_bench.WarmupCosineLR needs by_epoch=True and '
+                             'convert_to_iter_based=True',
+                             'param_scheduler')
         if warmup_iters >= end * epoch_length:
             raise UsageError(f'param_scheduler: a warm-up of {warmup_iters} iterations leaves nothing of {end} epochs of '
-                             f'{epoch_length} batches, which are {end * epoch_length}; set a shorter one as `warmup_iters` '
-                             'of WarmupCosineLR')
+                             f'{epoch_length} batches, which are {end * epoch_length}', 'param_scheduler',
+                             'set a shorter one as `warmup_iters` of WarmupCosineLR')
         self.epochs = end
         self.epoch_length = epoch_length
         self.warmup_iters = warmup_iters
@@ -81,8 +83,8 @@ class WarmupCosineLR(LRSchedulerMixin, _ParamScheduler):
         """
         if state_dict.keys() != self.state_dict().keys():
             raise UsageError('param_scheduler: the checkpoint was written with another schedule of the learning rate than '
-                             'mvit3_bench.WarmupCosineLR; resume with the config in its work dir, or start a new run with '
-                             'load_from')
+                             'mvit3_bench.WarmupCosineLR', 'param_scheduler',
+                             'resume with the config in its work dir, or start a new run with load_from')
         super().load_state_dict(state_dict)
 
     def _get_value(self) -> list[float]:
@@ -121,10 +123,10 @@ class CosineAnnealingLR(scheduler.CosineAnnealingLR):
         """
         if given := {'T_max', 'begin'} & kwargs.keys():
             raise UsageError(f'param_scheduler: {" and ".join(sorted(given))} of mvit3_bench.CosineAnnealingLR follow from '
-                             'end, in epochs, and warmup_iters: set these')
+                             'end, in epochs, and warmup_iters', 'param_scheduler', 'set these', ': ')
         iterations = int(end * epoch_length)
         if warmup_iters >= iterations:
             raise UsageError(f'param_scheduler: a warm-up of {warmup_iters} iterations leaves nothing of {end} epochs of '
-                             f'{epoch_length} batches, which are {iterations}; set a shorter one, both as `end` of LinearLR '
-                             'and as `warmup_iters` of CosineAnnealingLR')
+                             f'{epoch_length} batches, which are {iterations}', 'param_scheduler',
+                             'set a shorter one, both as `end` of LinearLR and as `warmup_iters` of CosineAnnealingLR')
         return cls(*args, begin=warmup_iters, end=iterations, T_max=iterations - warmup_iters, by_epoch=False, **kwargs)

@@ -12,9 +12,9 @@ from pathlib import Path
 import yaml
 from mmengine.config import Config
 
+from ..results import store
 from ..utils import text
 from . import counts
-from ..results import store
 from .published import Published, published
 from .tables import Measured
 

@@ -5,9 +5,9 @@ import json
 from pathlib import Path
 
 from ..errors import ResultError
+from ..results import store
 from ..utils import text
 from . import fidelity, figure
-from ..results import store
 from .published import published
 from .tables import TABLES, Measured, Table, exceptions
 
@@ -40,10 +40,10 @@ def load(root: Path) -> Measured:
         try:
             benchmarks[path.stem] = json.loads(path.read_text(encoding='utf-8'))
         except ValueError as error:
-            raise ResultError(f'{path} is no json: {error}') from error
+            raise ResultError(f'{path} is no json: {error}', path) from error
         if missing := {'machine', 'command', 'date', 'contenders'} - set(benchmarks[path.stem]):
             raise ResultError(
-                f'{path}: field {min(missing)!r} is missing; wanted: a benchmark.json of tools/benchmark.py')
+                f'{path}: field {min(missing)!r} is missing', path, 'wanted: a benchmark.json of tools/benchmark.py')
     pictures = tuple(name for name in _CAPTIONS if (root / PICTURES / f'{name}.jpg').exists())
     return Measured(store.read(root / store.FOLDER), benchmarks, pictures, tuple(fidelity.read(root)))
 

@@ -3,14 +3,14 @@ import ast
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from ..utils.environment import line
-from ..models.complexity import Complexity
-from ..utils.paths import MIM
 from ..models.archs import ARCHS, Arch
+from ..models.complexity import Complexity
+from ..results.store import Result
+from ..utils.environment import line
+from ..utils.paths import MIM
 from . import fidelity
 from .counts import counts
 from .published import Published, published
-from ..results.store import Result
 
 # dataset of a published row -> title, name of the metric, images of the test
 DATASETS = dict(

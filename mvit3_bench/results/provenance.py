@@ -9,12 +9,12 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.runner import Runner
 
-from ..utils import environment as machine
 from ..checkpoints.io import read_checkpoint
-from ..errors import ResultError
-from .store import CONVERTED, TRAINED, Result, is_number, sha256
-from ..utils.paths import MIM
 from ..datasets.configs import data_sets, type_name
+from ..errors import ResultError
+from ..utils import environment as machine
+from ..utils.paths import MIM
+from .store import CONVERTED, TRAINED, Result, is_number, sha256
 
 _TASKS = dict(mmpretrain='classification', mmdet='detection', mmseg='segmentation')
 
@@ -36,10 +36,10 @@ def find_origin(checkpoint: str | None) -> dict[str, str | int | None]:
     if 'names' in meta and 'source' in meta:  # as tools/convert_checkpoint.py writes them
         return fields | dict(origin=CONVERTED, source=str(meta['source']))
     if 'cfg' not in meta or 'iter' not in meta:
-        raise ResultError(f'--record: {checkpoint} does not tell where its weights are from; convert published ones with '
-                          'tools/convert_checkpoint.py, train your own with tools/train.py')
+        raise ResultError(f'--record: {checkpoint} does not tell where its weights are from', checkpoint,
+                          'convert published ones with tools/convert_checkpoint.py, train your own with tools/train.py')
     if meta['iter'] == 0:
-        raise ResultError(f'--record is not possible with {checkpoint}: it was saved before the first iteration')
+        raise ResultError(f'--record is not possible with {checkpoint}: it was saved before the first iteration', checkpoint)
     seed = meta.get('seed')
     return fields | dict(origin=TRAINED, seed=seed if type(seed) is int else None)
 

@@ -126,11 +126,11 @@ def read_file(path: Path) -> Result:
     try:
         content = json.loads(path.read_text(encoding='utf-8'))
     except ValueError as error:
-        raise ResultError(f'{path} is no json: {error}') from error
+        raise ResultError(f'{path} is no json: {error}', path) from error
     if not isinstance(content, dict):
-        raise ResultError(f'{path} holds no result: found {type(content).__name__}, wanted an object')
+        raise ResultError(f'{path} holds no result: found {type(content).__name__}, wanted an object', path)
     if problems := _problems(content):
-        raise ResultError(f'{path}: ' + '; '.join(f'field {name!r} {problem}' for name, problem in problems.items()))
+        raise ResultError(f'{path}: ' + '; '.join(f'field {name!r} {problem}' for name, problem in problems.items()), path)
     return Result(**content)
 
 
@@ -145,7 +145,8 @@ def read(folder: Path) -> list[Result]:
         result = read_file(path)
         if result.id in files:
             raise ResultError(
-                f'{files[result.id][0]} and {path} have one id, {result.id!r}; remove one, or give it another id')
+                f'{files[result.id][0]} and {path} have one id, {result.id!r}', path,
+                'remove one, or give it another id')
         files[result.id] = path, result
     return sorted((result for _, result in files.values()), key=lambda result: (result.date, result.id))
 
@@ -165,7 +166,7 @@ def write(folder: Path, result: Result) -> Path:
         with open(path, 'x', encoding='utf-8') as file:
             file.write(json.dumps(content, indent=1) + '\n')
     except FileExistsError as error:
-        raise ResultError(f'{path} is there already; results are added, never replaced') from error
+        raise ResultError(f'{path} is there already', path, 'results are added, never replaced') from error
     return path
 
 

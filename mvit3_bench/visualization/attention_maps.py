@@ -86,7 +86,8 @@ def _find(model: nn.Module, layer: str) -> tuple[str, nn.Module]:
               if isinstance(module, (MobileViTBlock, SeparableMobileViTBlock))}
     found = [(name, block) for name, block in blocks.items() if layer in (name, name.split('.')[-2])]
     if not found:
-        raise UsageError(f'no MobileViT block {layer!r} in this model; there are: {", ".join(blocks) or "none"}')
+        raise UsageError(f'no MobileViT block {layer!r} in this model', layer,
+                         f'there are: {", ".join(blocks) or "none"}')
     return found[0]
 
 

@@ -10,8 +10,8 @@ from mmengine.registry import DATASETS
 from mmengine.utils import track_iter_progress
 
 from ..apis.drawing import rendered
-from ..engine.hooks.check_samples import check_samples
 from ..apis.predict import Predictor
+from ..engine.hooks.check_samples import check_samples
 from ..errors import UsageError
 
 
@@ -39,13 +39,15 @@ def check(contestants: Sequence[Contestant], indices: Sequence[int]) -> None:
     first, *others = contestants
     size = len(first.dataset)
     if wrong := [index for index in indices if not 0 <= index < size]:
-        raise UsageError(f'--indices {wrong[0]} is not possible; the test set has the images 0 to {size - 1}')
+        raise UsageError(f'--indices {wrong[0]} is not possible', '--indices',
+                         f'the test set has the images 0 to {size - 1}')
     for other in others:
         if other.predictor.scope != first.predictor.scope:
             raise UsageError(f'{first.name} is a model of {first.predictor.scope}, {other.name} one of '
-                             f'{other.predictor.scope}; wanted: models of one task')
+                             f'{other.predictor.scope}', '--model', 'wanted: models of one task')
         if len(other.dataset) != size or any(_path(other, index) != _path(first, index) for index in indices):
-            raise UsageError(f'{first.name} and {other.name} have different test sets; wanted: models of one data set')
+            raise UsageError(f'{first.name} and {other.name} have different test sets', '--model',
+                             'wanted: models of one data set')
 
 
 def _path(contestant: Contestant, index: int) -> str:

@@ -6,8 +6,8 @@ from mmengine.dist import master_only
 from mmengine.structures import PixelData
 from mmseg.visualization import SegLocalVisualizer
 
-from ..registry import VISUALIZERS
 from ..apis.drawing import enlarged
+from ..registry import VISUALIZERS
 
 
 @VISUALIZERS.register_module()

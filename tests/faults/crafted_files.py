@@ -17,8 +17,29 @@ from mmengine.logging import HistoryBuffer
 from torch import Tensor
 
 from .crafting import (
-    TENSOR, Lying, Made, Named, OldLying, StateDict, TorchPickle, archive, changed, command, cyclic, entry, history,
-    laughs, lying, nested, pickled, rungs, safe, saved, touch, whole)
+    TENSOR,
+    Lying,
+    Made,
+    Named,
+    OldLying,
+    StateDict,
+    TorchPickle,
+    archive,
+    changed,
+    command,
+    cyclic,
+    entry,
+    history,
+    laughs,
+    lying,
+    nested,
+    pickled,
+    rungs,
+    safe,
+    saved,
+    touch,
+    whole,
+)
 
 # What a pickle may call. The command writes the canary.
 _CALLS: dict[str, Callable[[str], object]] = {

@@ -10,11 +10,11 @@ from pathlib import Path
 from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
 
-from ...errors import UsageError
+from ...errors import MissingFileError, UsageError
 from ...utils.text import shown
+from ..configs import type_name
 from .folders import absent
 from .sources import Source, is_remote
-from ..configs import type_name
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def check_coco(source: Source, num_classes: int | None, scored: bool) -> Coco:
     name, file, folder, test_mode = source.name, source.file, source.folder, source.dataset.test_mode
     classes = source.dataset.metainfo['classes']
     if isinstance(classes, str):
-        raise UsageError(f'{name}: metainfo.classes={classes!r} is neither a list of names nor a file of them')
+        raise UsageError(f'{name}: metainfo.classes={classes!r} is neither a list of names nor a file of them', name)
     content = _read(file, annotated=scored or not test_mode)
     categories = {category['id']: category['name'] for category in content['categories']}
     images = {image['id']: image['file_name'] for image in content['images']}
@@ -65,15 +65,16 @@ def check_coco(source: Source, num_classes: int | None, scored: bool) -> Coco:
             ('in the json', [c for c in found if c not in classes])) if left]
         raise UsageError(
             f'{name}: the categories of {file} are not the classes of the config: '
-            + ('; '.join(only) or 'the order is another') + f'\n  set metainfo.classes of every dataset to (as in the json) '
-            f'{tuple(found)}, and num_classes of the head to {len(found)}')
+            + ('; '.join(only) or 'the order is another'), file,
+            f'set metainfo.classes of every dataset to (as in the json) {tuple(found)}, and num_classes of the head to '
+            f'{len(found)}', '\n  ')
     if num_classes not in (None, len(classes)):
-        raise UsageError(f'{name}: the data set has {len(classes)} classes, but the head num_classes={num_classes}; '
-                         f'set model.bbox_head.num_classes={len(classes)}')
+        raise UsageError(f'{name}: the data set has {len(classes)} classes, but the head num_classes={num_classes}',
+                         name, f'set model.bbox_head.num_classes={len(classes)}')
     if missing := absent(list(images.values()), folder):
-        raise FileNotFoundError(
+        raise MissingFileError(
             f'{name}: {len(missing)} of {len(images)} images named in {file} are not in {folder}: '
-            f'{shown(missing, total=True)}\n  put them there, or take them out of the json')
+            f'{shown(missing, total=True)}', file, 'put them there, or take them out of the json', '\n  ')
 
     annotated, usable, broken, foreign = set(), set(), set(), 0
     for box in content.get('annotations', []):
@@ -110,7 +111,7 @@ def check_boxes(loader: str, found: list[Coco], scored: bool) -> None:
     """
     if not any(part.has_box or part.test_mode and not scored for part in found):
         raise UsageError(f'{found[0].name if len(found) == 1 else loader}: no image of '
-                         f'{", ".join(str(part.file) for part in found)} has a box of the classes of the config')
+                         f'{", ".join(str(part.file) for part in found)} has a box of the classes of the config', loader)
 
 
 def _metrics(cfg: Config, loader: str) -> Iterator[tuple[str, ConfigDict]]:
@@ -147,13 +148,13 @@ def check_evaluators(cfg: Config, loader: str, found: list[Coco]) -> None:
         key, other = f'{key}.ann_file', Path(metric.ann_file)
         keyed = f'{remedy}{key}={files if len(found) == 1 else "..."}'
         if not other.is_file():
-            raise FileNotFoundError(f'{key}: {other} does not exist\n  {keyed}')
+            raise MissingFileError(f'{key}: {other} does not exist', other, keyed, '\n  ')
         if [other.resolve()] == [part.file.resolve() for part in found]:
             continue
         ids = {image['id'] for image in _read(other, annotated=False)['images']}
         if ids != own:
             raise UsageError(f'{key}: {other} has {len(ids - own)} images that {files} of {loader} has not, and '
-                             f'lacks {len(own - ids)}\n  {keyed}')
+                             f'lacks {len(own - ids)}', other, keyed, '\n  ')
 
 
 def _read(file: Path, annotated: bool = True) -> dict:
@@ -185,10 +186,10 @@ def _read(file: Path, annotated: bool = True) -> dict:
         twice = {kind: [str(id) for id, count in Counter(part['id'] for part in content[kind]).items() if count > 1]
                  for kind in kinds}
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
-        raise UsageError(f"{file} is not a json in COCO's format: {type(error).__name__}: {error}") from error
+        raise UsageError(f"{file} is not a json in COCO's format: {type(error).__name__}: {error}", file) from error
     for kind, ids in twice.items():
         if ids:  # pycocotools would take the last in place of both
-            raise UsageError(f'{file}: {kind} have the same id: {shown(ids, total=True)}; give each its own')
+            raise UsageError(f'{file}: {kind} have the same id: {shown(ids, total=True)}', file, 'give each its own')
     return content
 
 

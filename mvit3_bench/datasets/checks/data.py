@@ -9,12 +9,12 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import BatchSampler, DataLoader
 
 from ...errors import UsageError
+from ..configs import LOADERS, data_sets, type_name
 from .coco import check_boxes, check_coco, check_evaluators, is_scored
 from .folders import check_classes, check_images, check_pairs, class_folders, list_folder
 from .leaks import Images, check_leaks, check_repeats, warn_of_trained
 from .lists import check_labelled, check_names
 from .sources import Source, check_present, find_source, find_sources
-from ..configs import LOADERS, data_sets, type_name
 
 
 def check_data(cfg: Config, loaders: tuple[str, ...]) -> dict[str, list[Images]]:
@@ -68,7 +68,7 @@ def check_last_batch(cfg: Config, model: nn.Module, loader: DataLoader) -> None:
         remedy = 'train_dataloader.batch_size to 2 or more' if size == 1 else 'train_dataloader.drop_last=True'
         raise UsageError('train_dataloader: the last batch of an epoch is one image '
                          f'({images} images in batches of {size}), with which the batch norm over 1x1 in {pooled[0]} cannot '
-                         f'train: set {remedy}')
+                         'train', 'train_dataloader', f'set {remedy}', ': ')
 
 
 def _part(cfg: Config, name: str) -> dict:
@@ -84,8 +84,8 @@ def _check_num_classes(cfg: Config) -> None:
         return
     vectors, scores = preprocessor.get('num_classes'), head.get('num_classes')
     if None not in (vectors, scores) and vectors != scores:
-        raise UsageError(f'model.data_preprocessor.num_classes={vectors}, but model.head.num_classes={scores}: set both to '
-                         'the number of classes of the data')
+        raise UsageError(f'model.data_preprocessor.num_classes={vectors}, but model.head.num_classes={scores}',
+                         'num_classes', 'set both to the number of classes of the data', ': ')
 
 
 def _check_loader(cfg: Config, loader: str) -> list[Images]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mmengine.logging import print_log
 
-from ...errors import UsageError
+from ...errors import MissingFileError, UsageError
 from ...utils.text import shown
 
 _IMAGES = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif')  # what is meant for one, in either case
@@ -35,8 +35,9 @@ class Listing:
             FileNotFoundError: A link is broken: the frameworks pass over one to nothing, and follow one upwards many times.
         """
         if self.broken:
-            raise FileNotFoundError(f'{len(self.broken)} links lead to files that are missing, or to a folder that holds '
-                                    f'them: {shown(self.broken)}\n  put the files there, or remove the links')
+            raise MissingFileError(f'{len(self.broken)} links lead to files that are missing, or to a folder that holds '
+                                   f'them: {shown(self.broken)}', self.broken[0], 'put the files there, or remove the links',
+                                   '\n  ')
         return self
 
     def suffixes(self) -> str:
@@ -97,8 +98,9 @@ def check_pairs(name: str, images: Path, masks: Path | None, suffixes: tuple[str
     listing = list_folder(images).check_links()
     found = [file for file in listing.files if file.endswith(suffix)]
     if not found:
-        raise UsageError(f'{name}: no file in {images} ends in {suffix}; there are: {listing.suffixes()}\n'
-                         f'  set {name}.img_suffix to their suffix, which is case-sensitive, or put images there')
+        raise UsageError(f'{name}: no file in {images} ends in {suffix}; there are: {listing.suffixes()}',
+                         images, f'set {name}.img_suffix to their suffix, which is case-sensitive, or put images there',
+                         '\n  ')
     others = [file for file in listing.files if file.lower().endswith(_IMAGES) and not file.endswith(suffix)
               and not (images == masks and file.endswith(mask_suffix))]
     _warn(images, others, f'do not end in {suffix} ({name}.img_suffix)')
@@ -109,9 +111,9 @@ def check_pairs(name: str, images: Path, masks: Path | None, suffixes: tuple[str
     if missing := sorted(file for file in found if file[:-len(suffix)] not in stems):
         other_suffix = labels.files and not stems
         hint = f'there are: {labels.suffixes()}; set {name}.seg_map_suffix, case-sensitive, or ' if other_suffix else ''
-        raise FileNotFoundError(
+        raise MissingFileError(
             f'{name}: {len(missing)} of {len(found)} images in {images} have no mask (*{mask_suffix}) in {masks}: '
-            f'{shown(missing, total=True)}\n  {hint}add their masks, or take the images away')
+            f'{shown(missing, total=True)}', masks, f'{hint}add their masks, or take the images away', '\n  ')
     _warn(masks, [stem + mask_suffix for stem in stems - {file[:-len(suffix)] for file in found}],
           f'are masks without an image in {images}')
     return found
@@ -145,11 +147,12 @@ def check_classes(folder: Path, folders: dict[Path, set[str]], num_classes: int 
     """
     found = folders[folder]
     if found == {folder.name}:
-        raise FileNotFoundError(f'{folder} has one folder, {folder / folder.name}: the folders of classes are one level too '
-                                f'deep\n  move them up, into {folder}')
+        raise MissingFileError(f'{folder} has one folder, {folder / folder.name}: the folders of classes are one level too '
+                               'deep', folder, f'move them up, into {folder}', '\n  ')
     if synsets and (foreign := sorted(name for name in found if not _SYNSET.fullmatch(name))):
         raise UsageError(f'{folder} has folders that are no class of ImageNet, which is named n and eight digits: '
-                         f'{shown(foreign, total=True)}\n  remove them, or set metainfo.classes and num_classes to your own')
+                         f'{shown(foreign, total=True)}', folder,
+                         'remove them, or set metainfo.classes and num_classes to your own', '\n  ')
     if num_classes not in (None, len(found)):
         missing = sorted(set().union(*folders.values()) - found)
         same = [str(other) for other, names in folders.items() if other != folder and names == found]
@@ -160,13 +163,14 @@ def check_classes(folder: Path, folders: dict[Path, set[str]], num_classes: int 
             lines.append(f'the same folder is missing in {" and ".join([str(folder), *same])}')
         if len(found) > num_classes or not (missing or same):
             lines.append(f'found: {shown(sorted(found), total=True)}')
-        raise (FileNotFoundError if len(found) < num_classes else UsageError)('\n  '.join([*lines, remedy]))
+        raise (MissingFileError if len(found) < num_classes else UsageError)('\n  '.join(lines), folder, remedy, '\n  ')
     for other, names in folders.items():
         if names != found and (num_classes is None or len(names) == num_classes):  # else the fault is the other's
             only = [f'only in {place.name if place.name != alien.name else place}: {shown(sorted(left), total=True)}'
                     for place, alien, left in ((folder, other, found - names), (other, folder, names - found)) if left]
-            raise UsageError(f'{folder} and {other} have other folders of classes: {", ".join(only)}\n'
-                             '  classes are numbered by their folders in alphabetical order: give both the same folders')
+            raise UsageError(f'{folder} and {other} have other folders of classes: {", ".join(only)}', folder,
+                             'classes are numbered by their folders in alphabetical order: give both the same folders',
+                             '\n  ')
 
 
 def check_images(name: str, folder: Path, suffixes: tuple[str, ...]) -> list[str]:
@@ -180,5 +184,5 @@ def check_images(name: str, folder: Path, suffixes: tuple[str, ...]) -> list[str
     found = [file for file in listing.files if '/' in file and file.lower().endswith(suffixes)]
     if not found:
         raise UsageError(f'{name}: the folders of classes in {folder} have no image ({", ".join(suffixes)}); there are: '
-                         f'{listing.suffixes()}\n  put images there, or set {name}.extensions')
+                         f'{listing.suffixes()}', folder, f'put images there, or set {name}.extensions', '\n  ')
     return found

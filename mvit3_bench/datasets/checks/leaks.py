@@ -58,9 +58,10 @@ def check_leaks(trained: list[Images], validated: list[Images]) -> None:
                        f'too ({train.source.file}): {shown(common)}')
             if not (train.source.subset or val.source.subset):
                 raise UsageError(
-                    f'{message}\n  a metric on images that were trained on says nothing: take them out of the training, or '
-                    f'name other images in val_dataloader; to train without validation, --cfg-options {_WITHOUT}; to '
-                    f'overfit on purpose, {val.source.name}.indices={len(val.names)}')
+                    message, val.source.file,
+                    'a metric on images that were trained on says nothing: take them out of the training, or name other '
+                    f'images in val_dataloader; to train without validation, --cfg-options {_WITHOUT}; to overfit on '
+                    f'purpose, {val.source.name}.indices={len(val.names)}', '\n  ')
             print_log(message, logger='current', level=logging.WARNING)
 
 

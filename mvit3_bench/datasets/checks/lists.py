@@ -2,9 +2,9 @@
 from glob import escape
 from pathlib import Path
 
-from ..lists import read_list
-from ...errors import UsageError, user_errors
+from ...errors import MissingFileError, UsageError, user_errors
 from ...utils.text import shown
+from ..lists import read_list
 from .folders import absent
 
 
@@ -31,8 +31,8 @@ def check_names(name: str, file: Path, folders: tuple[Path, Path | None], suffix
                for image in absent([stem + suffix for stem in names], folder)]
     if missing:
         files = (str(folder / (stem + suffix)) for stem, folder, suffix in missing)
-        raise FileNotFoundError(f'{file} names files that are missing: {shown(files, total=True)}\n'
-                                f'  {_remedy(name, *missing[0], is_mask=missing[0][1] == folders[1])}')
+        raise MissingFileError(f'{file} names files that are missing: {shown(files, total=True)}', file,
+                               _remedy(name, *missing[0], is_mask=missing[0][1] == folders[1]), '\n  ')
     return [stem + suffixes[0] for stem in names]
 
 
@@ -71,16 +71,16 @@ def check_labelled(file: Path, folder: Path, num_classes: int | None) -> list[st
         name, _, label = line.rpartition(' ')
         if not (name and label.isdecimal() and int(label) < most):
             raise UsageError(f'{file}, line {number}: {line[:100]!r} is not a file and the number of its class'
-                             + (f', 0 to {num_classes - 1}' if num_classes else ''))
+                             + (f', 0 to {num_classes - 1}' if num_classes else ''), file)
         if name != name.rstrip():
-            raise UsageError(f'{file}, line {number}: {line[:100]!r} has more than one space between file and class: '
-                             'leave one')
+            raise UsageError(f'{file}, line {number}: {line[:100]!r} has more than one space between file and class',
+                             file, 'leave one', ': ')
         names.append(name)
     if missing := absent(names, folder):
         first = missing[0]
-        raise FileNotFoundError(
+        raise MissingFileError(
             f'{file}, line {names.index(first) + 1}: {folder / first} is no file'
-            + (f', nor are those of {len(missing) - 1} other lines' if len(missing) > 1 else '')
-            + f'\n  names are relative to {folder}, without {folder.name}/ before them. A list wins over folders: remove '
-            f'{file} if the images are sorted into folders of classes')
+            + (f', nor are those of {len(missing) - 1} other lines' if len(missing) > 1 else ''), file,
+            f'names are relative to {folder}, without {folder.name}/ before them. A list wins over folders: '
+            f'remove {file} if the images are sorted into folders of classes', '\n  ')
     return names

@@ -8,9 +8,9 @@ from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 
-from ..lists import read_list
-from ...errors import UsageError, user_errors
+from ...errors import MissingFileError, UsageError, user_errors
 from ..configs import data_sets, type_name
+from ..lists import read_list
 
 # format -> the class whose methods read it; a class derived from that, with such a method of its own, may read another
 _FORMATS = dict(coco=('mmdet.datasets.coco.CocoDataset', ('load_data_list', 'parse_data_info')),
@@ -71,8 +71,8 @@ def find_source(cfg: Config, loader: str, key: str, dataset: ConfigDict) -> Sour
         return None
     prefix = built.data_prefix.get('img' if known == 'coco' else 'img_path')
     if known == 'coco' and prefix is None:
-        raise UsageError(f'{loader}.{key}: {type_name(dataset)} needs the folder of its images: set '
-                         f'{loader}.{key}.data_prefix.img')
+        raise UsageError(f'{loader}.{key}: {type_name(dataset)} needs the folder of its images', f'{loader}.{key}',
+                         f'set {loader}.{key}.data_prefix.img', ': ')
     if prefix is None or not Path(prefix).is_dir():
         return None
     folder = Path(prefix)
@@ -117,11 +117,11 @@ def check_present(cfg: Config, loader: str, key: str, dataset: ConfigDict) -> No
     split = dataset.get('split')
     layout = (f'{split}/CLASS/*.JPEG, or images below {split}/ and meta/{split}.txt' if split in parts else
               ', '.join(parts) or ('CLASS/*.jpg' if _format(kind) == 'classes' else '*.jpg'))
-    raise FileNotFoundError('\n  '.join(filter(None, [
+    raise MissingFileError('\n  '.join(filter(None, [
         f'{loader}: {type_name(dataset)} not found in {root}', f'missing: {", ".join(missing)}',
-        f'expected layout of {root}: {layout}', _too_deep(root, parts, f'{loader}.{key}'), _without_sbd(missing),
+        f'expected layout of {root}: {layout}', _too_deep(root, parts, f'{loader}.{key}'), _without_sbd(missing)])), root,
         f'put or link the data there, name another folder with --cfg-options {" ".join(keys)}, or try it without data: '
-        '--mini'])))
+        '--mini', '\n  ')
 
 
 def _kind(cfg: Config, dataset: ConfigDict) -> type | None:

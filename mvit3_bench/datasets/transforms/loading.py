@@ -51,7 +51,7 @@ class Load(BaseTransform):
             reason = ' '.join(str(error).split()) or type(error).__name__
         message = f'cannot read {" with ".join(files)}: {reason}'
         if self.on_error == 'raise':
-            raise UnreadableSample(f'{message}; {self.remedy}')
+            raise UnreadableSample(message, ' with '.join(files), self.remedy)
         self.skipped += 1
         self.in_a_row += 1
         MMLogger.get_current_instance().warning(f'skipped sample no. {self.skipped}: {message}')

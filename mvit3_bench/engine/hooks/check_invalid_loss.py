@@ -51,4 +51,4 @@ class CheckInvalidLossHook(Hook):
         raise DivergedError(
             f'the loss is not finite in epoch {runner.epoch + 1}, iteration {batch_idx + 1} ({runner.iter + 1} in all)\n  '
             + ', '.join(f'{key} {value:.4g}' for key, value in values.items())
-            + (f'\n  images: {", ".join(files)}' if files else '') + f'\n  {advice(runner)}')
+            + (f'\n  images: {", ".join(files)}' if files else ''), fix=advice(runner), joint='\n  ')

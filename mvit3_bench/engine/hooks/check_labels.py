@@ -30,7 +30,7 @@ def check_labels(samples: Iterable, num_classes: int) -> None:
             first, names = int(bool(shift)), shown(str(label + bool(shift)) for label in foreign)
             raise UnreadableSample(f'{file} has the labels {names}; possible are {first} to {num_classes - 1 + first}'
                                    + (f', and {"0 and 255, which are" if shift else "255, which is"} ignored'
-                                      if ignored else '') + f'; {remedy}')
+                                      if ignored else ''), file, remedy)
 
 
 @HOOKS.register_module()

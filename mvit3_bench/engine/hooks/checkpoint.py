@@ -14,8 +14,8 @@ from ...checkpoints.atomic import remove_parts, whole, write_text
 from ...errors import DivergedError
 from ...registry import HOOKS
 from ...utils.text import shown
-from .check_invalid_loss import advice, not_finite
 from ..loops import ResumableTrainLoop
+from .check_invalid_loss import advice, not_finite
 
 _WHOLE = 'mvit3_bench.whole'
 
@@ -102,7 +102,7 @@ class CheckpointHook(hooks.CheckpointHook):
         parts = {key: checkpoint[key] for key in ('state_dict', 'ema_state_dict', 'optimizer') if key in checkpoint}
         if names := not_finite(parts):
             raise DivergedError(f'{shown(names, total=True)} not finite after iteration {checkpoint["meta"]["iter"]}; '
-                                f'not saved\n  {advice(runner)}')
+                                'not saved', fix=advice(runner), joint='\n  ')
         if self.loop is not None:
             checkpoint['meta'].update(self.loop.position(checkpoint['meta']['epoch']))
         optim_wrapper = runner.optim_wrapper
