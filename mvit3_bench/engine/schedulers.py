@@ -41,8 +41,7 @@ class WarmupCosineLR(LRSchedulerMixin, _ParamScheduler):
                  warmup_start_factor: float = 1.0, eta_min_ratio: float = 0.0, by_epoch: bool = True, **kwargs):
         if not by_epoch or epoch_length is None:
             raise UsageError('param_scheduler: mvit3_bench.WarmupCosineLR needs by_epoch=True and '
-                             'convert_to_iter_based=True',
-                             'param_scheduler')
+                             'convert_to_iter_based=True', 'param_scheduler')
         if warmup_iters >= end * epoch_length:
             raise UsageError(f'param_scheduler: a warm-up of {warmup_iters} iterations leaves nothing of {end} epochs of '
                              f'{epoch_length} batches, which are {end * epoch_length}', 'param_scheduler',

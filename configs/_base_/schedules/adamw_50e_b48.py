@@ -1,4 +1,7 @@
-"""The published VOC2012 schedule of the v1 type: 50 epochs of AdamW at batch 48, cosine 9e-4 -> 1e-6, ten times that in the head."""
+"""The published VOC2012 schedule of the v1 type: 50 epochs of AdamW at batch 48, cosine 9e-4 -> 1e-6.
+
+Ten times that in the head.
+"""
 max_epochs = 50
 warmup_iters = 500
 train_cfg = dict(type='mvit3_bench.ResumableTrainLoop', max_epochs=max_epochs, val_interval=1)
