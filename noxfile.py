@@ -87,7 +87,7 @@ def plugin(session: nox.Session, extra: str) -> None:
     session.install(f'{wheel}[{extra}]', 'pytest')
     session.install('--force-reinstall', '--no-deps', str(wheel))
     session.chdir(folder)
-    session.run('python', '-m', 'pytest', str(ROOT / 'tests' / 'test_plugin.py'), '-k',
+    session.run('python', '-m', 'pytest', str(ROOT / 'tests' / 'mmlab' / 'test_plugin.py'), '-k',
                 'framework_alone or compat_before or compiled_mmcv or all_frameworks', *session.posargs,
                 env=_variables(session))
 

@@ -1,4 +1,4 @@
-"""What the processes of tests/test_plugin.py run: one function a case, and the server that starts them.
+"""What the processes of tests/mmlab/test_plugin.py run: one function a case, and the server that starts them.
 
 The text of this file goes to ``python -c``, so that those processes can import nothing of the tests or the repository.
 """

@@ -154,7 +154,7 @@ def test_needs_numpy_and_opencv_only():
 
 def test_tool(name, tmp_path):
     """The tool makes the set below --root, reports it, and turns a refusal into one line."""
-    tool = Path(__file__).parents[1] / 'tools' / 'make_mini_data.py'
+    tool = Path(__file__).parents[2] / 'tools' / 'make_mini_data.py'
     command = [sys.executable, str(tool), name, '--root', str(tmp_path), '--val', '1']
     result = subprocess.run([*command, '--train', '2'], capture_output=True, text=True, check=True)
     folder = tmp_path / FOLDERS[name]

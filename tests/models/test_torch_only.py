@@ -19,7 +19,7 @@ from mvit3_bench.models import Classifier
 from mvit3_bench.models.classifier import FAMILIES as TORCH_FAMILIES
 from mvit3_bench.models.layers import ConvNormAct
 
-TESTS = Path(__file__).parent
+TESTS = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope='module')
