@@ -13,9 +13,9 @@ from mvit3_bench.analysis.contenders import Contender, Deviates, check, plan
 from mvit3_bench.analysis.kernels import kernels_alone, record
 from mvit3_bench.analysis.report import published_top1
 from mvit3_bench.analysis.subjects import Network, build_subjects, lived_in
-from mvit3_bench.models.complexity import count
 from mvit3_bench.deploy import fuse
 from mvit3_bench.models import MobileViTv1, MobileViTv2
+from mvit3_bench.models.complexity import count
 from mvit3_bench.registry import MODELS
 
 CONFIGS = conftest.ROOT / 'configs'

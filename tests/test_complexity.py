@@ -8,9 +8,9 @@ import torch
 from backbones import every_type
 from torch import nn
 
-from mvit3_bench.models.complexity import Complexity, count
 from mvit3_bench.models import MobileViTv3
 from mvit3_bench.models.attention import MultiHeadAttention, SeparableSelfAttention
+from mvit3_bench.models.complexity import Complexity, count
 
 CLS = conftest.ROOT / 'configs' / 'cls'
 SEG = conftest.ROOT / 'configs' / 'seg'

@@ -11,8 +11,8 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import PARAM_SCHEDULERS
 from test_configs import arch_of
 
-from mvit3_bench.engine.input_size import input_size
 from mvit3_bench.engine.cli import UsageError
+from mvit3_bench.engine.input_size import input_size
 from mvit3_bench.registry import MODELS
 
 CONFIGS = conftest.CONFIGS

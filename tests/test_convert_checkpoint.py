@@ -12,10 +12,10 @@ from mvit3_bench.checkpoints import from_published
 from mvit3_bench.checkpoints.atomic import WriteError
 from mvit3_bench.checkpoints.io import CheckpointError, check_fits, read_file, write_checkpoint
 from mvit3_bench.converters.compare import differences
+from mvit3_bench.converters.extract import extract_state_dict
 from mvit3_bench.converters.identify import MODELS as NAMES
 from mvit3_bench.converters.identify import backbone_tensors
 from mvit3_bench.mmlab.configs import match_configs
-from mvit3_bench.converters.extract import extract_state_dict
 from mvit3_bench.registry import MODELS
 
 for framework in ('mmseg', 'mmpretrain', 'mmdet'):

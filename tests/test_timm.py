@@ -6,8 +6,8 @@ from mmengine.config import Config
 
 from mvit3_bench.checkpoints import from_timm
 from mvit3_bench.checkpoints.io import check_fits, read_file, write_checkpoint
-from mvit3_bench.mmlab.configs import match_configs
 from mvit3_bench.engine.evaluate import convert
+from mvit3_bench.mmlab.configs import match_configs
 from mvit3_bench.registry import MODELS
 
 timm = pytest.importorskip('timm', reason='timm is not installed')

@@ -8,9 +8,9 @@ from mvit3_bench.checkpoints import to_published
 from mvit3_bench.checkpoints.io import CheckpointError, check_finite, read_file, write_checkpoint
 from mvit3_bench.converters.extract import extract_state_dict as unwrap
 from mvit3_bench.converters.identify import TASKS, origin, to_ours
+from mvit3_bench.engine import cli
 from mvit3_bench.mmlab.configs import Match as Recognised
 from mvit3_bench.mmlab.configs import match_configs as recognise
-from mvit3_bench.engine import cli
 from mvit3_bench.utils.text import grouped
 
 

@@ -1,8 +1,8 @@
 """Parameters and multiply-adds of the model of a config, layer by layer, as they are and as the papers count them."""
 import argparse
 
-from mvit3_bench.models.complexity import Complexity, count
 from mvit3_bench.engine import cli
+from mvit3_bench.models.complexity import Complexity, count
 from mvit3_bench.models.forward import in_channels
 from mvit3_bench.utils.text import table
 

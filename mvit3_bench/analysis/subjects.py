@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils._pytree import tree_leaves
 
-from ..engine.input_size import input_size
 from ..deploy.fuse import fuse
+from ..engine.input_size import input_size
 from ..models.forward import in_channels
 from ..registry import MODELS
 from .peers import build_peer

@@ -16,11 +16,11 @@ from torch import nn
 
 from ..checkpoints.atomic import WriteError, space_needed
 from ..checkpoints.io import CheckpointError
-from .input_size import input_size
 from ..datasets.loading import UnreadableSample
 from ..registry import MODELS
 from .distributed import distribute
 from .finite import DivergedError
+from .input_size import input_size
 from .mini import name_pipelines, to_mini
 
 

@@ -5,15 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..utils import text
 from ..checkpoints.io import check_finite, read_file, write_checkpoint
+from ..converters.extract import extract_state_dict as unwrap
 from ..converters.identify import origin, to_ours
 from ..mmlab.configs import Match as Recognised
 from ..mmlab.configs import match_configs as recognise
-from ..converters.extract import extract_state_dict as unwrap
-from ..utils.paths import MIM
 from ..paper.published import Published, published
 from ..paper.results import Result, read, sha256
+from ..utils import text
+from ..utils.paths import MIM
 
 SUFFIXES = ('.pt', '.pth', '.safetensors')
 

@@ -9,8 +9,8 @@ from mmengine.dataset import DefaultSampler
 from mmengine.logging import print_log
 
 from ..datasets.mini import FOLDERS, MAKERS
-from ..utils.paths import MIM
 from ..registry import DATA_SAMPLERS
+from ..utils.paths import MIM
 from .schedule import is_average, iteration_keys
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')

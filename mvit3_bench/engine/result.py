@@ -11,8 +11,8 @@ from mmengine.runner import Runner
 
 from ..analysis import machine
 from ..checkpoints.io import read_checkpoint
-from ..utils.paths import MIM
 from ..paper.results import CONVERTED, TRAINED, Result, ResultError, is_number, sha256
+from ..utils.paths import MIM
 from .mini import data_sets, type_name
 
 _TASKS = dict(mmpretrain='classification', mmdet='detection', mmseg='segmentation')

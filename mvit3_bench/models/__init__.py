@@ -1,8 +1,8 @@
 """The models, which need torch alone. Read ``archs.py`` for the models, ``blocks.py`` for the idea, ``backbone.py`` and
 ``classifier.py`` for the networks.
 
-``norm_layer`` and ``act_layer`` are callables, as in torchvision and timm. The classes that OpenMMLab's configs build, of the
-same names, are in :mod:`mvit3_bench.mmlab`.
+``norm_layer`` and ``act_layer`` are callables, as in torchvision and timm. The classes that OpenMMLab's configs build, of
+the same names, are in :mod:`mvit3_bench.mmlab`.
 """
 from .archs import ARCHS
 from .backbone import MobileViTv1, MobileViTv2, MobileViTv3

@@ -140,7 +140,8 @@ class MobileViT(nn.Module):
             ValueError: The image has another number of channels than the backbone; or, in training, it leaves batch norms
                 with a single value a channel.
         """
-        images, tracing = x, not isinstance(x, Tensor)  # torch.fx traces with proxies, which have no values
+        tracing = not isinstance(x, Tensor)  # torch.fx traces with proxies, which have no values
+        images = x
         if not tracing:
             self._check_input(x)
         x = self.stem(x.contiguous(memory_format=torch.channels_last))

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from ..analysis.machine import line
+from ..models.archs import ARCHS, Arch
 from ..models.complexity import Complexity
 from ..utils.paths import MIM
-from ..models.archs import ARCHS, Arch
 from . import fidelity
 from .counts import counts
 from .published import Published, published
