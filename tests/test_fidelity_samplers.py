@@ -30,7 +30,8 @@ def build(monkeypatch):
         monkeypatch.setattr('mmengine.dataset.sampler.get_dist_info', lambda: (rank, ranks))
         monkeypatch.setattr('mvit3_bench.datasets.multi_scale.get_world_size', lambda: ranks)
         loader = seeded(Config.fromfile(conftest.ROOT / 'configs' / f'{CONFIGS[name][1]}.py').train_dataloader)
-        sampler = DATA_SAMPLERS.build(dict(loader.sampler, shuffle=shuffle), default_args=dict(dataset=range(images), seed=0))
+        sampler = DATA_SAMPLERS.build(dict(loader.sampler, shuffle=shuffle),
+                                      default_args=dict(dataset=range(images), seed=0))
         return SeededBatchSampler(sampler, batch_size, loader.batch_sampler.batch_sampler, loader.batch_sampler.drop_last)
     return call
 
@@ -106,7 +107,8 @@ def test_sizes_are_drawn_independently(build, fidelity):
     epochs = [sampler.sizes_of(epoch) for epoch in range(300)]
     places = [[sampler.sizes.index(size) for size in sizes] for sizes in epochs]
     singles = np.bincount(sum(places, []), minlength=5)
-    pairs = np.bincount([5 * one + other for each in places for one, other in zip(each, each[1:], strict=False)], minlength=25)
+    pairs = np.bincount([5 * one + other for each in places for one, other in zip(each, each[1:], strict=False)],
+                        minlength=25)
     assert singles.sum() > 3000 and chi_square(singles) < CHI2_4 and chi_square(pairs) < CHI2_24
     ranks = [build('v1_imagenet', 64, 1001, rank, 6).batches for rank in range(6)]
     assert all(other.sizes_of(epoch) == ranks[0].sizes_of(epoch) for other in ranks for epoch in range(9))
@@ -126,7 +128,8 @@ def test_length_of_an_epoch_of_imagenet(build, fidelity):
     numbers = np.array(list(sampler.batch_sizes.values()))
     expected = 213_528 / numbers.mean()
     assert abs(mean - expected) < 4 and spread == pytest.approx(expected**0.5 * numbers.std() / numbers.mean(), rel=0.15)
-    assert all(abs(length - mean) < 2 * spread and min(lengths) < length < max(lengths) for length in trace['batches_per_epoch'])
+    assert all(abs(length - mean) < 2 * spread and min(lengths) < length < max(lengths)
+               for length in trace['batches_per_epoch'])
     own = [sampler.sizes_of(2).count(size) for size in sampler.sizes]
     assert chi_square(own) < CHI2_4 and chi_square(list(trace['sizes_in_epoch2'].values())) < CHI2_4
     published = ', '.join(map(str, trace['batches_per_epoch']))

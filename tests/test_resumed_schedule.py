@@ -38,7 +38,8 @@ def train(run_dir, tool, monkeypatch):
             f'train_cfg.max_epochs={EPOCHS}', f'train_dataloader.dataset.indices={IMAGES}',
             f'train_dataloader.batch_size={PER_BATCH[batches]}',
             *([] if multi_scale else ['train_dataloader.batch_sampler=None',
-                                      'train_dataloader.dataset.pipeline.0.type=Compose']), 'val_cfg=None', 'val_dataloader=None', 'val_evaluator=None',
+                                      'train_dataloader.dataset.pipeline.0.type=Compose']),
+            'val_cfg=None', 'val_dataloader=None', 'val_evaluator=None',
             'default_hooks.checkpoint.save_best=None', 'default_hooks.checkpoint.max_keep_ckpts=9',
             'default_hooks.logger.interval=1', *options)
         assert outcome.code == code, outcome.output
@@ -91,7 +92,8 @@ def test_epochs_of_different_length(train):
     train('run', 14, warm_up=9, hook=signal_at('after_train_iter', before[0] + 5), code=75, multi_scale=True)
     rates, output = train('run', 7, '--resume', warm_up=9, multi_scale=True)
     assert len(whole) == sum(after) and f'{after[1]} batches, of which 3 count as done' in output and '6 of 12' in output
-    assert rates == pytest.approx(whole[after[0] + 3:], rel=1e-9) and end_of('run') == pytest.approx(end_of('whole'), rel=1e-9)
+    assert rates == pytest.approx(whole[after[0] + 3:], rel=1e-9)
+    assert end_of('run') == pytest.approx(end_of('whole'), rel=1e-9)
 
 
 @pytest.mark.slow

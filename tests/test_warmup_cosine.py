@@ -14,8 +14,8 @@ from mvit3_bench.engine.resuming import carry_over, set_values
 from mvit3_bench.errors import UsageError
 
 LENGTHS = (4, 7, 2, 5)
-CONFIG = dict(type='mvit3_bench.WarmupCosineLR', warmup_iters=6, warmup_start_factor=0.1, eta_min_ratio=0.01, end=len(LENGTHS),
-              by_epoch=True, convert_to_iter_based=True)
+CONFIG = dict(type='mvit3_bench.WarmupCosineLR', warmup_iters=6, warmup_start_factor=0.1, eta_min_ratio=0.01,
+              end=len(LENGTHS), by_epoch=True, convert_to_iter_based=True)
 PLACES = [(epoch, batch) for epoch, length in enumerate(LENGTHS) for batch in range(length)]
 
 

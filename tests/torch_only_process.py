@@ -9,8 +9,8 @@ import sys
 import traceback
 from pathlib import Path
 
-ABSENT = ('mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain', 'cv2', 'matplotlib', 'pycocotools', 'scipy', 'tabulate', 'timm',
-          'onnx', 'onnxscript', 'safetensors')
+ABSENT = ('mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain', 'cv2', 'matplotlib', 'pycocotools', 'scipy', 'tabulate',
+          'timm', 'onnx', 'onnxscript', 'safetensors')
 sys.modules.update(dict.fromkeys(ABSENT))  # importing one raises ModuleNotFoundError
 
 

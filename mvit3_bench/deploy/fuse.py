@@ -55,7 +55,7 @@ def fuse(model: nn.Module) -> nn.Module:
 
 
 def _fold_norms(module: nn.Module) -> None:
-    """Fold every batch norm into the convolution before it, in place; in its own place stays a layer that changes nothing."""
+    """Fold every batch norm into the convolution before it, in place; an identity takes the place of the norm."""
     convolution = None
     for name, child in module.named_children():
         if isinstance(child, _BatchNorm):
