@@ -98,5 +98,6 @@ def torch_alone(session: nox.Session) -> None:
     session.install('.', '--force-reinstall', '--no-deps')
     session.install('torch>=2.6', 'torchvision>=0.21', 'numpy')
     session.chdir(session.create_tmp())
-    session.run('python', str(ROOT / 'tests' / 'torch_only_process.py'), '.', 'imports', 'archs', 'cls_v1_xxs', 'cls_v3_0.5', 'fused',
-                'traced', 'features', 'exported', env=_variables(session))
+    session.run('python', str(ROOT / 'tests' / 'torch_only_process.py'), '.',
+                'imports', 'archs', 'cls_v1_xxs', 'cls_v3_0.5', 'fused', 'traced', 'features', 'exported',
+                env=_variables(session))

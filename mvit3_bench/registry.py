@@ -31,7 +31,8 @@ class HeadRegistry(Registry):
         """The class of a name; see :meth:`mmengine.registry.Registry.get`."""
         self.import_from_location()
         if key.rpartition('.')[2] not in self.module_dict:
-            heads = import_module('mvit3_bench.mmlab.heads')  # a location, like those below: nothing here imports a room above
+            # a location, like those below: nothing here imports a room above
+            heads = import_module('mvit3_bench.mmlab.heads')
             for framework in heads.FRAMEWORKS:
                 heads.load(framework)
         return super().get(key)
@@ -39,7 +40,8 @@ class HeadRegistry(Registry):
 
 DATA_SAMPLERS = Registry('data sampler', parent=ROOT_DATA_SAMPLERS, scope='mvit3_bench',
                          locations=['mvit3_bench.datasets.multi_scale'])
-_HOOKS = ['check_invalid_loss', 'check_labels', 'check_samples', 'checkpoint', 'ema', 'preemption', 'run_info', 'sync_buffers']
+_HOOKS = ['check_invalid_loss', 'check_labels', 'check_samples', 'checkpoint', 'ema', 'preemption', 'run_info',
+          'sync_buffers']
 if find_spec('mmpretrain'):  # one is a subclass of its; without it the segmentors need the others all the same
     _HOOKS.append('cls_visualization')
 HOOKS = Registry('hook', parent=ROOT_HOOKS, scope='mvit3_bench',

@@ -9,8 +9,8 @@ import sys
 import traceback
 from pathlib import Path
 
-ABSENT = ('mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain', 'cv2', 'matplotlib', 'pycocotools', 'scipy', 'tabulate', 'timm',
-          'onnx', 'onnxscript', 'safetensors')
+ABSENT = ('mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain', 'cv2', 'matplotlib', 'pycocotools', 'scipy', 'tabulate',
+          'timm', 'onnx', 'onnxscript', 'safetensors')
 sys.modules.update(dict.fromkeys(ABSENT))  # importing one raises ModuleNotFoundError
 
 
@@ -24,7 +24,7 @@ from mvit3_bench.checkpoints import from_published, to_published  # noqa: E402
 from mvit3_bench.converters.extract import extract_state_dict  # noqa: E402
 from mvit3_bench.converters.identify import identify  # noqa: E402
 from mvit3_bench.deploy import export, fuse  # noqa: E402
-from mvit3_bench.deploy.graphs import graph  # noqa: E402
+from mvit3_bench.deploy.wrappers import wrap  # noqa: E402
 from mvit3_bench.models import ARCHS, Classifier  # noqa: E402
 from mvit3_bench.models.classifier import FAMILIES  # noqa: E402
 from mvit3_bench.models.complexity import count  # noqa: E402
@@ -143,12 +143,12 @@ def exported() -> None:
 
 
 def normalised() -> None:
-    """Graphs of the two types of classifiers take RGB, 0 .. 255, and turn the colours round for the v1 type."""
+    """Export wrappers of the two types of classifiers take RGB, 0 .. 255, and turn the colours round for the v1 type."""
     for arch in ('xxs', '0.5'):
         model, pixels = Classifier('v3', arch, num_classes=7).eval(), image() * 255
         with torch.no_grad():
-            scores, = graph(model, (64, 64))(pixels)
-            logits, = graph(model, (64, 64), raw=True)(pixels)
+            scores, = wrap(model, (64, 64))(pixels)
+            logits, = wrap(model, (64, 64), raw=True)(pixels)
             expected = model((pixels.flip(1) if arch == 'xxs' else pixels) / 255)
         assert torch.equal(logits, expected) and torch.equal(scores, expected.softmax(dim=1))
 

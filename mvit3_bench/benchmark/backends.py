@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..deploy.export import write_onnx
-from ..deploy.graphs import Graph, replace_layers
+from ..deploy.wrappers import ExportWrapper, replace_layers
 from .compute_bound import kernels_alone
 from .models import Subject
 
@@ -95,7 +95,7 @@ def _onnx(subject: Subject) -> bytes:
         warnings.simplefilter('ignore')
         file = Path(folder) / 'model.onnx'
         try:
-            write_onnx(Graph(network, size, raw=True), file, {})
+            write_onnx(ExportWrapper(network, size, raw=True), file, {})
         except Exception as error:  # exporters raise whatever the operators of a model meet
             raise Skipped(f'images of {size[0]}x{size[1]} cannot be exported to ONNX: {_first_line(error)}') from error
         return file.read_bytes()

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..deploy.graphs import deviation
+from ..deploy.wrappers import deviation
 from . import timing
 from .backends import LAYOUTS, MODES, RUNTIMES, Call, Skipped
 from .models import Subject

@@ -1,4 +1,4 @@
-"""Writing a file as a whole or not at all: what breaks off in between, even by a power cut, leaves the old one."""
+"""Atomic writing: an interruption, even a power cut, leaves the old file or the new one, never a part."""
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -9,13 +9,13 @@ from ..errors import WriteError
 
 
 @contextmanager
-def whole(path: str | Path) -> Iterator[BinaryIO]:
-    """A file to write in place of ``path``, which it becomes at the end, with its folder if that is not there.
+def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
+    """Open a file that replaces ``path`` when the block ends without an error; the folder is made if it is not there.
 
-    It is written under a hidden name in the same folder, synchronised with the disk and renamed.
+    The file is written under a hidden name in the same folder, synchronised with the disk and renamed.
 
     Raises:
-        WriteError: The disk is full, or another error of the system; nothing is left of what was written.
+        WriteError: The disk is full, or the system has another error; the partial file is removed.
     """
     path = Path(path)
     part = path.with_name(f'.{path.name}.{os.getpid()}.part')
@@ -38,7 +38,7 @@ def whole(path: str | Path) -> Iterator[BinaryIO]:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Let the new name survive a power cut, where a system can do so."""
+    """Synchronise the folder with the disk, so that the new name survives a power cut; POSIX alone can."""
     if os.name == 'posix':
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -48,8 +48,8 @@ def _sync_folder(folder: Path) -> None:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a small text file; errors as :func:`whole`."""
-    with whole(path) as file:
+    """Write a small text file; errors as :func:`atomic_write`."""
+    with atomic_write(path) as file:
         file.write(text.encode())
 
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ..converters.compare import differences
 from ..errors import CheckpointError, MissingFileError, UnsafePickleError
 from ..utils.text import grouped, shown
-from .atomic import whole
+from .atomic import atomic_write
 from .untrusted import load_safetensors, load_torch
 
 
@@ -100,7 +100,7 @@ def write_checkpoint(path: str | Path, state_dict: dict[str, Tensor], meta: dict
         raise CheckpointError(f'{path} needs the package safetensors', path, 'pip install safetensors', ': ')
     # a tensor may be a view of much more than itself, or of what another one views
     state_dict = {key: value.detach().clone(memory_format=torch.contiguous_format) for key, value in state_dict.items()}
-    with whole(path) as file:
+    with atomic_write(path) as file:
         if is_safetensors(path):
             from safetensors.torch import save
             file.write(save(state_dict, metadata=dict(format='pt', meta=json.dumps(meta or {}))))

@@ -38,7 +38,7 @@ def main(args: argparse.Namespace) -> None:
     out = args.out or Path(args.config).stem + SUFFIXES[args.to]
     note = f'{Path(args.config).name}, {Path(args.checkpoint).name}'
     with user_errors(ValueError, ExportError):
-        done = export(model, size, args.to, out, raw=args.raw, note=note, say=lambda message: print(message, flush=True))
+        done = export(model, size, args.to, out, raw=args.raw, note=note, log=lambda message: print(message, flush=True))
 
     print(*(f'{file}: {file.stat().st_size / 1e6:.2f} MB' for file in done.files), sep='\n')
     if args.to == 'onnx':

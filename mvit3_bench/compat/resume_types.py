@@ -1,8 +1,8 @@
 """Resuming: the types in an MMEngine checkpoint, in a form that cannot run code.
 
-torch's safe unpickler calls what stands on its list, and sets its state, with whatever the file says. numpy's own types are not
-fit for that: `numpy.dtype` takes its fields and flags from the file, so that bytes can pose as pointers to objects. The classes
-here stand for numpy's and MMEngine's, under their names, and take plain numbers and text only.
+torch's safe unpickler calls the types on its list, and sets their state, with arguments from the file. numpy's own types are
+not safe for that: `numpy.dtype` takes its fields and flags from the file, so that bytes can pose as pointers to objects. The
+classes here stand for numpy's and MMEngine's, under their names, and take plain numbers and text only.
 """
 import pickle
 import re

@@ -1,4 +1,4 @@
-"""Separable self-attention for inference, with the weights of the one it replaces and the same outputs."""
+"""Separable self-attention for inference, with the weights of the layer it replaces and the same outputs."""
 import torch
 from torch import Tensor, nn
 
@@ -6,7 +6,7 @@ from ..models.attention import SeparableSelfAttention
 
 
 class SplitAttention(SeparableSelfAttention):
-    """Query, key and value by a convolution each: nothing has to be cut out of a joint map.
+    """Separable self-attention with one convolution each for query, key and value, so that no joint map has to be split.
 
     Args:
         attention: The layer to replace, of which it takes the weights.
@@ -25,8 +25,8 @@ class SplitAttention(SeparableSelfAttention):
         return self.query(x), self.key(x), self.value(x)
 
 
-class GraphAttention(nn.Module):
-    """The same for graphs, whose runtimes change the layout of a map for any view of its channels.
+class ExportAttention(nn.Module):
+    """Separable self-attention for exported models, whose runtimes change the layout of a map for any view of its channels.
 
     The four sub-grids are four rows of weights, zero outside of their sub-grid, so that their sums are one matrix product.
 

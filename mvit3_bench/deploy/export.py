@@ -1,4 +1,4 @@
-"""Exporting a model to ONNX, OpenVINO or a program of torch.export, and running what was written before it is kept."""
+"""Export to ONNX, OpenVINO or torch.export. The exported file is run and compared with the model before it is kept."""
 import json
 import os
 import tempfile
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from .. import __version__
 from ..errors import ExportError
 from .fuse import fuse
-from .graphs import Graph, graph, replace_layers
+from .wrappers import ExportWrapper, replace_layers, wrap
 
 OPSET = 18  # the first in which every reduction takes its axes as an input, as today's exporter writes them
 TOLERANCE = 1e-4  # of the standard deviation
@@ -49,7 +49,7 @@ def require(form: str) -> None:
 
 
 def export(model: nn.Module, size: tuple[int, int], form: str, out: str | Path, *, raw: bool = False, note: str = '',
-           say: Callable[[str], None] = lambda message: None) -> Exported:
+           log: Callable[[str], None] = lambda message: None) -> Exported:
     """Export the inference copy of a model, run it at batch 1 and 3 on random images, and compare with the model.
 
     Args:
@@ -58,9 +58,9 @@ def export(model: nn.Module, size: tuple[int, int], form: str, out: str | Path, 
         form: ``'onnx'`` (opset 18, standard operators, one file), ``'openvino'`` (.xml and .bin, float32) or ``'torch'``
             (a program of torch.export).
         out: File to write; it appears only if the comparison succeeds.
-        raw: End before the post-processing, see :mod:`mvit3_bench.deploy.graphs`.
-        note: What the file should say of its origin.
-        say: Is told what is going on.
+        raw: End before the post-processing, see :mod:`mvit3_bench.deploy.wrappers`.
+        note: Where the model is from, for the metadata of the file.
+        log: Called with a line on the progress.
 
     Raises:
         ImportError: A package is missing.
@@ -74,13 +74,13 @@ def export(model: nn.Module, size: tuple[int, int], form: str, out: str | Path, 
     training = model.training
     model.eval()
     try:
-        reference = graph(model, size, raw)
-        deployed = graph(replace_layers(fuse(model)), size, raw)
+        reference = wrap(model, size, raw)
+        deployed = wrap(replace_layers(fuse(model)), size, raw)
         notes = dict(made_by=f'mvit3_bench {__version__}', task=reference.task, images=reference.image, origin=note)
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f'.{out.name}.', dir=out.parent) as folder:
             part = Path(folder) / out.name
-            say(f'writing {form} for images of {size[0]}x{size[1]}: this takes up to a minute')
+            log(f'writing {form} for images of {size[0]}x{size[1]}: this takes up to a minute')
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter('ignore')
@@ -88,11 +88,11 @@ def export(model: nn.Module, size: tuple[int, int], form: str, out: str | Path, 
             except Exception as error:  # exporters raise whatever the operators of a model meet
                 reason = (str(error).strip() or type(error).__name__).splitlines()[0]
                 raise ExportError(f'{type(model).__name__} cannot be exported to {form}: {reason}') from error
-            say('running it, and the model, on random images')
+            log('running it, and the model, on random images')
             run, inputs, outputs = _RUNNERS[form](part)
             deviations = {batch: reference.deviation(images, run(images))
                           for batch, images in ((batch, _images(reference, batch)) for batch in (1, 3))}
-            if not all(value <= TOLERANCE for value in deviations.values()):  # NaN is no success either
+            if not all(value <= TOLERANCE for value in deviations.values()):  # NaN fails, too
                 raise ExportError(f'what was exported to {form} deviates from the model by '
                                   f'{", ".join(f"{value:.2g}" for value in deviations.values())} standard deviations at '
                                   f'batch 1 and 3 (allowed: {TOLERANCE:g}), so it was not kept. If the model itself gives '
@@ -106,28 +106,28 @@ def export(model: nn.Module, size: tuple[int, int], form: str, out: str | Path, 
     return Exported(tuple(out.parent / file.name for file in files), inputs, outputs, deviations)
 
 
-def _images(wanted: Graph, batch: int) -> Tensor:
+def _images(wanted: ExportWrapper, batch: int) -> Tensor:
     generator = torch.Generator().manual_seed(batch)
     images = torch.rand(batch, wanted.channels, *wanted.size, generator=generator)
     return images if wanted.task == 'backbone' else images * 255
 
 
-def _capture(deployed: Graph) -> torch.export.ExportedProgram:
+def _capture(deployed: ExportWrapper) -> torch.export.ExportedProgram:
     images = torch.zeros(2, deployed.channels, *deployed.size)  # a batch of 1 would be taken for a constant
     batch = torch.export.Dim('batch', min=1)
     return torch.export.export(deployed.eval(), (images,), dynamic_shapes={'images': {0: batch}})
 
 
-def _write_torch(deployed: Graph, file: Path, notes: dict) -> None:
+def _write_torch(deployed: ExportWrapper, file: Path, notes: dict) -> None:
     torch.export.save(_capture(deployed), file, extra_files={'mvit3_bench.json': json.dumps(notes)})
 
 
-def write_onnx(deployed: Graph, file: Path, notes: dict) -> None:
-    from .suppress import onnx_suppress
+def write_onnx(deployed: ExportWrapper, file: Path, notes: dict) -> None:
+    from .nms import onnx_nms
     program = torch.onnx.export(
         _name_sizes(_capture(deployed)), opset_version=OPSET, verbose=False, input_names=['images'],
         output_names=list(deployed.output_names()) or None,
-        custom_translation_table={torch.ops.mvit3_bench.suppress.default: onnx_suppress})
+        custom_translation_table={torch.ops.mvit3_bench.nms.default: onnx_nms})
     _name_batch(program.model.graph)
     program.model.metadata_props.clear()
     program.model.metadata_props.update(notes)
@@ -155,7 +155,7 @@ def _name_batch(onnx_graph) -> None:
             value.shape = onnx_ir.Shape(['batch' if side == symbol else side for side in value.shape])
 
 
-def _write_openvino(deployed: Graph, file: Path, notes: dict) -> None:
+def _write_openvino(deployed: ExportWrapper, file: Path, notes: dict) -> None:
     import openvino
     with tempfile.TemporaryDirectory() as folder:
         write_onnx(deployed, Path(folder) / 'model.onnx', notes)

@@ -1,4 +1,4 @@
-"""An inference copy of a model: what training needs and inference does not is folded away."""
+"""An inference copy of a model: batch norms and scales are folded into the weights, dropout is removed."""
 import copy
 
 import torch
@@ -12,7 +12,7 @@ from ..models.backbone import MobileViT
 from ..models.forward import forward_tensor, in_channels
 from ..models.layers import ConvNormAct
 from .attention import SplitAttention
-from .chunks import chunk_first_layers
+from .cache_blocking import block_first_layers
 
 _TOLERANCE = 1e-3  # of the standard deviation; rounding stays three orders of magnitude below it
 
@@ -32,7 +32,7 @@ def fuse(model: nn.Module) -> nn.Module:
             the layer.
     """
     fused = copy.deepcopy(model)
-    fused.eval()  # a statement of its own: the backbones of mmpretrain return None
+    fused.eval()  # not chained: the backbones of mmpretrain return None
     _fold_norms(fused)
     fused.requires_grad_(False)
     for module in list(fused.modules()):
@@ -50,12 +50,12 @@ def fuse(model: nn.Module) -> nn.Module:
     _check(model, fused)
     for module in list(fused.modules()):
         if isinstance(module, MobileViT):
-            chunk_first_layers(module)
+            block_first_layers(module)
     return fused
 
 
 def _fold_norms(module: nn.Module) -> None:
-    """Fold every batch norm into the convolution before it, in place; in its own place stays a layer that changes nothing."""
+    """Fold every batch norm into the convolution before it, in place; an identity takes the place of the norm."""
     convolution = None
     for name, child in module.named_children():
         if isinstance(child, _BatchNorm):

@@ -9,7 +9,7 @@ from mmengine.runner import EpochBasedTrainLoop
 from ..datasets.seeded import SeededBatchSampler, seed_all, seeded
 from ..errors import UsageError
 from ..registry import LOOPS
-from .resuming import begin_epoch, carry_over, set_values
+from .resuming import begin_epoch, remap_scheduler_state, set_values
 
 _ITERATIONS = 2**32 - 1  # where the keys of samples have the epoch: no iteration shares its numbers with a sample
 
@@ -111,7 +111,7 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
     def _carry_over(self, checkpoint: dict) -> None:
         states = checkpoint.get('param_schedulers') or []
         lengths = list(map(self.batches_in, range(checkpoint['meta']['epoch'] + 1)))
-        carried = {name: carry_over(schedulers, states[name] if name else states, lengths, self.batches_done)
+        carried = {name: remap_scheduler_state(schedulers, states[name] if name else states, lengths, self.batches_done)
                    for name, schedulers in self._optimizers().items()}
         checkpoint['param_schedulers'] = carried.get('', carried)
         self._is_carried_over = True

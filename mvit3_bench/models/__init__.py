@@ -1,8 +1,9 @@
-"""The models, which need torch alone. Read ``archs.py`` for the models, ``blocks.py`` for the idea, ``backbone.py`` and
-``classifier.py`` for the networks.
+"""The models, which need torch alone.
 
-``norm_layer`` and ``act_layer`` are callables, as in torchvision and timm. The classes that OpenMMLab's configs build, of the
-same names, are in :mod:`mvit3_bench.mmlab`.
+Read ``archs.py`` for the variants, ``blocks.py`` for the idea, ``backbone.py`` and ``classifier.py`` for the networks.
+
+``norm_layer`` and ``act_layer`` are callables, as in torchvision and timm. The classes of the same names that OpenMMLab's
+configs build are in :mod:`mvit3_bench.mmlab`.
 """
 from .archs import ARCHS
 from .backbone import MobileViTv1, MobileViTv2, MobileViTv3

@@ -92,7 +92,9 @@ class SeparableSelfAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         batch, dim, height, width = x.shape
         query, key, value = self.project(x)  # not in a loop, which torch.fx does not trace
-        query, key, value = query.permute(0, 2, 3, 1), key.permute(0, 2, 3, 1), value.permute(0, 2, 3, 1)  # (B, H, W, 1 or d)
+        query = query.permute(0, 2, 3, 1)  # (B, H, W, 1)
+        key = key.permute(0, 2, 3, 1)  # (B, H, W, d)
+        value = value.permute(0, 2, 3, 1)  # (B, H, W, d)
         scores = self.attn_dropout(self.context_scores(query))
         context = self.grid(scores * key).sum((1, 3), keepdim=True)  # (B, 1, 2, 1, 2d)
         out = self.grid(F.relu(value)) * context

@@ -24,7 +24,8 @@ class ClassifierHead(nn.Module):
 class Classifier(nn.Module):
     """The classifiers of the papers, (B, 3, H, W) -> logits (B, num_classes).
 
-    The input is that of the backbone: pixels / 255, in BGR for the v1 type and in RGB for the v2 type (``arch.channel_order``).
+    The input is that of the backbone: pixels / 255, in BGR for the v1 type and in RGB for the v2 type
+    (``arch.channel_order``).
     A state dict of :func:`mvit3_bench.converters.from_published` for the task ``'classification'`` loads with
     ``strict=True``.
 

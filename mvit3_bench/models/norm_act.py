@@ -34,7 +34,8 @@ def norm_act(x: Tensor, norm: nn.Module, act: nn.Module) -> Tensor:
     (torch.fx) takes layer by layer.
     """
     if not (type(norm) is nn.BatchNorm2d and type(act) is nn.SiLU and norm.training
-            and isinstance(x, Tensor) and x.device.type == 'cpu' and norm.affine and norm.track_running_stats and norm.momentum is not None
+            and isinstance(x, Tensor) and x.device.type == 'cpu'
+            and norm.affine and norm.track_running_stats and norm.momentum is not None
             and torch.is_grad_enabled() and not torch.compiler.is_compiling() and not _hooked(norm) and not _hooked(act)):
         return act(norm(x))
     norm.num_batches_tracked.add_(1)

@@ -1,7 +1,7 @@
 """What the tests found equal to the published training and evaluation, and what differs on purpose: ``docs/fidelity.md``.
 
 The tests note what they compare (``tests/conftest.py``, fixture ``fidelity``), pytest writes the notes into its report
-(``--junitxml``), and this module makes a page of them and of the values in the configs. Nothing is listed by hand but the reasons.
+(``--junitxml``), and this module makes a page of them and of the values in the configs. Only the reasons are listed by hand.
 """
 import json
 import re
@@ -26,19 +26,20 @@ ITEMS = ('network', 'initialisation', 'learning rate', 'parameter groups', 'ten 
          'augmentation', 'samplers', 'test preprocessing', 'post-processing', 'metrics', 'best checkpoint')
 # key of a difference on purpose -> what differs, and why
 DIFFERENCES = dict(
-    D13=('losses over several processes', 'The loss is divided by the positives, or labelled pixels, of all processes, and not '
-         "by each process's own. The result does not depend on how many processes there are."),
+    D13=('losses over several processes', 'The loss is divided by the positives, or labelled pixels, of all processes, and '
+         "not by each process's own. The result does not depend on how many processes there are."),
     D14=('images a process', 'The published settings name the images of a process, not the number of processes; the configs '
          'keep one global batch for all models of a type.'),
     D16=('best checkpoint', 'The v1-type detectors were chosen by their validation loss; the configs choose by mAP, the '
          'figure that is reported.'),
-    D17=('precision', 'The published runs use float16 with a gradient scaler; the configs use float32, and `--amp` switches.'),
+    D17=('precision', 'The published runs use float16 with a gradient scaler; the configs use float32, and `--amp` '
+         'switches.'),
     D29=('last batch on several processes', 'The published sampler fills the last batch of each process with images seen '
          'already, in the validation too, where they count twice. Here the last batch is smaller.'),
-    NaN=('nothing to average', 'A batch without positives, or without labelled pixels, has a loss of 0, and a class without a '
-         'pixel is left out of the mean IoU. The published figures are NaN.'),
-    squares=('validation during the training', 'The published validation of segmentation resizes images and masks to squares and '
-             'adds up batches; the configs validate as they test.'))
+    NaN=('nothing to average', 'A batch without positives, or without labelled pixels, has a loss of 0, and a class without '
+         'a pixel is left out of the mean IoU. The published figures are NaN.'),
+    squares=('validation during the training', 'The published validation of segmentation resizes images and masks to '
+             'squares and adds up batches; the configs validate as they test.'))
 NOT_PROVED = (
     'mixed precision: every comparison runs in float32 or float64 on a CPU',
     'several machines: processes were compared on one machine only',
@@ -147,12 +148,13 @@ def page(record: dict) -> str:
     differences = [part for key, (title, reason) in DIFFERENCES.items() for part in _difference(key, title, reason, notes)]
     return '\n'.join([
         '# Equal to the published training, item by item', '',
-        'Made by `make fidelity` from the tests that compare this suite with traces and figures of the published trainer and '
-        'evaluator, and from the configs; do not edit. The figures of the published code are in `tests/data/training`; no '
-        'code of it is here.', '',
-        f'{len(notes)} comparisons in {record["tests"]} tests, all passed: `{record["command"]}` on {record["machine"]}.', '',
-        '"equal" means within the tolerance of the test; the figures stand further below. "-" means that there is nothing to '
-        'compare: the recipe has no such part, or no trace of it was taken.', '',
+        'Made by `make fidelity` from the tests that compare this suite with traces and figures of the published trainer '
+        'and evaluator, and from the configs; do not edit. The figures of the published code are in `tests/data/training`; '
+        'no code of it is here.', '',
+        f'{len(notes)} comparisons in {record["tests"]} tests, all passed: '
+        f'`{record["command"]}` on {record["machine"]}.', '',
+        '"equal" means within the tolerance of the test; the figures stand further below. "-" means that there is nothing '
+        'to compare: the recipe has no such part, or no trace of it was taken.', '',
         table(matrix, ['', *RECIPES]), '## Differences on purpose', '', *differences,
         '## Not proved', '', *(f'- {sentence}' for sentence in NOT_PROVED), '',
         '## The recipes in the configs', '',

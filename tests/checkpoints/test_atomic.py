@@ -10,7 +10,7 @@ import conftest
 import pytest
 import torch
 
-from mvit3_bench.checkpoints.atomic import remove_parts, whole, write_text
+from mvit3_bench.checkpoints.atomic import atomic_write, remove_parts, write_text
 from mvit3_bench.checkpoints.io import read_checkpoint, write_checkpoint
 from mvit3_bench.errors import WriteError
 
@@ -37,7 +37,7 @@ def test_full_disk(tmp_path, limit, suffix):
 def test_interrupted(tmp_path):
     """Another error leaves the old file as well, and is passed on as it is."""
     write_text(tmp_path / 'x', 'old')
-    with pytest.raises(KeyError), whole(tmp_path / 'x') as file:
+    with pytest.raises(KeyError), atomic_write(tmp_path / 'x') as file:
         file.write(b'new')
         raise KeyError
     assert [path.name for path in tmp_path.iterdir()] == ['x'] and (tmp_path / 'x').read_text() == 'old'

@@ -177,7 +177,8 @@ def test_what_is_not_copied(name, picture, fidelity):
     if recipe != 'voc_v1type':  # which are squares in both
         assert list(own) != list(tensor[0].shape)
         fidelity('best checkpoint', recipe, differs='squares',
-                 measured=f'an image of {own[2]}x{own[1]} where the published validation has {tensor.shape[3]}x{tensor.shape[2]}')
+                 measured=f'an image of {own[2]}x{own[1]} where the published validation has '
+                          f'{tensor.shape[3]}x{tensor.shape[2]}')
 
 
 def segmentor(name: str) -> torch.nn.Module:

@@ -14,7 +14,7 @@ from test_deploy import deviation, lived_in
 from torch import nn
 
 from mvit3_bench.deploy.export import SUFFIXES, ExportError, export, require
-from mvit3_bench.deploy.graphs import AdaptivePool, graph
+from mvit3_bench.deploy.wrappers import AdaptivePool, wrap
 from mvit3_bench.registry import MODELS
 
 FORMS = list(SUFFIXES)
@@ -107,7 +107,7 @@ def test_classifier(path):
     """RGB pixels in, the framework's scores out, for weights of either order of colours."""
     model, bgr = whole(path), pixels(64, 64)
     with torch.no_grad():
-        scores, = graph(model, (64, 64))(bgr.flip(1).float())
+        scores, = wrap(model, (64, 64))(bgr.flip(1).float())
     assert deviation(scores, torch.stack([each.pred_score for each in predict(model, bgr)])) < 1e-5
 
 
@@ -116,7 +116,7 @@ def test_segmentor(path):
     """The framework's label of every pixel."""
     model, bgr = whole(path), pixels(64, 96)
     with torch.no_grad():
-        labels, = graph(model, (64, 96))(bgr.flip(1).float())
+        labels, = wrap(model, (64, 96))(bgr.flip(1).float())
     assert torch.equal(labels, torch.stack([each.pred_sem_seg.data[0] for each in predict(model, bgr)]))
 
 
@@ -126,7 +126,7 @@ def test_detector(path, places):
     """The framework's detections, best first, then padding; the v1 type has place for 200 of each class."""
     model, bgr = whole(path, **{'model.test_cfg.score_thr': 0.3}), pixels(96, 128)
     with torch.no_grad():
-        answers = graph(model, (96, 128))(bgr.flip(1).float())
+        answers = wrap(model, (96, 128))(bgr.flip(1).float())
     for boxes, scores, labels, each in zip(*answers, predict(model, bgr), strict=True):
         expected, count = each.pred_instances, len(each.pred_instances)
         assert 0 < count <= len(labels) == places and (labels[count:] == -1).all() and not scores[count:].any()
@@ -145,7 +145,7 @@ def test_limits_of_a_detector(limits, places):
     model.test_cfg.update(limits)
     model.bbox_head.test_cfg.update(limits)
     with torch.no_grad():
-        answers = graph(model, (96, 128))(bgr.flip(1).float())
+        answers = wrap(model, (96, 128))(bgr.flip(1).float())
     for boxes, scores, labels, each in zip(*answers, predict(model, bgr), strict=True):
         expected, count = each.pred_instances, len(each.pred_instances)
         assert 0 < count <= len(labels) == places and (labels[count:] == -1).all()

@@ -1,4 +1,4 @@
-"""Decay, learning-rate factor, clipping and precision: what each parameter's optimiser does is what the published one does."""
+"""Decay, learning-rate factor, clipping and precision: each parameter is optimised as in the published training."""
 import csv
 import json
 
@@ -109,11 +109,13 @@ def test_optimiser(name, fidelity):
     fidelity('parameter groups', recipe, measured='optimiser and clipping equal')
     batch = published['processes'] * published['batch_per_process']
     ours = cfg.auto_scale_lr.base_batch_size
-    fidelity('parameter groups', recipe, measured=f'batch {ours}, published {batch}', differs=None if ours == batch else 'D14')
+    fidelity('parameter groups', recipe, measured=f'batch {ours}, published {batch}',
+             differs=None if ours == batch else 'D14')
     # chosen by the validation loss in the published v1 tree, by the metric elsewhere
     metric = dict(cls='accuracy/top1', det='coco/bbox_mAP', seg='mIoU')[path.partition('/')[0]]
     assert cfg.default_hooks.checkpoint.save_best == metric
-    fidelity('best checkpoint', recipe, measured=f'by {metric}' + ', published by the validation loss' * (recipe == 'coco_v1type'),
+    fidelity('best checkpoint', recipe,
+             measured=f'by {metric}' + ', published by the validation loss' * (recipe == 'coco_v1type'),
              differs='D16' if recipe == 'coco_v1type' else None)
     assert published['mixed_precision'] and cfg.optim_wrapper.type == 'OptimWrapper'
     fidelity('parameter groups', recipe, measured='float32, published float16 autocast', differs='D17')

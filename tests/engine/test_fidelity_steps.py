@@ -1,4 +1,4 @@
-"""Ten training steps in double precision: losses, gradients, weights and averaged weights are those of the published trainer.
+"""Ten training steps in double precision: losses, gradients, weights and their averages are those of the published trainer.
 
 ``data/training/steps`` has what it computed, on weights drawn from their names and on images and targets drawn from seeds.
 """
@@ -196,5 +196,6 @@ def test_ten_steps(name, fidelity):
                 worst_weight, worst_average = ((max(worst_weight, deviation), worst_average) if part == 'weight' else
                                                (worst_weight, max(worst_average, deviation)))
     assert worst_weight < in_weights and worst_average < in_weights
-    fidelity('ten steps', recipe, measured=f'loss {worst_loss:.0e}, gradient norm {worst_norm:.0e}, outputs {worst_output:.0e}, weights {worst_weight:.0e}')
+    fidelity('ten steps', recipe, measured=f'loss {worst_loss:.0e}, gradient norm {worst_norm:.0e}, '
+                                           f'outputs {worst_output:.0e}, weights {worst_weight:.0e}')
     fidelity('average', recipe, measured=f'{worst_average:.0e}')

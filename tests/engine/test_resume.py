@@ -314,7 +314,8 @@ def test_several_processes(run_dir):
 
 def test_second_interrupt_ends_at_once():
     """One Ctrl-C waits for the end of the iteration, two do not."""
-    code = ('import time; from types import SimpleNamespace as Part; from mvit3_bench.engine.hooks.preemption import PreemptionHook\n'
+    code = ('import time; from types import SimpleNamespace as Part\n'
+            'from mvit3_bench.engine.hooks.preemption import PreemptionHook\n'
             'PreemptionHook().before_train(Part(train_loop=Part(dataloader=Part(worker_init_fn=None)), val_loop=None))\n'
             'print("ready", flush=True); time.sleep(60)')
     process = subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,

@@ -140,7 +140,7 @@ def test_mixed_schedule(batches, iterations):
     """A warm-up in iterations beside steps by epochs, as in mmdetection's schedules: each rate is that of a whole run."""
     from mmengine.optim import LinearLR, MultiStepLR
 
-    from mvit3_bench.engine.resuming import carry_over, set_values
+    from mvit3_bench.engine.resuming import remap_scheduler_state, set_values
 
     def built():
         optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
@@ -158,7 +158,7 @@ def test_mixed_schedule(batches, iterations):
         return rates
 
     whole, (optimizer, schedulers) = train(*built(), 0), built()
-    states = carry_over(schedulers, [each.state_dict() for each in schedulers],
+    states = remap_scheduler_state(schedulers, [each.state_dict() for each in schedulers],
                         [batches] * (iterations // batches + 1), iterations % batches)
     for scheduler, state in zip(schedulers, states, strict=True):
         scheduler.load_state_dict(state)
@@ -170,9 +170,9 @@ def test_schedule_that_follows_a_metric():
     """What cannot be gone through is refused, not forgotten."""
     from mmengine.optim import ReduceOnPlateauLR
 
-    from mvit3_bench.engine.resuming import carry_over
+    from mvit3_bench.engine.resuming import remap_scheduler_state
     from mvit3_bench.errors import UsageError
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
     scheduler = ReduceOnPlateauLR(optimizer, monitor='accuracy/top1')
     with pytest.raises(UsageError, match='ReduceOnPlateauLR follows a metric'):
-        carry_over([scheduler], [scheduler.state_dict()], [7, 7], 0)
+        remap_scheduler_state([scheduler], [scheduler.state_dict()], [7, 7], 0)

@@ -10,7 +10,7 @@ import torch
 from mmengine.registry import PARAM_SCHEDULERS
 
 import mvit3_bench.registry  # noqa: F401  registers the schedulers
-from mvit3_bench.engine.resuming import carry_over, set_values
+from mvit3_bench.engine.resuming import remap_scheduler_state, set_values
 from mvit3_bench.errors import UsageError
 
 LENGTHS = (4, 7, 2, 5)
@@ -81,7 +81,7 @@ def test_carried_over(place):
     before, scheduler = build(50), build()
     train(before, (50, 50))
     epoch, batch = PLACES[place]
-    state, = carry_over([scheduler], [before.state_dict()], list(LENGTHS[:epoch + 1]), batch)
+    state, = remap_scheduler_state([scheduler], [before.state_dict()], list(LENGTHS[:epoch + 1]), batch)
     scheduler.load_state_dict(state)
     set_values([scheduler])
     assert train(scheduler, first=(epoch, batch)) == train(build())[place:]

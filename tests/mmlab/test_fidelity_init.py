@@ -51,7 +51,7 @@ def is_uniform(std: float, largest: float) -> bool:
 
 @pytest.mark.parametrize('name', DRAWS)
 def test_initialisation(name, fidelity):
-    """Every tensor is drawn from the published distribution: same kind, mean and standard deviation, within sampling error."""
+    """Every tensor is drawn from the published distribution: same kind, mean and deviation, within sampling error."""
     path, recipe, task = DRAWS[name]
     with open(TRAINING / 'init' / f'{name}.csv') as file:
         rows = {row['name']: row for row in csv.DictReader(file)}
@@ -83,7 +83,8 @@ def test_dropout(name, fidelity):
     path, recipe = DROPOUTS[name]
     published = json.loads((TRAINING / 'steps' / f'{name}.json').read_text())['dropouts_set_to_zero']
     model = build(path)
-    layers = {key: layer for key, layer in model.named_modules() if isinstance(layer, (nn.Dropout, nn.Dropout2d)) and layer.p}
+    layers = {key: layer for key, layer in model.named_modules()
+              if isinstance(layer, (nn.Dropout, nn.Dropout2d)) and layer.p}
     transformers = {key: layer for key, layer in layers.items() if key.startswith('backbone.')}
     # ours follows attention and feed-forward network both: layer_3.1.global_rep.0.pre_norm_mha.2 -> layer3.1.transformer.0
     places = {}
@@ -115,7 +116,8 @@ def test_kinds_of_dropout(path, kinds, recipe, fidelity):
     """Element-wise or channel-wise, each with probability 0.1."""
     model = build(path)
     for head, expected in kinds.items():
-        found = [layer for layer in getattr(model, head).modules() if isinstance(layer, (nn.Dropout, nn.Dropout2d)) and layer.p]
+        found = [layer for layer in getattr(model, head).modules()
+                 if isinstance(layer, (nn.Dropout, nn.Dropout2d)) and layer.p]
         assert {kind: sum(type(layer) is kind for layer in found) for kind in expected} == expected
         assert len(found) == sum(expected.values()) and {layer.p for layer in found} == {0.1}
     fidelity('dropout', recipe, measured='kinds of the heads equal')

@@ -90,7 +90,8 @@ def test_image_without_boxes():
     truth = batch(box, [])['data_samples']
     anchors, flags = model.bbox_head.get_anchors([(20, 20), (10, 10), (5, 5), (3, 3), (2, 2), (1, 1)],
                                                  [dict(pad_shape=(320, 320))] * 2, device='cpu')
-    divisors = [model.bbox_head.get_targets(anchors[:count], flags[:count], [sample.gt_instances for sample in truth[:count]],
+    divisors = [model.bbox_head.get_targets(anchors[:count], flags[:count],
+                                            [sample.gt_instances for sample in truth[:count]],
                                             [sample.metainfo for sample in truth[:count]])[-1] for count in (1, 2)]
     assert divisors[0] == divisors[1] > 0
 

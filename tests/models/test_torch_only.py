@@ -49,7 +49,8 @@ def test_without_openmmlab(ask, check):
 def test_start_up():
     """Importing the models takes little more than importing torch."""
     command = [sys.executable, '-X', 'importtime', '-c', 'import mvit3_bench.models']
-    log = subprocess.run(command, env=dict(os.environ, PYTHONPATH=str(ROOT)), check=True, capture_output=True, text=True).stderr
+    log = subprocess.run(command, env=dict(os.environ, PYTHONPATH=str(ROOT)), check=True, capture_output=True,
+                         text=True).stderr
     cumulative = {name: int(time) for time, name in re.findall(r'\| +(\d+) \| +(torch|mvit3_bench\.models)$', log, re.M)}
     assert cumulative['mvit3_bench.models'] < 1.2 * cumulative['torch']
 

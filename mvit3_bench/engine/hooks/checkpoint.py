@@ -10,18 +10,18 @@ from mmengine.fileio import LocalBackend, register_backend
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
 
-from ...checkpoints.atomic import remove_parts, whole, write_text
+from ...checkpoints.atomic import atomic_write, remove_parts, write_text
 from ...errors import DivergedError
 from ...registry import HOOKS
 from ...utils.text import shown
 from ..loops import ResumableTrainLoop
 from .check_invalid_loss import advice, not_finite
 
-_WHOLE = 'mvit3_bench.whole'
+_ATOMIC = 'mvit3_bench.atomic'
 
 
-@register_backend(_WHOLE)
-class WholeFileBackend(LocalBackend):
+@register_backend(_ATOMIC)
+class AtomicFileBackend(LocalBackend):
     """MMEngine's backend of the local disk, whose files are written as a whole or not at all."""
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
@@ -30,7 +30,7 @@ class WholeFileBackend(LocalBackend):
         Raises:
             WriteError: It cannot be written.
         """
-        with whole(filepath) as file:
+        with atomic_write(filepath) as file:
             file.write(obj)
 
 
@@ -56,7 +56,7 @@ class CheckpointHook(hooks.CheckpointHook):
 
     def __init__(self, every_minutes: float | None = None, **kwargs):
         if not kwargs.get('file_client_args') and '://' not in str(kwargs.get('out_dir')):
-            kwargs.setdefault('backend_args', dict(backend=_WHOLE))
+            kwargs.setdefault('backend_args', dict(backend=_ATOMIC))
         super().__init__(**kwargs)
         self.every_minutes = every_minutes
         self.loop = None  # of the training, if it can be resumed within an epoch

@@ -148,7 +148,7 @@ class SSDLiteHead(SSDHead):
         self.reg_convs = nn.ModuleList(nn.Conv2d(width, priors * 4, 1) for width, priors in outputs)
 
     def init_weights(self) -> None:
-        """Initialise as ``init_cfg`` says (Xavier uniform); the predictors as the one convolution a level that is published."""
+        """Initialise as ``init_cfg`` says (Xavier uniform), the predictors as the one published convolution of a level."""
         super().init_weights()
         for cls_conv, reg_conv in zip(self.cls_convs, self.reg_convs, strict=True):
             fan_sum = cls_conv.in_channels + cls_conv.out_channels + reg_conv.out_channels

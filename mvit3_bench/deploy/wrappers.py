@@ -1,7 +1,7 @@
-"""What is exported for each task: pixels in, answers out, as one module without Python around it.
+"""The modules that are exported for each task: a model with its preprocessing and its post-processing.
 
-A graph takes ``images``, (B, 3, H, W), float32, RGB, 0 .. 255, and does the normalisation and the order of colours itself:
-what the weights were trained on is nothing an application should have to know. The size is fixed, the batch is not.
+A wrapper takes ``images``, (B, 3, H, W), float32, RGB, 0 .. 255. It normalises them and puts the channels in the order that
+the weights were trained on, so that an application need not know either. The size is fixed, the batch is not.
 """
 import torch
 from torch import Tensor, nn
@@ -9,12 +9,12 @@ from torch.nn import functional as F
 
 from ..models.classifier import Classifier
 from ..models.forward import in_channels
-from .attention import GraphAttention, SplitAttention
-from .suppress import suppress
+from .attention import ExportAttention, SplitAttention
+from .nms import nms
 
 
-class Graph(nn.Module):
-    """A model as it is exported; of this class itself for a backbone, which takes and gives what it always does.
+class ExportWrapper(nn.Module):
+    """A model as it is exported. This class itself wraps a backbone, whose inputs and outputs stay as they are.
 
     Args:
         model: A backbone, a classifier, or a model of OpenMMLab's, in evaluation mode.
@@ -41,7 +41,7 @@ class Graph(nn.Module):
         return outputs if self.raw else self.finish(*outputs)
 
     def network(self, images: Tensor) -> tuple[Tensor, ...]:
-        """All before the post-processing."""
+        """Everything before the post-processing."""
         return tuple(self.model(images))
 
     def finish(self, *outputs: Tensor) -> tuple[Tensor, ...]:
@@ -53,7 +53,7 @@ class Graph(nn.Module):
 
     @torch.no_grad()
     def deviation(self, images: Tensor, found: list[Tensor]) -> float:
-        """How far outputs of the exported file are from those of this graph, in units of the standard deviation of these."""
+        """Largest deviation of the exported file's outputs from those of this wrapper, in standard deviations of the latter."""
         outputs = self.network(images)
         return deviation(found, outputs) if self.raw else self._deviation_of_answers(outputs, found)
 
@@ -66,8 +66,8 @@ def deviation(found: list[Tensor], expected: tuple[Tensor, ...]) -> float:
     return torch.stack([(one - other).abs().max() / other.std() for one, other in pairs]).max().item()  # NaN stays NaN
 
 
-class _TaskGraph(Graph):
-    """A model with its data preprocessor, whose loader gives BGR as all of OpenMMLab's do."""
+class _TaskWrapper(ExportWrapper):
+    """A model of OpenMMLab with its data preprocessor; the loaders of OpenMMLab give BGR."""
     image = 'RGB, 0 .. 255'
 
     def __init__(self, model: nn.Module, size: tuple[int, int], raw: bool = False):
@@ -85,7 +85,7 @@ class _TaskGraph(Graph):
         return images if self.std is None else images / self.std
 
 
-class ClassifierGraph(_TaskGraph):
+class ClassifierWrapper(_TaskWrapper):
     """Images -> ``scores`` (B, classes), which sum to 1; raw: ``logits``."""
     task, raw_names, names = 'classification', ('logits',), ('scores',)
 
@@ -96,8 +96,8 @@ class ClassifierGraph(_TaskGraph):
         return logits.softmax(dim=1),
 
 
-class PlainClassifierGraph(Graph):
-    """The same of a :class:`mvit3_bench.models.Classifier`, whose preprocessing its arch tells."""
+class TorchClassifierWrapper(ExportWrapper):
+    """The same for a :class:`mvit3_bench.models.Classifier`, whose arch names the order of the channels."""
     task, image, raw_names, names = 'classification', 'RGB, 0 .. 255', ('logits',), ('scores',)
 
     def network(self, images: Tensor) -> tuple[Tensor]:
@@ -108,7 +108,7 @@ class PlainClassifierGraph(Graph):
         return logits.softmax(dim=1),
 
 
-class SegmentorGraph(_TaskGraph):
+class SegmentorWrapper(_TaskWrapper):
     """Images -> ``labels`` (B, H, W), int64; raw: the ``logits`` of the head, (B, classes, h, w), at its own stride.
 
     A model tested in windows (``mode='slide'``) is exported as one window.
@@ -135,7 +135,7 @@ class SegmentorGraph(_TaskGraph):
         return ((logits.amax(1) - logits.gather(1, labels.unsqueeze(1)).squeeze(1)).max() / logits.std()).item()
 
 
-class DetectorGraph(_TaskGraph):
+class DetectorWrapper(_TaskWrapper):
     """Images -> ``boxes`` (B, M, 4), ``scores`` (B, M), ``labels`` (B, M), int64, best first; the rest is label -1, score 0.
 
     M is ``max_per_img``, or as many as can be found if that is -1; boxes are x1, y1, x2, y2 in pixels of the images. Raw:
@@ -179,7 +179,7 @@ class DetectorGraph(_TaskGraph):
         scores, index = scores.transpose(1, 2).topk(candidates)  # (B, classes, candidates)
         index = index.view(batch, classes * candidates, 1).expand(-1, -1, 4)
         boxes = boxes.gather(1, index)  # (B, classes * candidates, 4)
-        kept = suppress(boxes.view(batch * classes, candidates, 4), scores.view(batch * classes, candidates),
+        kept = nms(boxes.view(batch * classes, candidates, 4), scores.view(batch * classes, candidates),
                         float(cfg.nms.iou_threshold), float(cfg.score_thr), max_num)
         scores = scores.view(batch, classes * candidates) * kept.view(batch, classes * candidates)
         scores, index = scores.topk(answers)
@@ -213,17 +213,17 @@ class DetectorGraph(_TaskGraph):
         return max(worst, default=0.0)
 
 
-def graph(model: nn.Module, size: tuple[int, int], raw: bool = False) -> Graph:
-    """The graph of a model, whichever its task; arguments and errors as in :class:`Graph`."""
-    for part, kind in (('bbox_head', DetectorGraph), ('decode_head', SegmentorGraph), ('head', ClassifierGraph)):
+def wrap(model: nn.Module, size: tuple[int, int], raw: bool = False) -> ExportWrapper:
+    """Wrap a model of any task for the export; arguments and errors as in :class:`ExportWrapper`."""
+    for part, kind in (('bbox_head', DetectorWrapper), ('decode_head', SegmentorWrapper), ('head', ClassifierWrapper)):
         if hasattr(model, part) and hasattr(model, 'data_preprocessor'):
             return kind(model, size, raw)
     if isinstance(model, Classifier):
-        return PlainClassifierGraph(model, size, raw)
+        return TorchClassifierWrapper(model, size, raw)
     if hasattr(model, 'data_preprocessor'):
         raise ValueError(f'{type(model).__name__} cannot be exported; allowed: classifiers, segmentors with a decode_head, '
                          'detectors with a bbox_head, backbones')
-    return Graph(model, size, raw)
+    return ExportWrapper(model, size, raw)
 
 
 class AdaptivePool(nn.Module):
@@ -249,15 +249,15 @@ def _bins(length: int, bins: int) -> list[list[float]]:
 
 
 def replace_layers(model: nn.Module) -> nn.Module:
-    """Put, in the model itself, layers that graphs can hold, or hold better, in the place of those that compute the same.
+    """Replace, in the model itself, layers that cannot be exported, or run slowly when exported, by equivalent ones.
 
-    :class:`AdaptivePool` replaces adaptive poolings to more than a single pixel, :class:`.attention.GraphAttention` the
+    :class:`AdaptivePool` replaces adaptive poolings to more than a single pixel, :class:`.attention.ExportAttention` the
     separable attention of an inference copy.
     """
     for module in list(model.modules()):
         for name, child in module.named_children():
             if isinstance(child, SplitAttention):
-                setattr(module, name, GraphAttention(child))
+                setattr(module, name, ExportAttention(child))
             elif isinstance(child, nn.AdaptiveAvgPool2d):
                 size = child.output_size if isinstance(child.output_size, tuple) else (child.output_size,) * 2
                 if size != (1, 1):

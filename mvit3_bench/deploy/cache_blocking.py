@@ -1,4 +1,4 @@
-"""Large maps in parts: on a CPU the first layers, which have the widest maps, take a batch a few images at a time."""
+"""Cache blocking: on a CPU the first layers, which have the largest maps, process a batch a few images at a time."""
 import torch
 from torch import Tensor, nn
 
@@ -16,10 +16,10 @@ except ImportError:  # an older torch: what is compiled or exported takes its ba
 _BYTES = 2**24
 
 
-class Chunked(nn.Sequential):
-    """Layers on as many images at a time as the cache holds, (B, C, H, W) -> (B, C', H', W'), with equal outputs.
+class CacheBlocked(nn.Sequential):
+    """Layers that run on as many images at a time as the cache holds, (B, C, H, W) -> (B, C', H', W'), with equal outputs.
 
-    On other devices than a CPU, and in graphs whose batch is free, the whole batch goes through at once.
+    On other devices than a CPU, and in exported models whose batch is free, the whole batch is processed at once.
 
     Args:
         layers: The layers.
@@ -35,12 +35,12 @@ class Chunked(nn.Sequential):
         if isinstance(x, Tensor) and x.device.type == 'cpu' and has_static_value(batch):  # else a tracer's
             images = max(1, int(_BYTES / (self.density * height * width * x.element_size())))
             if images < batch:
-                return torch.cat([super(Chunked, self).forward(part) for part in x.split(images)])
+                return torch.cat([super(CacheBlocked, self).forward(part) for part in x.split(images)])
         return super().forward(x)
 
 
-def chunk_first_layers(backbone: MobileViT) -> None:
-    """Join, in place, the layers before the first MobileViT block and the first output to one that works in chunks.
+def block_first_layers(backbone: MobileViT) -> None:
+    """Join, in place, the layers before the first MobileViT block and the first output to one cache-blocked module.
 
     The backbone can no longer be trained, and its tensors have other names.
     """
@@ -52,7 +52,7 @@ def chunk_first_layers(backbone: MobileViT) -> None:
             density = max(density, residual.expand.conv.out_channels / stride**2)
             stride *= residual.depthwise.conv.stride[0]
         layers += residuals
-        setattr(backbone, name, layer[len(residuals):])  # the rest; of nothing, a layer that changes nothing
+        setattr(backbone, name, layer[len(residuals):])  # the rest; an empty nn.Sequential is an identity
         if len(residuals) < len(layer) or index in backbone.out_indices:
             break
-    backbone.stem = Chunked(*layers, density=density)
+    backbone.stem = CacheBlocked(*layers, density=density)
