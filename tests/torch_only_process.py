@@ -1,4 +1,4 @@
-"""What a process of torch, torchvision and numpy alone does for tests/models/test_torch_only.py: checks by name, each answered.
+"""What a process of torch, torchvision and numpy alone does for tests/models/test_torch_only.py: checks by name.
 
     python torch_only_process.py FOLDER [NAME ...]   (without names: those on the standard input, a line each)
 

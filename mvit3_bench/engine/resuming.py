@@ -7,7 +7,8 @@ from mmengine.optim import _ParamScheduler
 from ..errors import UsageError
 
 
-def remap_scheduler_state(schedulers: list[_ParamScheduler], states: list[dict], lengths: list[int], batches_done: int) -> list[dict]:
+def remap_scheduler_state(schedulers: list[_ParamScheduler], states: list[dict], lengths: list[int],
+                          batches_done: int) -> list[dict]:
     """The states that the schedulers of an optimiser would have, had its epochs had so many batches from the start.
 
     MMEngine's own states count iterations of the run that wrote them, and so does the end that they bring along. Each
