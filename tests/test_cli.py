@@ -148,8 +148,8 @@ def test_choices_are_those_of_the_modules():
     from mvit3_bench.paper import tables
     from mvit3_bench.results import store
     from mvit3_bench.results.evaluation import SUFFIXES as CHECKPOINTS
-    assert [*benchmark.MODES, 'kernels'] == list(backends.MODES) and list(benchmark.DTYPES) == list(backends.DTYPES)
-    assert list(benchmark.PEERS) == list(baselines.PEERS)
+    assert [*benchmark.BACKENDS, 'kernels'] == list(backends.BACKENDS) and list(benchmark.DTYPES) == list(backends.DTYPES)
+    assert list(benchmark.BASELINES) == list(baselines.BASELINES)
     assert convert.TASKS == identify.TASKS
     assert list(reproduce.TABLES) == list(tables.TABLES) and list(reproduce.NUMBERS) == list(tables.NUMBERS)
     assert store.FOLDER.as_posix() == common.RESULTS
