@@ -241,7 +241,7 @@ def test_errors_have_fields():
     assert str(UsageError('two lines', fix='below', joint='\n  ')) == 'two lines\n  below'
     assert str(UsageError('no fix')) == 'no fix'
     error = pickle.loads(pickle.dumps(WriteError('x/a.pth', OSError(errno.ENOENT, 'no folder'))))
-    assert str(error).startswith('cannot write x/a.pth: no folder\n  mend that') and error.where == 'x/a.pth'
+    assert str(error).startswith('cannot write x/a.pth: no folder\n  fix that') and error.where == 'x/a.pth'
 
 
 def test_user_errors_keep_fields():

@@ -1,4 +1,4 @@
-"""The schedule of a run that is resumed with another number of batches in an epoch."""
+"""Scheduler states of a run that is resumed with another number of batches in an epoch."""
 import copy
 from types import SimpleNamespace
 
