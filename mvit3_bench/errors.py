@@ -17,7 +17,7 @@ class BenchError(Exception):
         found: What was found, as a sentence that names the file, key or argument.
         where: That file, key or argument alone, where there is one.
         fix: What to do about it; empty if the sentence says all.
-        joint: What stands between the sentence and the fix: ``'\\n  '`` puts the fix on a line of its own.
+        joint: What stands between the sentence and the fix: ``'\\n  '`` puts the fix on a separate line.
     """
 
     def __init__(self, found: str, where: str | Path = '', fix: str = '', joint: str = '; '):
@@ -62,11 +62,11 @@ class WriteError(BenchError, RuntimeError):
     def __init__(self, path: str | Path, error: OSError):
         self.error = error
         folder = Path(path).absolute().parent
-        free, fix = '', 'mend that'
+        free, fix = '', 'fix that'
         if error.errno in NO_SPACE:
             free, fix = f'; {shutil.disk_usage(folder).free / 1e6:.1f} MB are free in {folder}', 'make room'
         super().__init__(f'cannot write {path}: {error.strerror}{free}', path,
-                         f'{fix}, or take another name or folder; what was written before is whole', '\n  ')
+                         f'{fix}, or take another name or folder; the former file is unharmed', '\n  ')
 
     def __reduce__(self):
         return type(self), (self.where, self.error)

@@ -1,4 +1,4 @@
-"""How a network can be run: each mode prepares one call on a given batch."""
+"""The ways to run a network; each backend prepares one call on a given batch."""
 import copy
 import functools
 import tempfile
@@ -12,8 +12,8 @@ from torch.nn import functional as F
 
 from ..deploy.export import write_onnx
 from ..deploy.wrappers import ExportWrapper, replace_layers
-from .compute_bound import kernels_alone
-from .models import Subject
+from .compute_bound import compute_lower_bound
+from .models import TimedModel
 
 Call = Callable[[], object]
 Outputs = Callable[[], tuple[Tensor, ...]]
@@ -22,7 +22,7 @@ LAYOUTS = dict(channels_last=torch.channels_last, contiguous=torch.contiguous_fo
 
 
 class Skipped(Exception):
-    """A network cannot be run in a mode, for a reason that lies outside this package; the message is the reason."""
+    """A network cannot be run by a backend for a reason outside this package; the message is the reason."""
 
 
 def _moved(network: nn.Module, images: Tensor, dtype: str, layout: str) -> tuple[nn.Module, Tensor]:
@@ -38,25 +38,25 @@ def _inference(network: Callable, images: Tensor) -> Call:
     return call
 
 
-def eager(subject: Subject, images: Tensor, dtype: str, layout: str) -> tuple[Call, Outputs]:
+def eager(model: TimedModel, images: Tensor, dtype: str, layout: str) -> tuple[Call, Outputs]:
     """The model as it is, in evaluation mode."""
-    call = _inference(*_moved(subject.network, images, dtype, layout))
+    call = _inference(*_moved(model.network, images, dtype, layout))
     return call, call
 
 
-def deploy(subject: Subject, images: Tensor, dtype: str, layout: str) -> tuple[Call, Outputs]:
+def deploy(model: TimedModel, images: Tensor, dtype: str, layout: str) -> tuple[Call, Outputs]:
     """The inference copy."""
-    call = _inference(*_moved(subject.deployed, images, dtype, layout))
+    call = _inference(*_moved(model.deployed, images, dtype, layout))
     return call, call
 
 
-def compiled(subject: Subject, images: Tensor, dtype: str, layout: str) -> tuple[Call, Outputs]:
-    """The inference copy through ``torch.compile``, for this very batch.
+def compiled(model: TimedModel, images: Tensor, dtype: str, layout: str) -> tuple[Call, Outputs]:
+    """The inference copy through ``torch.compile``, for the shape of this batch.
 
     Raises:
         Skipped: It cannot be compiled, for instance without a C++ compiler.
     """
-    network, images = _moved(subject.deployed, images, dtype, layout)
+    network, images = _moved(model.deployed, images, dtype, layout)
     # all networks share one forward(): with torch's limit the ninth would silently run uncompiled
     torch._dynamo.config.recompile_limit = 1024
     call = _inference(torch.compile(network, dynamic=False), images)
@@ -67,9 +67,9 @@ def compiled(subject: Subject, images: Tensor, dtype: str, layout: str) -> tuple
     return call, call
 
 
-def graphs(subject: Subject, images: Tensor, dtype: str, layout: str) -> tuple[Call, Outputs]:
+def graphs(model: TimedModel, images: Tensor, dtype: str, layout: str) -> tuple[Call, Outputs]:
     """The inference copy as a CUDA graph."""
-    call = _inference(*_moved(subject.deployed, images, dtype, layout))
+    call = _inference(*_moved(model.deployed, images, dtype, layout))
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):  # libraries choose and load their kernels outside the capture
@@ -87,10 +87,10 @@ def graphs(subject: Subject, images: Tensor, dtype: str, layout: str) -> tuple[C
 
 
 @functools.cache
-def _onnx(subject: Subject) -> bytes:
+def _onnx(model: TimedModel) -> bytes:
     """The inference copy as ONNX, images -> raw outputs; the batch is free."""
-    _, *size = subject.size
-    network = replace_layers(copy.deepcopy(subject.deployed))
+    _, *size = model.size
+    network = replace_layers(copy.deepcopy(model.deployed))
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter('ignore')
         file = Path(folder) / 'model.onnx'
@@ -101,43 +101,43 @@ def _onnx(subject: Subject) -> bytes:
         return file.read_bytes()
 
 
-def onnxruntime(subject: Subject, images: Tensor, dtype: str, layout: str) -> tuple[Call, Outputs]:
+def onnxruntime(model: TimedModel, images: Tensor, dtype: str, layout: str) -> tuple[Call, Outputs]:
     """The inference copy in ONNX Runtime, on as many threads as torch."""
     import onnxruntime
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    session = onnxruntime.InferenceSession(_onnx(subject), options, providers=['CPUExecutionProvider'])
+    session = onnxruntime.InferenceSession(_onnx(model), options, providers=['CPUExecutionProvider'])
     feed = {session.get_inputs()[0].name: images.numpy()}
     return lambda: session.run(None, feed), lambda: tuple(map(torch.from_numpy, session.run(None, feed)))
 
 
-def openvino(subject: Subject, images: Tensor, dtype: str, layout: str) -> tuple[Call, Outputs]:
+def openvino(model: TimedModel, images: Tensor, dtype: str, layout: str) -> tuple[Call, Outputs]:
     """The inference copy in OpenVINO, in float32, on as many threads as torch."""
     import openvino
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / 'model.onnx'
-        file.write_bytes(_onnx(subject))
-        model = openvino.convert_model(file)
+        file.write_bytes(_onnx(model))
+        converted = openvino.convert_model(file)
     # by default OpenVINO computes in bfloat16 on a CPU that has it
-    model = openvino.compile_model(model, 'CPU', dict(
+    network = openvino.compile_model(converted, 'CPU', dict(
         INFERENCE_PRECISION_HINT='f32', PERFORMANCE_HINT='LATENCY', INFERENCE_NUM_THREADS=torch.get_num_threads()))
     array = images.numpy()
-    return lambda: model(array), lambda: tuple(torch.from_numpy(each.copy()) for each in model(array).values())
+    return lambda: network(array), lambda: tuple(torch.from_numpy(each.copy()) for each in network(array).values())
 
 
-def train(subject: Subject, images: Tensor, dtype: str, layout: str) -> tuple[Call, Outputs]:
+def train(model: TimedModel, images: Tensor, dtype: str, layout: str) -> tuple[Call, Outputs]:
     """One step of training without dropout: forward, loss, backward, optimiser. In half precision by autocast.
 
     Raises:
         Skipped: The network is no classifier.
     """
-    if not subject.classifier:
+    if not model.classifier:
         raise Skipped('steps of training are timed for classifiers alone')
-    network, images = _moved(subject.network, images, 'fp32', layout)
+    network, images = _moved(model.network, images, 'fp32', layout)
     network.requires_grad_(True)
     for module in network.modules():
         if isinstance(module, nn.Dropout):
-            module.p = 0.0  # the packages' own rates differ, and it is the same network that is to be timed
+            module.p = 0.0  # the rates of the packages differ, and the same network is to be timed
     optimizer = torch.optim.AdamW(network.parameters())
     device = images.device.type
     scaler = torch.amp.GradScaler(device, enabled=dtype == 'fp16')
@@ -165,15 +165,15 @@ def train(subject: Subject, images: Tensor, dtype: str, layout: str) -> tuple[Ca
     return call, check
 
 
-def kernels(subject: Subject, images: Tensor, dtype: str, layout: str) -> tuple[Call, None]:
-    """The matrix products and convolutions of the inference copy, and nothing else; see :func:`.kernels_alone`."""
-    return _inference(kernels_alone(*_moved(subject.deployed, images, dtype, layout)), images), None
+def kernels(model: TimedModel, images: Tensor, dtype: str, layout: str) -> tuple[Call, None]:
+    """The matrix products and convolutions of the inference copy, and nothing else; see :func:`.compute_lower_bound`."""
+    return _inference(compute_lower_bound(*_moved(model.deployed, images, dtype, layout)), images), None
 
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-MODES = {'eager': eager, 'deploy': deploy, 'compile': compiled, 'onnxruntime': onnxruntime, 'openvino': openvino,
-         'graphs': graphs, 'train': train, 'kernels': kernels}
+BACKENDS = {'eager': eager, 'deploy': deploy, 'compile': compiled, 'onnxruntime': onnxruntime, 'openvino': openvino,
+            'graphs': graphs, 'train': train, 'kernels': kernels}
 RUNTIMES = ('onnxruntime', 'openvino')  # neither takes a layout or another type than float32

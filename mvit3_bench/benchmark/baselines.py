@@ -1,4 +1,4 @@
-"""The same network in other packages, with our weights: timm's MobileViTs and mmpretrain's MobileViT v1."""
+"""The baselines: timm's MobileViTs and mmpretrain's MobileViT v1, with our weights."""
 from collections.abc import Callable
 from importlib.util import find_spec
 
@@ -42,23 +42,23 @@ def from_mmpretrain(state_dict: StateDict) -> StateDict:
     return convert(state_dict, rules, 'classification', lambda key: False)
 
 
-def require(peer: str) -> None:
-    """Check that the package of a peer is installed.
+def require(baseline: str) -> None:
+    """Check that the package of a baseline is installed.
 
     Raises:
         ImportError: It is not; the message has the line that installs it.
     """
-    if not find_spec(peer):
-        raise ImportError(f'the peer {peer} needs {peer}: pip install {_INSTALL[peer]}')
+    if not find_spec(baseline):
+        raise ImportError(f'the baseline {baseline} needs {baseline}: pip install {_INSTALL[baseline]}')
 
 
-def build_peer(peer: str, cfg: ConfigDict, model: nn.Module) -> nn.Module | None:
+def build_baseline(baseline: str, cfg: ConfigDict, model: nn.Module) -> nn.Module | None:
     """The network of another package that computes what ours does, in evaluation mode.
 
     Args:
-        peer: ``'timm'`` or ``'mmpretrain'``.
+        baseline: ``'timm'`` or ``'mmpretrain'``.
         cfg: Config of our model.
-        model: Our model, whose weights the peer gets.
+        model: Our model, whose weights the baseline gets.
 
     Returns:
         The network; None where the package has no such model.
@@ -66,11 +66,11 @@ def build_peer(peer: str, cfg: ConfigDict, model: nn.Module) -> nn.Module | None
     Raises:
         ImportError: The package is not installed.
     """
-    require(peer)
+    require(baseline)
     family = str(cfg.backbone.type).rpartition('.')[2]
     if cfg.type != 'ImageClassifier' or family not in ('MobileViTv1', 'MobileViTv2'):
         return None
-    build, rename = _PEERS[peer]
+    build, rename = _BASELINES[baseline]
     network = build(family, str(cfg.backbone.arch), cfg.head)
     if network is not None:
         names = rename({key: key for key in network.state_dict()})  # ours -> theirs
@@ -99,7 +99,7 @@ def _build_mmpretrain(family: str, arch: str, head: ConfigDict) -> nn.Module | N
 
 
 Builder = Callable[[str, str, ConfigDict], nn.Module | None]
-_PEERS: dict[str, tuple[Builder, Callable[[StateDict], StateDict]]] = dict(
+_BASELINES: dict[str, tuple[Builder, Callable[[StateDict], StateDict]]] = dict(
     timm=(_build_timm, lambda names: from_timm(names, 'classification')),
     mmpretrain=(_build_mmpretrain, from_mmpretrain))
-PEERS = tuple(_PEERS)
+BASELINES = tuple(_BASELINES)

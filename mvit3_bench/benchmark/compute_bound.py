@@ -1,4 +1,4 @@
-"""The matrix products and convolutions of a network, recorded while it runs, to be run alone.
+"""The compute lower bound: the matrix products and convolutions of a network, recorded while it runs, and run alone.
 
 With these kernels of torch the network cannot be faster; with others, as of a compiler or a runtime, it may be.
 """
@@ -75,7 +75,7 @@ def record(network: nn.Module, images: Tensor) -> Counter[Kernel]:
     return Counter(recorder.calls)
 
 
-def kernels_alone(network: nn.Module, images: Tensor) -> Callable[[Tensor], None]:
+def compute_lower_bound(network: nn.Module, images: Tensor) -> Callable[[Tensor], None]:
     """A function that runs all kernels of a network one after the other, on operands of their own, and takes no input."""
     calls = []
     for kernel, times in record(network, images).items():

@@ -1,4 +1,4 @@
-"""What is timed: the network of a config, with weights to compare outputs by, and the same network of other packages."""
+"""The models that are timed: the network of a config with random weights, and the same network of other packages."""
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from ..deploy.fuse import fuse
 from ..engine.input_size import input_size
 from ..models.forward import in_channels
 from ..registry import MODELS
-from .baselines import build_peer
+from .baselines import build_baseline
 
 
 class Network(nn.Module):
@@ -30,18 +30,19 @@ class Network(nn.Module):
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
+class TimedModel:
     """A network to be timed.
 
     Args:
-        model: Name of the config, without suffix.
-        owner: ``'ours'``, or the package that a peer is of.
+        name: Name of the config, without suffix.
+        owner: ``'ours'``, or the package of a baseline.
         network: In evaluation mode.
-        deployed: What compiling, exporting and CUDA graphs start from: the inference copy; of a peer the network itself.
+        deployed: The network that is compiled, exported and captured as a CUDA graph: our inference copy, a baseline as it
+            is.
         size: Channels, height and width of an image.
         classifier: Whether the only output are logits.
     """
-    model: str
+    name: str
     owner: str
     network: Network
     deployed: Network
@@ -49,32 +50,33 @@ class Subject:
     classifier: bool
 
 
-def build_subjects(path: str, cfg: Config, peers: list[str], shape: tuple[int, int] | None, seed: int) -> list[Subject]:
-    """Our network of a config, and those of the peers that have it, with the same weights.
+def build_models(path: str, cfg: Config, baselines: list[str], shape: tuple[int, int] | None,
+                 seed: int) -> list[TimedModel]:
+    """Our network of a config, and those of the baselines that have it, with the same weights.
 
     Args:
         path: File of the config.
         cfg: The config.
-        peers: Names of packages, see :mod:`mvit3_bench.benchmark.baselines`.
+        baselines: Names of packages, see :mod:`mvit3_bench.benchmark.baselines`.
         shape: Height and width of the images; None: that of the test pipeline.
         seed: Of the weights.
 
     Raises:
-        ImportError: The package of a peer is not installed.
+        ImportError: The package of a baseline is not installed.
         ValueError: The config has no fixed size, or the model cannot be built.
     """
     init_default_scope(cfg.get('default_scope', 'mmengine'))
     shape = shape or input_size(cfg)
     model = lived_in(revert_sync_batchnorm(MODELS.build(cfg.model)), seed).eval()
     size = (in_channels(model), *shape)
-    common = dict(model=Path(path).stem, size=size, classifier=cfg.model.type == 'ImageClassifier')
-    subjects = [Subject(owner='ours', network=Network(model), deployed=Network(fuse(model)), **common)]
-    for peer in peers:
-        network = build_peer(peer, cfg.model, model)
+    common = dict(name=Path(path).stem, size=size, classifier=cfg.model.type == 'ImageClassifier')
+    models = [TimedModel(owner='ours', network=Network(model), deployed=Network(fuse(model)), **common)]
+    for baseline in baselines:
+        network = build_baseline(baseline, cfg.model, model)
         if network is not None:
             network = Network(network)
-            subjects.append(Subject(owner=peer, network=network, deployed=network, **common))
-    return subjects
+            models.append(TimedModel(owner=baseline, network=network, deployed=network, **common))
+    return models
 
 
 @torch.no_grad()

@@ -5,56 +5,57 @@ from pathlib import Path
 
 from ..utils.environment import line
 from ..utils.text import table
-from .cases import Contender, peer_mode
+from .cases import Case, baseline_backend
 from .timing import ratio
 
-_COLUMNS = ('model', 'mode', 'ours ms (p90)', 'img/s', 'memory MB', 'times kernels', 'peer', 'peer ms (p90)',
-            'peer / ours [quartiles]', 'deviation')
+_COLUMNS = ('model', 'backend', 'ours ms (p90)', 'img/s', 'memory MB', 'times lower bound', 'baseline', 'baseline ms (p90)',
+            'baseline / ours [quartiles]', 'deviation')
 _MARKERS = dict(eager='o', deploy='s', compile='^', onnxruntime='D', openvino='v', graphs='P')
 
 
-def report(contenders: list[Contender], skipped: list[tuple[str, str]], accuracies: dict[str, float | None],
-           machine: dict, **origin) -> dict:
+def report(cases: list[Case], skipped: list[tuple[str, str]], accuracies: dict[str, float | None],
+           machine: dict, **provenance) -> dict:
     """All that was measured, ready for json.
 
     Args:
-        contenders: Of all batch sizes; those without a round are left out.
+        cases: Of all batch sizes; those without a round are left out.
         skipped: Name and reason of what could not be run.
         accuracies: Model -> published top-1 in percent, or None.
         machine: See :func:`mvit3_bench.utils.environment.describe`.
-        origin: Whatever else tells where the figures are from: command, seed, date.
+        provenance: Where the figures are from: command, seed, date.
     """
-    contenders = [each for each in contenders if each.rounds]
+    cases = [each for each in cases if each.rounds]
     return dict(
-        machine=machine, **origin, published_top1=accuracies, contenders=[_figures(each) for each in contenders],
-        ratios=list(_ratios(contenders)), skipped=[dict(contender=name, reason=reason) for name, reason in skipped])
+        machine=machine, **provenance, published_top1=accuracies, contenders=[_figures(each) for each in cases],
+        ratios=list(_ratios(cases)), skipped=[dict(contender=name, reason=reason) for name, reason in skipped])
 
 
-def _figures(contender: Contender) -> dict:
-    median = contender.quantile(0.5)
-    names = ('model', 'owner', 'mode', 'dtype', 'batch', 'layout', 'deviation')
-    return {name: getattr(contender, name) for name in names} | dict(
-        median_ms=median * 1e3, p90_ms=contender.quantile(0.9) * 1e3, images_per_s=contender.batch / median,
-        memory_mb=None if contender.memory is None else contender.memory / 1e6,
-        calls=sum(map(len, contender.rounds)), round_medians_ms=[each * 1e3 for each in contender.round_medians()])
+def _figures(case: Case) -> dict:
+    median = case.quantile(0.5)
+    return dict(
+        model=case.model, owner=case.owner, mode=case.backend, dtype=case.dtype, batch=case.batch, layout=case.layout,
+        deviation=case.deviation,
+        median_ms=median * 1e3, p90_ms=case.quantile(0.9) * 1e3, images_per_s=case.batch / median,
+        memory_mb=None if case.memory is None else case.memory / 1e6,
+        calls=sum(map(len, case.rounds)), round_medians_ms=[each * 1e3 for each in case.round_medians()])
 
 
-def _ratios(contenders: list[Contender]) -> Iterator[dict]:
-    """Each of ours against its peers (peer / ours) and against its kernels alone (ours / kernels)."""
-    for ours in contenders:
-        if ours.owner != 'ours' or ours.mode == 'kernels':
+def _ratios(cases: list[Case]) -> Iterator[dict]:
+    """Each of ours against its baselines (baseline / ours) and against its compute lower bound (ours / kernels)."""
+    for ours in cases:
+        if ours.owner != 'ours' or ours.backend == 'kernels':
             continue
-        for other in contenders:
+        for other in cases:
             if (other.model, other.batch, other.dtype) != (ours.model, ours.batch, ours.dtype):
                 continue
-            if other.mode == 'kernels' and ours.mode != 'train':
+            if other.backend == 'kernels' and ours.backend != 'train':
                 over, values = 'kernels', ratio(ours.round_medians(), other.round_medians())
-            elif other.owner != 'ours' and other.mode == peer_mode(ours.mode):
+            elif other.owner != 'ours' and other.backend == baseline_backend(ours.backend):
                 over, values = other.owner, ratio(other.round_medians(), ours.round_medians())
             else:
                 continue
-            yield dict(model=ours.model, mode=ours.mode, dtype=ours.dtype, batch=ours.batch, over=over,
-                       other_mode=other.mode, **dict(zip(('ratio', 'quartile_1', 'quartile_3'), values, strict=True)))
+            yield dict(model=ours.model, mode=ours.backend, dtype=ours.dtype, batch=ours.batch, over=over,
+                       other_mode=other.backend, **dict(zip(('ratio', 'quartile_1', 'quartile_3'), values, strict=True)))
 
 
 def markdown(content: dict) -> str:
@@ -70,21 +71,24 @@ def markdown(content: dict) -> str:
 
 
 def _rows(ours: dict, content: dict) -> Iterator[list[str]]:
-    """The cells of a row for each peer, or one without."""
+    """The cells of a row for each baseline, or one without."""
     keys = ('model', 'batch', 'mode', 'dtype')
     ratios = [each for each in content['ratios'] if all(each[key] == ours[key] for key in keys)]
     kernels = next((_spread(each) for each in ratios if each['over'] == 'kernels'), '-')
-    mode = ('kernels alone' if ours['mode'] == 'kernels' else ours['mode']) + f' {ours["dtype"]}' * (ours['dtype'] != 'fp32')
+    mode = 'compute lower bound' if ours['mode'] == 'kernels' else ours['mode']
+    if ours['dtype'] != 'fp32':
+        mode += f' {ours["dtype"]}'
     memory = '-' if ours['memory_mb'] is None else f'{ours["memory_mb"]:.0f}'
     cells = [ours['model'], mode, _milliseconds(ours), f'{ours["images_per_s"]:.1f}', memory, kernels]
-    peers = [each for each in ratios if each['over'] != 'kernels']
-    for each in peers:
+    baselines = [each for each in ratios if each['over'] != 'kernels']
+    for each in baselines:
         wanted = dict(ours, owner=each['over'], mode=each['other_mode'])
-        peer = next(other for other in content['contenders'] if all(other[key] == wanted[key] for key in (*keys, 'owner')))
-        name = f'{peer["owner"]} {peer["mode"]}' + f', {peer["layout"]}' * bool(peer['layout'])
-        deviations = f'{ours["deviation"]:.0e}, {peer["deviation"]:.0e}'
-        yield [*cells, name, _milliseconds(peer), _spread(each), deviations]
-    if not peers:
+        baseline = next(other for other in content['contenders']
+                        if all(other[key] == wanted[key] for key in (*keys, 'owner')))
+        name = f'{baseline["owner"]} {baseline["mode"]}' + f', {baseline["layout"]}' * bool(baseline['layout'])
+        deviations = f'{ours["deviation"]:.0e}, {baseline["deviation"]:.0e}'
+        yield [*cells, name, _milliseconds(baseline), _spread(each), deviations]
+    if not baselines:
         deviation = '-' if ours['deviation'] is None else f'{ours["deviation"]:.0e}'
         yield [*cells, '-', '-', '-', deviation]
 
@@ -101,7 +105,7 @@ def plot(content: dict, file: Path) -> bool:
     """Draw published accuracy against measured latency, a panel for each batch size.
 
     Returns:
-        Whether there was anything to draw, that is, a classifier with a published accuracy, run in a mode of inference.
+        Whether there was anything to draw, that is, a classifier with a published accuracy, run for inference.
     """
     points = [each for each in content['contenders'] if each['owner'] == 'ours' and each['mode'] in _MARKERS
               and each['dtype'] == content['contenders'][0]['dtype'] and content['published_top1'].get(each['model'])]

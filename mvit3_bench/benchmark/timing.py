@@ -1,4 +1,4 @@
-"""Times of calls, taken in turns so that what the machine does meanwhile meets all of them; and their memory."""
+"""Times of calls, taken in turns so that other load of the machine affects all of them alike; and peak memory."""
 import ctypes
 import gc
 import random
@@ -40,28 +40,28 @@ def fastest(calls: list[Callable[[], object]], device: torch.device) -> int:
     return int(np.argmin([np.median(mine[2:]) for mine in times]))  # the first two warm up
 
 
-def measure(contenders: list, rounds: int, seed: int, device: torch.device, advance: Callable[[], None]) -> None:
-    """Time contenders in turns. In each round every one runs a block of calls, in an order drawn anew.
+def measure(cases: list, rounds: int, seed: int, device: torch.device, advance: Callable[[], None]) -> None:
+    """Time cases in turns. In each round every one runs a block of calls, in an order drawn anew.
 
     Args:
-        contenders: Have ``call``, ``calls``, its number in a block, and ``rounds``, to which each block is appended, so
+        cases: Have ``call``, ``calls``, its number in a block, and ``rounds``, to which each block is appended, so
             that an interruption loses one block.
         rounds: Number of rounds.
         seed: Of the orders.
         device: Where they run.
         advance: Is called behind each block.
     """
-    order, draw = list(contenders), random.Random(seed)
+    order, draw = list(cases), random.Random(seed)
     for _ in range(rounds):
         draw.shuffle(order)
-        for contender in order:
-            timed(contender.call, device)  # brings its code and weights back into the caches
-            contender.rounds.append([timed(contender.call, device) for _ in range(contender.calls)])
+        for case in order:
+            timed(case.call, device)  # brings its code and weights back into the caches
+            case.rounds.append([timed(case.call, device) for _ in range(case.calls)])
             advance()
 
 
 def ratio(numerator: list[float], denominator: list[float]) -> tuple[float, float, float]:
-    """Median of the ratios of two contenders' round medians, and the quartiles.
+    """Median of the ratios of two cases' round medians, and the quartiles.
 
     A round that only one of them has, for want of time, does not count.
 

@@ -21,7 +21,7 @@ UNSAFE = 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
 
 
 def load_from_local(filename: str, map_location=None) -> dict:
-    """Read a file: MMEngine's loader for everything that has no scheme of its own, such as ``https://``.
+    """Read a file: MMEngine's loader for everything without a separate scheme, such as ``https://``.
 
     Raises:
         FileNotFoundError, CheckpointError: As :func:`~.io.read_file`.

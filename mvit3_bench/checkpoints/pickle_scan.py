@@ -1,8 +1,8 @@
-"""A dry run of a checkpoint's pickle: what loading would do, found out without doing any of it.
+"""Pickle scan: what loading a checkpoint would do, found out without loading it.
 
 torch's ``weights_only=True`` keeps a file from running code. It still allocates what the file asks for, builds tensors that
-are no weights (meta, sparse, uninitialised), and follows nesting until the interpreter crashes. So the pickle is read here
-first, by a machine that knows the same opcodes, calls nothing and keeps a note in the place of every object.
+are no weights (meta, sparse, uninitialised), and follows nesting until the interpreter crashes. So this module
+interprets the pickle first: it knows the same opcodes, calls nothing and keeps a note in the place of every object.
 """
 import pickletools
 from collections.abc import Callable
@@ -41,7 +41,7 @@ class Name(str):
     """A class or function that the file names."""
 
 
-class DryRun:
+class PickleScan:
     """Follow one pickle from the file's position to its end.
 
     Args:
@@ -193,28 +193,28 @@ class DryRun:
         return len(items) <= 1
 
 
-_CALLS: dict[str, Callable[[DryRun, list], bool]] = {
-    'torch._utils._rebuild_tensor': lambda run, items: len(items) == 4 and run._tensor(items),
-    'torch._utils._rebuild_tensor_v2': DryRun._tensor,
-    'torch._utils._rebuild_parameter': DryRun._parameter,
-    'torch.Size': lambda run, items: len(items) == 1 and all(map(_is_size, _items(items[0], 'tuple'))),
-    'torch.device': lambda run, items: {type(item) for item in items} <= {str, int},
-    'collections.OrderedDict': DryRun._ordered_dict,
-    'collections.Counter': lambda run, items: _at_most_one(items, 'dict'),
-    'builtins.set': DryRun._set,
-    'builtins.complex': lambda run, items: {type(item) for item in items} <= {float},
+_CALLS: dict[str, Callable[[PickleScan, list], bool]] = {
+    'torch._utils._rebuild_tensor': lambda scan, items: len(items) == 4 and scan._tensor(items),
+    'torch._utils._rebuild_tensor_v2': PickleScan._tensor,
+    'torch._utils._rebuild_parameter': PickleScan._parameter,
+    'torch.Size': lambda scan, items: len(items) == 1 and all(map(_is_size, _items(items[0], 'tuple'))),
+    'torch.device': lambda scan, items: {type(item) for item in items} <= {str, int},
+    'collections.OrderedDict': PickleScan._ordered_dict,
+    'collections.Counter': lambda scan, items: _at_most_one(items, 'dict'),
+    'builtins.set': PickleScan._set,
+    'builtins.complex': lambda scan, items: {type(item) for item in items} <= {float},
     # Python 2's form of bytes; other encodings than this one can take time out of all proportion
-    '_codecs.encode': lambda run, items: type(items[0]) is str and items[1:] in (['latin1'], ['latin-1']),
-    'builtins.bytes': lambda run, items: not items,  # a number would be that many bytes
-    # compat.py has stand-ins for these, which check what they are given
-    'builtins.getattr': lambda run, items: len(items) == 2,
-    'numpy.dtype': lambda run, items: True,
-    'numpy.core.multiarray._reconstruct': lambda run, items: True,
-    'numpy._core.multiarray._reconstruct': lambda run, items: True,
-    'numpy.core.multiarray.scalar': lambda run, items: True,
-    'numpy._core.multiarray.scalar': lambda run, items: True,
-    _HISTORY: lambda run, items: not items,
-    'mmengine.config.config.ConfigDict': lambda run, items: _at_most_one(items, 'dict'),
+    '_codecs.encode': lambda scan, items: type(items[0]) is str and items[1:] in (['latin1'], ['latin-1']),
+    'builtins.bytes': lambda scan, items: not items,  # a number would be that many bytes
+    # compat.resume_types has stand-ins for these, which check their arguments
+    'builtins.getattr': lambda scan, items: len(items) == 2,
+    'numpy.dtype': lambda scan, items: True,
+    'numpy.core.multiarray._reconstruct': lambda scan, items: True,
+    'numpy._core.multiarray._reconstruct': lambda scan, items: True,
+    'numpy.core.multiarray.scalar': lambda scan, items: True,
+    'numpy._core.multiarray.scalar': lambda scan, items: True,
+    _HISTORY: lambda scan, items: not items,
+    'mmengine.config.config.ConfigDict': lambda scan, items: _at_most_one(items, 'dict'),
 }
 
 

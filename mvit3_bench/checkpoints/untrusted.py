@@ -9,7 +9,7 @@ from typing import BinaryIO
 import torch
 
 from ..errors import UnsafePickleError
-from .pickle_scan import DryRun
+from .pickle_scan import PickleScan
 
 _ZIP = b'PK\x03\x04'
 _OLD_FORMAT = (0x1950a86a20f9469cfc6c, 1001)  # how a file of torch before 1.6 begins: two pickles of one number each
@@ -17,7 +17,7 @@ _MOST_VIEWED = 8  # times the size of the file: tensors may share data, but not 
 
 
 def load_torch(path: str | Path, map_location='cpu'):
-    """Load a file of ``torch.save``, ``weights_only=True``, after a dry run of its pickle.
+    """Load a file of ``torch.save``, ``weights_only=True``, after a scan of its pickle.
 
     Raises:
         Exception: The file is damaged or refused; which type depends on where it breaks off.
@@ -29,9 +29,9 @@ def load_torch(path: str | Path, map_location='cpu'):
         if start[8:10] == b'{"':  # behind the length of this header
             raise UnsafePickleError('a file of safetensors: let its name end in .safetensors')
         file.seek(0)
-        run = _zip_run(file, size) if is_zip else _old_run(file, size)
-        if run.viewed > _MOST_VIEWED * size:
-            raise UnsafePickleError(f'tensors of {run.viewed} bytes out of a file of {size}')
+        scan = _scan_zip(file, size) if is_zip else _scan_old(file, size)
+        if scan.viewed > _MOST_VIEWED * size:
+            raise UnsafePickleError(f'tensors of {scan.viewed} bytes out of a file of {size}')
         file.seek(0)  # the very file that was looked at, whatever has come to stand under its name
         return torch.load(file, map_location=map_location, weights_only=True, mmap=False)
 
@@ -62,7 +62,7 @@ def load_safetensors(path: str | Path, map_location='cpu') -> dict:
     return dict(meta=meta, state_dict=state_dict) if meta and isinstance(meta, dict) else state_dict
 
 
-def _zip_run(file: BinaryIO, size: int) -> DryRun:
+def _scan_zip(file: BinaryIO, size: int) -> PickleScan:
     with _archive(file) as archive:
         entries = archive.infolist()
         names = [entry.filename for entry in entries]
@@ -81,7 +81,7 @@ def _zip_run(file: BinaryIO, size: int) -> DryRun:
         if damaged := [entry.filename for entry in entries if _damaged(archive, entry)]:
             raise UnsafePickleError(f'damaged data, as after a download that went wrong: {damaged[0]}')
         with archive.open(f'{folder}/data.pkl') as pickle:
-            run = DryRun(pickle, _size_of(sizes))
+            scan = PickleScan(pickle, _size_of(sizes))
     # of two directories in one file torch might take the other one
     file.seek(0)
     reader = torch._C.PyTorchFileReader(file)
@@ -89,7 +89,7 @@ def _zip_run(file: BinaryIO, size: int) -> DryRun:
         if sorted(f'{folder}/{name}' for name in reader.get_all_records()) != sorted(names) or (
                 reader.get_record('data.pkl') != archive.read(f'{folder}/data.pkl')):
             raise UnsafePickleError('two archives in one')
-    return run
+    return scan
 
 
 def _archive(file: BinaryIO) -> zipfile.ZipFile:
@@ -118,19 +118,19 @@ def _size_of(sizes: dict[str, int]) -> Callable[[str], int]:
     return size_of
 
 
-def _old_run(file: BinaryIO, size: int) -> DryRun:
+def _scan_old(file: BinaryIO, size: int) -> PickleScan:
     try:
-        begins = tuple(DryRun(file).result for _ in _OLD_FORMAT)
+        begins = tuple(PickleScan(file).result for _ in _OLD_FORMAT)
     except Exception:  # pickletools raises what it likes
         begins = None
     if begins != _OLD_FORMAT:
         file.seek(0)
         raise UnsafePickleError(f'it begins with {file.read(16)!r}, as no file of torch.save does')
-    DryRun(file)  # about the machine that wrote it
-    run = DryRun(file)
-    keys = DryRun(file).result
-    if keys.kind != 'list' or sorted(keys.items) != sorted(run.storages):
+    PickleScan(file)  # about the machine that wrote it
+    scan = PickleScan(file)
+    keys = PickleScan(file).result
+    if keys.kind != 'list' or sorted(keys.items) != sorted(scan.storages):
         raise UnsafePickleError('storages that are not there')
-    if sum(run.storages.values()) > size:
-        raise UnsafePickleError(f'storages of {sum(run.storages.values())} bytes in a file of {size}')
-    return run
+    if sum(scan.storages.values()) > size:
+        raise UnsafePickleError(f'storages of {sum(scan.storages.values())} bytes in a file of {size}')
+    return scan

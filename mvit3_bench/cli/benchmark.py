@@ -13,10 +13,10 @@ from .common import add_shape
 EXAMPLE = 'configs/cls/mvit1_s_in1k.py --peers timm mmpretrain'
 PAPER = [f'cls/mvit3_{arch}_in1k' for arch in ('xxs', 'xxs_l2', 'xs', 'xs_l2', 's', 's_l2')]
 SEED = 0
-# those of analysis.modes and analysis.peers, as a test compares
-MODES = ('eager', 'deploy', 'compile', 'onnxruntime', 'openvino', 'graphs', 'train')
+# those of benchmark.backends and benchmark.baselines, as a test compares
+BACKENDS = ('eager', 'deploy', 'compile', 'onnxruntime', 'openvino', 'graphs', 'train')
 DTYPES = ('fp32', 'fp16', 'bf16')
-PEERS = ('timm', 'mmpretrain')
+BASELINES = ('timm', 'mmpretrain')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,11 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="the protocol of MobileViTv3's latency table: XXS, XS, S and their L2 variants, batch 1 and "
                              '100, the model as it is; other flags override parts of it')
     parser.add_argument('--batch-sizes', type=int, nargs='+', metavar='N', help='images in a call (default: 1)')
-    parser.add_argument('--modes', nargs='+', choices=MODES, metavar='MODE',
+    parser.add_argument('--modes', nargs='+', choices=BACKENDS, metavar='BACKEND',
                         help='of %(choices)s (default: all that the device has)')
-    parser.add_argument('--peers', nargs='+', choices=PEERS, default=[], help='packages to compare with (default: none)')
+    parser.add_argument('--peers', nargs='+', choices=BASELINES, default=[],
+                        help='baselines: packages to compare with (default: none)')
     add_shape(parser)
-    parser.add_argument('--rounds', type=int, default=15, help='blocks of calls of each contender (default: %(default)s)')
+    parser.add_argument('--rounds', type=int, default=15, help='blocks of calls of each case (default: %(default)s)')
     parser.add_argument('--threads', type=int, help='threads on the CPU (default: those that torch takes)')
     parser.add_argument('--device', choices=['cpu', 'cuda'], default='cpu', help='where to run (default: %(default)s)')
     parser.add_argument('--dtypes', nargs='+', choices=DTYPES, default=['fp32'], help='number formats (default: fp32)')
@@ -56,7 +57,7 @@ def complete(args: argparse.Namespace) -> None:
     args.batch_sizes = args.batch_sizes or ([1, 100] if args.paper else [1])
     args.threads = torch.get_num_threads() if args.threads is None else args.threads
     foreign = RUNTIMES if args.device == 'cuda' else ('graphs',)
-    args.modes = args.modes or (['eager'] if args.paper else [each for each in MODES if each not in foreign])
+    args.modes = args.modes or (['eager'] if args.paper else [each for each in BACKENDS if each not in foreign])
     if not args.configs:
         raise UsageError('no config given', 'CONFIG', 'allowed: one or more config files, or --paper')
     for name, values in (('--batch-sizes', args.batch_sizes), ('--rounds', [args.rounds]), ('--threads', [args.threads]),
@@ -75,33 +76,33 @@ def complete(args: argparse.Namespace) -> None:
 
 
 def build(args: argparse.Namespace) -> dict[str, list]:
-    """Config -> our network, then its peers."""
-    from ..benchmark.models import build_subjects
+    """Config -> our network, then its baselines."""
+    from ..benchmark.models import build_models
     from ..engine.run_config import read_config
-    subjects = {}
+    models = {}
     shape = (*args.shape, *args.shape)[:2] if args.shape else None
     for path in map(find_config, args.configs):
         cfg = read_config(path)
         with user_errors(ValueError, KeyError, TypeError):
-            subjects[path] = build_subjects(path, cfg, args.peers, shape, SEED)
-        missing = set(args.peers) - {each.owner for each in subjects[path]}
+            models[path] = build_models(path, cfg, args.peers, shape, SEED)
+        missing = set(args.peers) - {each.owner for each in models[path]}
         if missing:
             print(f'{Path(path).stem}: no such model in {", ".join(sorted(missing))}')
-    return subjects
+    return models
 
 
-def say(text: str) -> None:
+def log(text: str) -> None:
     """Print at once."""
     print(text, flush=True)
 
 
-def measure_all(subjects: dict[str, list], args: argparse.Namespace, contenders: list,
+def measure_all(models: dict[str, list], args: argparse.Namespace, cases: list,
                 skipped: list[tuple[str, str]]) -> None:
-    """Time everything, one batch size after the other; what is measured is appended to ``contenders`` and ``skipped``."""
+    """Time everything, one batch size after the other; what is measured is appended to ``cases`` and ``skipped``."""
     import torch
     from mmengine.utils import ProgressBar
 
-    from ..benchmark.cases import Contender, plan, prepare
+    from ..benchmark.cases import Case, plan, prepare
     from ..benchmark.timing import measure
     device = torch.device(args.device)
     inference = [mode for mode in args.modes if mode != 'train'] + ['kernels'] * args.kernels
@@ -110,18 +111,18 @@ def measure_all(subjects: dict[str, list], args: argparse.Namespace, contenders:
     # halves the time of some networks; a process of inference alone has no such memory.
     for modes, batch in itertools.product(filter(None, (inference, training)), args.batch_sizes):
         mine = []
-        for networks in subjects.values():
-            for each in prepare(networks, plan(modes, args.dtypes), batch, device, SEED, say):
-                if isinstance(each, Contender):
+        for networks in models.values():
+            for each in prepare(networks, plan(modes, args.dtypes), batch, device, SEED, log):
+                if isinstance(each, Case):
                     mine.append(each)
                 else:
                     skipped.append(each)
-                    say(f'  not run: {each[1]}')
-        contenders += mine
-        say(f'batch {batch}: {len(mine)} contenders, {args.rounds} rounds')
+                    log(f'  not run: {each[1]}')
+        cases += mine
+        log(f'batch {batch}: {len(mine)} cases, {args.rounds} rounds')
         bar = ProgressBar(args.rounds * len(mine))
         measure(mine, args.rounds, SEED, device, bar.update)
-        say('')
+        log('')
         for each in mine:
             each.call = None  # lets go of its memory
 
@@ -137,17 +138,17 @@ def main(args: argparse.Namespace) -> None:
     from ..utils import environment
     complete(args)
     torch.set_num_threads(args.threads)
-    subjects = build(args)
-    contenders, skipped = [], []
+    models = build(args)
+    cases, skipped = [], []
     try:
         with user_errors(Deviates, Skipped, ValueError):
-            measure_all(subjects, args, contenders, skipped)
+            measure_all(models, args, cases, skipped)
     except KeyboardInterrupt:
         print('\ninterrupted: what was measured until now is written')
-    if not any(each.rounds for each in contenders):
+    if not any(each.rounds for each in cases):
         raise UsageError('nothing was measured')
     content = report.report(
-        contenders, skipped, {Path(path).stem: published_top1(path) for path in subjects},
+        cases, skipped, {Path(path).stem: published_top1(path) for path in models},
         environment.describe(torch.device(args.device)), command=shlex.join(['python', *sys.argv]), seed=SEED,
         date=datetime.date.today().isoformat())
     files = report.write(content, args.out)

@@ -24,25 +24,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--reverse', action='store_true', help='from our names to the published ones')
 
 
-def report(recognised: 'Match') -> None:
+def report(identified: 'Match') -> None:
     """Say what it is."""
     from ..utils.text import grouped
-    task = f'{recognised.task} by {recognised.head}' if recognised.head else recognised.task
-    classes = f', {recognised.num_classes} classes' if recognised.num_classes else ''
-    print(f'recognised: {recognised.model}, {task}{classes}; names: {recognised.names}')
-    if recognised.left_out:
-        print(f'left out: {grouped(recognised.left_out)}')
+    task = f'{identified.task} by {identified.head}' if identified.head else identified.task
+    classes = f', {identified.num_classes} classes' if identified.num_classes else ''
+    print(f'identified: {identified.model}, {task}{classes}; names: {identified.names}')
+    if identified.left_out:
+        print(f'left out: {grouped(identified.left_out)}')
 
 
-def advise(recognised: 'Match', names: str, dst: Path) -> None:
+def advise(identified: 'Match', names: str, dst: Path) -> None:
     """Say what to do with the file that was written."""
-    family, _, arch = recognised.model.partition('_')
-    if not recognised.configs:
+    family, _, arch = identified.model.partition('_')
+    if not identified.configs:
         print(f"fits: backbone=dict(type='mvit3_bench.MobileViTv{family[-1]}', arch='{arch}', "
               f"init_cfg=dict(type='Pretrained', checkpoint={str(dst)!r}))")
     else:
-        print(f'fits: {", ".join(recognised.configs)}')
-        if len(recognised.configs) > 1:
+        print(f'fits: {", ".join(identified.configs)}')
+        if len(identified.configs) > 1:
             print('note: weights do not tell these apart; take the one they were trained with')
     if names == 'timm' and family == 'mvit1':
         print('note: our configs of mvit1 feed BGR, timm feeds RGB; see docs/weights.md')
@@ -56,34 +56,34 @@ def main(args: argparse.Namespace) -> None:
     from ..checkpoints import to_published
     from ..checkpoints.io import check_finite, read_file, write_checkpoint
     from ..converters.extract import extract_state_dict
-    from ..converters.identify import origin, to_ours
+    from ..converters.identify import original_names, to_ours
     from ..mmlab.configs import match_configs
     checkpoint = read_file(args.src)
     try:
         state_dict, entry = extract_state_dict(checkpoint)
-        recognised = match_configs(state_dict, args.task, args.arch)
+        identified = match_configs(state_dict, args.task, args.arch)
     except ValueError as error:
         raise CheckpointError(f'{args.src}: {error}', args.src) from error
     check_finite(args.src, state_dict)
-    ours = recognised.names == 'ours'
+    ours = identified.names == 'ours'
     if args.reverse and not ours:
-        raise UsageError(f'{args.src} has {recognised.names} names', args.src, '--reverse is for ours')
-    if ours and not args.reverse and recognised.task != 'backbone':
+        raise UsageError(f'{args.src} has {identified.names} names', args.src, '--reverse is for ours')
+    if ours and not args.reverse and identified.task != 'backbone':
         raise UsageError(f'{args.src} has our names already', args.src,
                          '--reverse gives it the published ones, --task backbone takes the backbone out')
 
-    converted = to_ours(state_dict, recognised.names, recognised.task)
+    converted = to_ours(state_dict, identified.names, identified.task)
     if args.reverse:
-        converted, meta = to_published(converted, recognised.task), None
+        converted, meta = to_published(converted, identified.task), None
     else:
-        meta = dict(model=recognised.model, task=recognised.task, configs=list(recognised.configs),
-                    names=origin(checkpoint, recognised), source=args.src.name, mvit3_bench_version=__version__)
-        if recognised.dataset_meta:
-            meta['dataset_meta'] = recognised.dataset_meta
+        meta = dict(model=identified.model, task=identified.task, configs=list(identified.configs),
+                    names=original_names(checkpoint, identified), source=args.src.name, mvit3_bench_version=__version__)
+        if identified.dataset_meta:
+            meta['dataset_meta'] = identified.dataset_meta
     write_checkpoint(args.dst, converted, meta)
     print(f'read: {args.src}' + (f', entry {entry}' if entry else ''))
-    report(recognised)
-    print(f'mapped: {len(state_dict) - len(recognised.left_out)} of {len(state_dict)} tensors')
+    report(identified)
+    print(f'mapped: {len(state_dict) - len(identified.left_out)} of {len(state_dict)} tensors')
     print(f'written: {args.dst}, {len(converted)} tensors under {"published" if args.reverse else "our"} names')
     if not args.reverse:
-        advise(recognised, meta['names'], args.dst)
+        advise(identified, meta['names'], args.dst)

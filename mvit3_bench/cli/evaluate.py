@@ -1,4 +1,4 @@
-"""Evaluate every checkpoint in a folder: each is recognised, converted, tested with its config and recorded."""
+"""Evaluate every checkpoint in a folder: each is identified, converted, tested with its config and recorded."""
 import argparse
 import sys
 from pathlib import Path

@@ -35,7 +35,7 @@ def draw(cfg, args) -> None:
     if args.show:
         hook.update(show=True, wait_time=args.wait_time)
     if args.show_dir:
-        # MMEngine draws into a folder `vis_data` within the run's; a backend of its own draws where the user says
+        # MMEngine draws into a folder `vis_data` within the run's; another backend draws where the user says
         cfg.visualizer.vis_backends = [dict(type='LocalVisBackend', save_dir=args.show_dir, img_save_dir='.')]
 
 
@@ -77,7 +77,7 @@ def main(args: argparse.Namespace) -> None:
     from ..engine import run_config
     from ..engine.lr_scaling import is_average
     from ..results import store as results
-    from ..results.provenance import find_origin, make_result
+    from ..results.provenance import find_provenance, make_result
     cfg = run_config.load_config(args)
     check_data(cfg, ('test_dataloader',))
     if args.show or args.show_dir:
@@ -90,7 +90,7 @@ def main(args: argparse.Namespace) -> None:
     cfg.load_from = None if args.checkpoint == 'none' else run_config.find_checkpoint(args.checkpoint)
     if args.record:
         with user_errors(ResultError):
-            origin = find_origin(cfg.load_from)
+            provenance = find_provenance(cfg.load_from)
     if args.deploy:  # the hook would copy the model unfused; what a checkpoint holds are the averaged weights anyway
         cfg.custom_hooks = [hook for hook in cfg.get('custom_hooks', []) if not is_average(hook)]
     runner = run_config.build_runner(cfg)
@@ -108,7 +108,8 @@ def main(args: argparse.Namespace) -> None:
     print('  '.join(f'{name} {value:.4g}' for name, value in metrics.items() if isinstance(value, (int, float))))
     if args.record:
         with user_errors(ResultError):
-            print(f'recorded: {results.write(args.record, make_result(runner, args.config, args.mini, metrics, origin))}')
+            result = make_result(runner, args.config, args.mini, metrics, provenance)
+            print(f'recorded: {results.write(args.record, result)}')
     if args.show_dir:
         pictures = sorted(Path(args.show_dir).glob('*.png'))
         print(f'{len(pictures)} pictures' + (f', for instance {pictures[0]}' if pictures else f' in {args.show_dir}'))

@@ -111,7 +111,7 @@ _MMENGINE = [(_History, 'mmengine.logging.history_buffer.HistoryBuffer'),
 
 
 def _no_bytes():
-    """Stands for `bytes`, the way an empty array says that it has no contents; a number would ask for so many bytes."""
+    """Stands for `bytes`, which an empty array names as its contents; with a number it would allocate that many bytes."""
     return b''
 
 

@@ -95,8 +95,8 @@ def identify(state_dict: StateDict, task: str = 'auto', arch: str = 'auto') -> I
     return Identified(names, task, model, _head(state_dict, task), _num_classes(state_dict))
 
 
-def origin(checkpoint: dict, found: Identified) -> str:
-    """Whose names a checkpoint had before any conversion: they tell, of timm's, in which order its weights take colours."""
+def original_names(checkpoint: dict, found: Identified) -> str:
+    """Whose names a checkpoint had before it was converted; weights of timm's v1 take another order of channels."""
     return checkpoint.get('meta', {}).get('names', found.names) if found.names == 'ours' else found.names
 
 

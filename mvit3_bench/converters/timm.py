@@ -50,7 +50,7 @@ def from_timm(state_dict: StateDict, task: str) -> StateDict:
         raise ValueError(f"task={task!r} is not possible for timm's weights; allowed: 'backbone', 'classification'")
     backbone = list(_STEM)
     for stage in range(5):
-        # the final norm is an entry of its own there, the last one of the layers' list here
+        # timm has the final norm beside the layers; ours is the last entry of the list
         depth = len({key.split('.')[4] for key in state_dict if key.startswith(f'stages.{stage}.1.transformer.')})
         backbone += within((f'stages.{stage}.#.', f'layer{stage + 1}.#.'), [*_BLOCK, ('norm.', f'transformer.{depth}.')])
     if task == 'backbone':

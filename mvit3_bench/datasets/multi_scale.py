@@ -60,7 +60,7 @@ class MultiScaleBatchSampler(Sampler):
         self.batch_sizes = {size: make_divisible(count, processes) for size, count in zip(self.sizes, wanted, strict=True)}
 
     def among(self, processes: int) -> 'MultiScaleBatchSampler':
-        """The sampler of one of so many processes, where this one is that of a single process: to count batches ahead."""
+        """The sampler of one of N processes, given that of a single process: to count batches ahead."""
         twin = copy.copy(self)
         twin._share(-(-self.images // processes), processes)
         return twin

@@ -53,7 +53,7 @@ class ExportWrapper(nn.Module):
 
     @torch.no_grad()
     def deviation(self, images: Tensor, found: list[Tensor]) -> float:
-        """Largest deviation of an exported file's outputs from those of this wrapper, in standard deviations of these."""
+        """Largest deviation of an exported file's outputs from this wrapper's, in standard deviations of the latter."""
         outputs = self.network(images)
         return deviation(found, outputs) if self.raw else self._deviation_of_answers(outputs, found)
 

@@ -37,11 +37,11 @@ def examine_disk(plan: Plan) -> Iterator[Finding]:
     needed, free = size * files + best, shutil.disk_usage(place).free
     text = f'{files} checkpoints of {size / 1e6:.0f} MB' + (f' and the best of {best / 1e6:.0f} MB' if best else '') + \
            f': {needed / 1e9:.2f} GB; {free / 1e9:.2f} GB free at {place}'
-    remedy = 'free some, another --work-dir, or a smaller default_hooks.checkpoint.max_keep_ckpts'
+    fix = 'free some, another --work-dir, or a smaller default_hooks.checkpoint.max_keep_ckpts'
     if free < needed:
-        yield _finding('room', ERROR, text, remedy)
+        yield _finding('room', ERROR, text, fix)
     elif free < _AMPLE * needed:
-        yield _finding('room', WARNING, text, remedy)
+        yield _finding('room', WARNING, text, fix)
     else:
         yield _finding('room', OK, text)
 

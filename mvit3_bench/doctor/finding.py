@@ -18,33 +18,33 @@ class Finding:
         level: ``'ok'``; ``'info'``, which no run depends on; ``'warning'``, a run starts but perhaps not the one meant; or
             ``'error'``, a run stops.
         found: What was found.
-        remedy: What to do about it; empty if there is nothing to do.
+        fix: What to do about it; empty if there is nothing to do.
     """
     section: str
     name: str
     level: str
     found: str
-    remedy: str = ''
+    fix: str = ''
 
 
 def explained(message: str) -> tuple[str, str]:
-    """What was found and the remedy, out of a warning of the log, whose last line or clause says what to do."""
+    """What was found and the fix, out of a warning of the log, whose last line or clause says what to do."""
     for mark in ('\n  ', '; ', ': set '):
-        found, _, remedy = message.rpartition(mark)
+        found, _, fix = message.rpartition(mark)
         if found:
-            return found, ('set ' if mark == ': set ' else '') + remedy
+            return found, ('set ' if mark == ': set ' else '') + fix
     return message, ''
 
 
 def table(findings: Iterable[Finding]) -> str:
-    """Findings as text, by section, each with its remedy below it; the last line counts them."""
+    """Findings as text, by section, each with its fix below it; the last line counts them."""
     findings, lines = list(findings), []
     names = max((len(each.name) for each in findings), default=0)
     indent = ' ' * (names + 13)
     for section in dict.fromkeys(each.section for each in findings):
         lines += ['', section]
         for each in filter(lambda finding: finding.section == section, findings):
-            text = [*each.found.splitlines(), *(f'-> {line.strip()}' for line in each.remedy.splitlines())]
+            text = [*each.found.splitlines(), *(f'-> {line.strip()}' for line in each.fix.splitlines())]
             wrapped = [part for line in text for part in textwrap.wrap(
                 line.rstrip(), _WIDTH - len(indent), subsequent_indent='  ', break_long_words=False, break_on_hyphens=False)]
             lines.append(f'  {each.level:7}  {each.name:{names}}  ' + f'\n{indent}'.join(wrapped))

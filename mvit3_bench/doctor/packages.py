@@ -89,7 +89,7 @@ def _imported(name: str, level: str, purpose: str) -> Finding:
     return _finding(name, OK, found + (f' ({", ".join(others)})' if others else ''))
 
 
-def _listed(name: str, purpose: str, remedy: str) -> Finding:
+def _listed(name: str, purpose: str, fix: str) -> Finding:
     """A package that the run does not need, and that is not imported."""
     return (_finding(name, INFO, named(name)) if find_spec(name) else
-            _finding(name, INFO, f'not installed; needed only {purpose}', remedy))
+            _finding(name, INFO, f'not installed; needed only {purpose}', fix))

@@ -125,8 +125,8 @@ def _batch(plan: Plan) -> Iterator[Finding]:
         return
     warning = lr_scaling.check_batch(plan.cfg, plan.processes)
     if warning:
-        found, _, remedy = warning.rpartition(': ')
-        yield _finding('batch', WARNING, found, remedy + ', or --processes N here if there will be more')
+        found, _, fix = warning.rpartition(': ')
+        yield _finding('batch', WARNING, found, fix + ', or --processes N here if there will be more')
     else:
         yield _finding('batch', OK, f'{plan.cfg.train_dataloader.batch_size} images x {plan.processes} processes x '
                                     f'{plan.cfg.optim_wrapper.get("accumulative_counts", 1)} accumulated')

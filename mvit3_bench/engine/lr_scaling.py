@@ -80,7 +80,7 @@ def check_average(cfg: Config, iterations: int) -> tuple[str, str] | None:
         iterations: Those of the whole training.
 
     Returns:
-        What was found, and a remedy; None if there is no such average, or one whose momentum changes.
+        What was found, and a fix; None if there is no such average, or one whose momentum changes.
     """
     for number, hook in enumerate(cfg.get('custom_hooks') or []):
         if not is_average(hook) or hook.get('ema_type', 'ExponentialMovingAverage') != 'ExponentialMovingAverage':

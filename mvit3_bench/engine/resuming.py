@@ -1,4 +1,4 @@
-"""The schedule of a run that is resumed with another number of batches in an epoch."""
+"""Scheduler states of a run that is resumed with another number of batches in an epoch."""
 import copy
 from types import SimpleNamespace
 
@@ -9,11 +9,11 @@ from ..errors import UsageError
 
 def remap_scheduler_state(schedulers: list[_ParamScheduler], states: list[dict], lengths: list[int],
                           batches_done: int) -> list[dict]:
-    """The states that the schedulers of an optimiser would have, had its epochs had so many batches from the start.
+    """Scheduler states for a resumed run whose epochs have another number of batches.
 
-    MMEngine's own states count iterations of the run that wrote them, and so does the end that they bring along. Each
-    value follows from the one before it and from the other schedulers, so the schedule is gone through from its beginning:
-    some microseconds for each iteration.
+    The states that MMEngine saves count iterations of the run that wrote them, and so does the end in them. Each value
+    depends on the one before it and on the other schedulers, so the schedule is replayed from its beginning, which takes
+    some microseconds an iteration.
 
     Args:
         schedulers: As built for these numbers of batches.
@@ -25,7 +25,7 @@ def remap_scheduler_state(schedulers: list[_ParamScheduler], states: list[dict],
         A state for each scheduler.
 
     Raises:
-        UsageError: One follows a metric, which cannot be gone through.
+        UsageError: A scheduler follows a metric, which cannot be replayed.
     """
     if odd := [type(each).__name__ for each in schedulers if getattr(each, 'need_val_args', False)]:
         raise UsageError(f'param_scheduler: {odd[0]} follows a metric, so a run cannot be resumed with another number of '
@@ -63,14 +63,14 @@ def _step(schedulers: list[_ParamScheduler], by_epoch: bool) -> None:
 
 
 def begin_epoch(schedulers: list[_ParamScheduler], epoch: int, done: int, length: int) -> None:
-    """Tell the schedulers that have to know: the epoch, how many of its batches are done, and how many it has."""
+    """Pass the epoch, the number of its batches that are done and its length to the schedulers that take them."""
     for each in schedulers:
         if hasattr(each, 'begin_epoch'):
             each.begin_epoch(epoch, done, length)
 
 
 def set_values(schedulers: list[_ParamScheduler]) -> None:
-    """Give the optimiser the values that its schedulers have come to."""
+    """Set the optimiser's values to the last values of its schedulers."""
     for each in schedulers:
         for group, value in zip(each.optimizer.param_groups, each.get_last_value(), strict=True):
             group[each.param_name] = value

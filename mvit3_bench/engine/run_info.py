@@ -1,4 +1,4 @@
-"""What a run is made of: code, configuration, seed and data, in a form that logs and checkpoints can keep."""
+"""The run info: code, configuration, seed and data of a run, in a form for logs and checkpoints."""
 import ast
 import hashlib
 import os
@@ -13,18 +13,15 @@ from torch.utils.data import Dataset
 from .. import __version__
 from ..utils import environment
 
-Record = dict[str, str | int | bool | dict | None]
+RunInfo = dict[str, str | int | bool | dict | None]
 _PACKAGES = ('torch', 'torchvision', 'mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain', 'numpy', 'cv2')
 _START = ('work_dir', 'launcher', 'resume', 'load_from')  # where and how a run starts, not what it computes
-_SIZES = 1000  # of so many samples at most the files' sizes are looked up: on a network drive that is seconds
+_SIZES = 1000  # samples whose file sizes are read, at most: on a network drive this takes seconds
 _CHUNK = 10_000  # samples hashed at once
 
 
-def make_record(runner: Runner) -> Record:
-    """The record of a run about to begin, its loops built and its seed set.
-
-    Args:
-        runner: Its runner.
+def collect_run_info(runner: Runner) -> RunInfo:
+    """Collect the run info of a runner whose loops are built and whose seed is set.
     """
     loops = {mode: getattr(runner, f'_{mode}_loop') for mode in ('train', 'val', 'test')}
     return dict(
@@ -35,16 +32,16 @@ def make_record(runner: Runner) -> Record:
         data={mode: fingerprint(loop.dataloader.dataset) for mode, loop in loops.items() if isinstance(loop, BaseLoop)})
 
 
-def text_of(record: Record) -> str:
-    """A record for the log, one line for each of its parts."""
-    code = f'commit {record["commit"]}' if record['commit'] else 'no checkout'
+def text_of(run_info: RunInfo) -> str:
+    """Format a run info for the log, one line for each part."""
+    code = f'commit {run_info["commit"]}' if run_info['commit'] else 'no checkout'
     return '\n'.join([
-        f'run of mvit3_bench {record["version"]} ({code})',
-        f'  machine: {environment.line(record["machine"])}',
-        f'  packages: {", ".join(f"{name} {version}" for name, version in record["packages"].items())}',
-        f'  seed {record["seed"]}, deterministic: {record["deterministic"]}, processes: {record["processes"]}',
-        f'  config {record["config"]}',
-        *(f'  {mode} data: {data["samples"]} samples, {data["hash"]}' for mode, data in record['data'].items())])
+        f'run of mvit3_bench {run_info["version"]} ({code})',
+        f'  machine: {environment.line(run_info["machine"])}',
+        f'  packages: {", ".join(f"{name} {version}" for name, version in run_info["packages"].items())}',
+        f'  seed {run_info["seed"]}, deterministic: {run_info["deterministic"]}, processes: {run_info["processes"]}',
+        f'  config {run_info["config"]}',
+        *(f'  {mode} data: {data["samples"]} samples, {data["hash"]}' for mode, data in run_info['data'].items())])
 
 
 # ------------------------------------------------------------------------------------------------ the config

@@ -99,7 +99,7 @@ def _set_num_classes(cfg: Config, num_classes: int) -> None:
 def _build(cfg: Config) -> nn.Module:
     cfg.model.pop('train_cfg', None)  # nothing is trained, and mmpretrain would speak of its augmentations
     with torch.device('meta'), warnings.catch_warnings():
-        warnings.filterwarnings('ignore', message='``build_loss`` would be deprecated')  # mmseg of its own heads
+        warnings.filterwarnings('ignore', message='``build_loss`` would be deprecated')  # mmseg, of its heads
         return MODELS.build(cfg.model | dict(_scope_=cfg.default_scope))
 
 

@@ -49,7 +49,7 @@ PAGE, RESULTS = Path('docs', 'fidelity.md'), Path('docs', 'results', 'fidelity.j
 
 
 def recipe_of(config: str) -> str | None:
-    """The recipe of a config by its path, ``det/ssdlite_mvit1_s_coco.py`` -> ``coco_v1type``; None for one of its own."""
+    """The recipe of a config by its path, ``det/ssdlite_mvit1_s_coco.py`` -> ``coco_v1type``; None for a config with a separate recipe."""
     found = re.fullmatch(r'.*mvit\d_(?P<arch>.+?)_(?P<data>384_in1k|in1k|coco|voc2012|ade20k)\.py', config)
     if found is None:
         return None
@@ -98,7 +98,7 @@ def read(root: Path) -> list[dict]:
 
 
 def state(config: str, notes: Iterable[dict]) -> str:
-    """What is known of the recipe of a config: ``12 of 14, D17``; ``-`` for a config with a recipe of its own."""
+    """What is known of the recipe of a config: ``12 of 14, D17``; ``-`` for a config with a separate recipe."""
     recipe = recipe_of(config)
     mine = [note for note in notes if note['recipe'] == recipe]
     if not mine:

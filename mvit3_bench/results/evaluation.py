@@ -1,4 +1,4 @@
-"""Evaluating a folder of checkpoints: each is recognised, converted, tested with its config, and recorded."""
+"""Evaluating a folder of checkpoints: each is identified, converted, tested with its config, and recorded."""
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..checkpoints.io import check_finite, read_file, write_checkpoint
 from ..converters.extract import extract_state_dict
-from ..converters.identify import origin, to_ours
+from ..converters.identify import original_names, to_ours
 from ..errors import EvaluationError
 from ..mmlab.configs import Match, match_configs
 from ..utils.paths import MIM
@@ -56,7 +56,7 @@ def convert(path: Path, target: Path) -> tuple[str, Path]:
     found = match_configs(state_dict)
     check_finite(path, state_dict)
     config = _config_of(found, path)
-    if origin(checkpoint, found) == 'timm' and found.model.startswith('mvit1'):
+    if original_names(checkpoint, found) == 'timm' and found.model.startswith('mvit1'):
         raise ValueError('weights of timm for v1 take RGB, and the configs give BGR; see docs/weights.md')
     if found.names == 'ours':
         return config, path
@@ -76,7 +76,7 @@ def _config_of(found: Match, path: Path) -> str:
 
 
 def evaluate(path: Path, name: str, work_dir: Path, store: Path, flags: Sequence[str]) -> Evaluation:
-    """Evaluate one checkpoint, in a process of its own.
+    """Evaluate one checkpoint in a separate process.
 
     Args:
         path: The checkpoint.

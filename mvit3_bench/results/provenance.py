@@ -1,4 +1,4 @@
-"""The result of a test, with its origin, for the store of results."""
+"""The result of a test, with its provenance, for the store of results."""
 import datetime
 import shlex
 import sys
@@ -19,7 +19,7 @@ from .store import CONVERTED, TRAINED, Result, is_number, sha256
 _TASKS = dict(mmpretrain='classification', mmdet='detection', mmseg='segmentation')
 
 
-def find_origin(checkpoint: str | None) -> dict[str, str | int | None]:
+def find_provenance(checkpoint: str | None) -> dict[str, str | int | None]:
     """Where the weights of a checkpoint are from: the fields ``origin, checkpoint, sha256, source, seed`` of a result.
 
     Args:
@@ -44,7 +44,7 @@ def find_origin(checkpoint: str | None) -> dict[str, str | int | None]:
     return fields | dict(origin=TRAINED, seed=seed if type(seed) is int else None)
 
 
-def make_result(runner: Runner, config: str, mini: bool, metrics: dict, origin: dict) -> Result:
+def make_result(runner: Runner, config: str, mini: bool, metrics: dict, provenance: dict) -> Result:
     """The result of a runner's test.
 
     Args:
@@ -52,7 +52,7 @@ def make_result(runner: Runner, config: str, mini: bool, metrics: dict, origin: 
         config: The config as the command line names it.
         mini: Whether that was on miniature data.
         metrics: Of the test; those that are numbers are kept.
-        origin: Of the weights, from :func:`find_origin`.
+        provenance: Of the weights, from :func:`find_provenance`.
 
     Raises:
         ResultError: The model has none of our backbones.
@@ -62,12 +62,12 @@ def make_result(runner: Runner, config: str, mini: bool, metrics: dict, origin: 
     dataset = next(iter(data_sets(runner.cfg.test_dataloader).values()))
     name = Path(config).stem + '_mini' * mini
     return Result(
-        id=f'{name}-{origin["sha256"][:8]}-{now:%Y%m%dT%H%M%S}', config=config_name(config), model=_model(runner.cfg),
+        id=f'{name}-{provenance["sha256"][:8]}-{now:%Y%m%dT%H%M%S}', config=config_name(config), model=_model(runner.cfg),
         task=_TASKS.get(runner.cfg.default_scope, runner.cfg.default_scope), mini=mini,
         dataset=f'{type_name(dataset)} in {dataset.get("data_root", "?")}', images=len(runner.test_dataloader.dataset),
         metrics={name: value for name, value in metrics.items() if is_number(value)}, commit=commit,
         hardware=machine.line(found), date=now.date().isoformat(),
-        command=shlex.join(['python', 'tools/test.py', *sys.argv[1:]]), **origin)
+        command=shlex.join(['python', 'tools/test.py', *sys.argv[1:]]), **provenance)
 
 
 def config_name(config: str) -> str:

@@ -17,7 +17,7 @@ from ..errors import UsageError
 
 @dataclass(frozen=True)
 class Contestant:
-    """A model, the test set of its own config, and what its column is called."""
+    """A model, the test set of its config, and the title of its column."""
     name: str
     predictor: Predictor
     dataset: BaseDataset

@@ -8,12 +8,10 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from mvit3_bench.benchmark import backends as modes
-from mvit3_bench.benchmark import baselines as peers
-from mvit3_bench.benchmark import timing
-from mvit3_bench.benchmark.cases import Contender, Deviates, check, plan
-from mvit3_bench.benchmark.compute_bound import kernels_alone, record
-from mvit3_bench.benchmark.models import Network, build_subjects, lived_in
+from mvit3_bench.benchmark import backends, baselines, timing
+from mvit3_bench.benchmark.cases import Case, Deviates, check, plan
+from mvit3_bench.benchmark.compute_bound import compute_lower_bound, record
+from mvit3_bench.benchmark.models import Network, build_models, lived_in
 from mvit3_bench.deploy import fuse
 from mvit3_bench.models import MobileViTv1, MobileViTv2
 from mvit3_bench.models.complexity import count
@@ -23,7 +21,7 @@ from mvit3_bench.registry import MODELS
 CONFIGS = conftest.ROOT / 'configs'
 XXS = CONFIGS / 'cls' / 'mvit1_xxs_in1k.py'
 CPU = torch.device('cpu')
-needs_mmpretrain = pytest.mark.skipif(not peers.find_spec('mmpretrain'), reason='mmpretrain is not installed')
+needs_mmpretrain = pytest.mark.skipif(not baselines.find_spec('mmpretrain'), reason='mmpretrain is not installed')
 
 
 @pytest.fixture
@@ -42,7 +40,7 @@ def benchmark(tool, tmp_path, monkeypatch):
 
 @needs_mmpretrain
 def test_tool(benchmark, tmp_path):
-    """Each mode beside its peers, with the same outputs; json, tables and plot."""
+    """Each backend beside its baselines, with the same outputs; json, tables and plot."""
     pytest.importorskip('timm', reason='timm is not installed')
     outcome, content = benchmark(XXS, '--modes', 'eager', 'deploy', 'train', '--peers', 'timm', 'mmpretrain', '--kernels')
     assert outcome.code in (0, None), outcome.output
@@ -69,7 +67,7 @@ def test_tool(benchmark, tmp_path):
 
 @needs_mmpretrain
 def test_exported(benchmark):
-    """Ours and a peer are exported alike; a runtime has no layout to choose."""
+    """Ours and a baseline are exported alike; a runtime has no layout to choose."""
     for package in ('onnx', 'onnxscript', 'onnxruntime'):
         pytest.importorskip(package, reason=f'{package} is not installed')
     outcome, content = benchmark(XXS, '--modes', 'onnxruntime', '--peers', 'mmpretrain')
@@ -91,7 +89,7 @@ def test_paper(benchmark):
 
 
 def test_segmentor(benchmark, tmp_path):
-    """Raw outputs, no peers; what cannot be run says why; nothing to draw without a published accuracy."""
+    """Raw outputs, no baselines; what cannot be run says why; nothing to draw without a published accuracy."""
     pytest.importorskip('mmseg', reason='mmsegmentation is not installed')
     outcome, content = benchmark(CONFIGS / 'seg' / 'deeplabv3_mvit3_xxs_camvid.py', '--modes', 'deploy', 'train')
     assert outcome.code in (0, None), outcome.output
@@ -113,8 +111,8 @@ def test_half_precision(benchmark):
 @needs_mmpretrain
 def test_interrupted(benchmark, monkeypatch):
     """Ctrl-C in the second round: the first is reported."""
-    def measure(contenders, *args):
-        for each in contenders[:1]:
+    def measure(cases, *args):
+        for each in cases[:1]:
             each.rounds.append([0.002, 0.004])
         raise KeyboardInterrupt
     monkeypatch.setattr(timing, 'measure', measure)
@@ -141,7 +139,7 @@ def test_not_exportable(benchmark, monkeypatch):
 
     def fails(*args):
         raise RuntimeError('data-dependent\nlong story')
-    monkeypatch.setattr(modes, 'write_onnx', fails)
+    monkeypatch.setattr(backends, 'write_onnx', fails)
     outcome, content = benchmark(XXS, '--modes', 'onnxruntime')
     assert outcome.code == 1 and content is None and 'Traceback' not in outcome.output
     assert 'onnxruntime, fp32, batch 1: images of 64x64 cannot be exported to ONNX: data-dependent\n' in outcome.output
@@ -150,9 +148,9 @@ def test_not_exportable(benchmark, monkeypatch):
 @needs_mmpretrain
 def test_missing_package(benchmark, monkeypatch):
     """The line that installs it."""
-    monkeypatch.setattr(peers, 'find_spec', lambda name: None)
+    monkeypatch.setattr(baselines, 'find_spec', lambda name: None)
     outcome, _ = benchmark(XXS, '--peers', 'timm')
-    assert outcome.code == 1 and 'error: the peer timm needs timm: pip install timm' in outcome.output
+    assert outcome.code == 1 and 'error: the baseline timm needs timm: pip install timm' in outcome.output
     module = sys.modules['mvit3_bench.deploy.export']
     monkeypatch.setattr(module, 'find_spec', lambda name: name != 'openvino')
     outcome, _ = benchmark(XXS, '--modes', 'openvino')
@@ -175,17 +173,17 @@ def test_wrong_arguments(tool, arguments, message):
 @pytest.mark.parametrize('dtype, deviation, allowed', [
     ('fp32', 1e-5, True), ('fp32', 1e-3, False), ('fp16', 1e-3, True), ('fp16', 0.05, False), ('fp32', torch.nan, False)])
 def test_deviating_outputs(dtype, deviation, allowed):
-    """A contender that computes something else is refused by name; so is one that gives no numbers."""
-    contender = Contender('model', 'timm', 'eager', dtype, 1)
+    """A case that computes something else is refused by name; so is one that gives no numbers."""
+    case = Case('model', 'timm', 'eager', dtype, 1)
     expected = torch.randn(2, 10)
     found = expected.clone()
     found[1, 3] += deviation * expected.std()
     if allowed:
-        check(contender, (found,), (expected,))
-        assert contender.deviation == pytest.approx(deviation, rel=0.1)
+        check(case, (found,), (expected,))
+        assert case.deviation == pytest.approx(deviation, rel=0.1)
     else:
         with pytest.raises(Deviates, match=f'model, timm, eager, {dtype}, batch 1: its outputs deviate'):
-            check(contender, (found,), (expected,))
+            check(case, (found,), (expected,))
 
 
 def test_ratio():
@@ -208,11 +206,11 @@ def test_fastest(monkeypatch):
 def test_measure():
     """In each round everyone has its block, in an order drawn anew."""
     order = []
-    contenders = [Contender('model', 'ours', mode, 'fp32', 1, lambda mode=mode: order.append(mode), calls=2)
+    cases = [Case('model', 'ours', mode, 'fp32', 1, lambda mode=mode: order.append(mode), calls=2)
                   for mode in ('a', 'b', 'c')]
     blocks = []
-    timing.measure(contenders, 4, 0, CPU, lambda: blocks.append(order[-1]))
-    assert all([len(block) for block in each.rounds] == [2] * 4 for each in contenders)
+    timing.measure(cases, 4, 0, CPU, lambda: blocks.append(order[-1]))
+    assert all([len(block) for block in each.rounds] == [2] * 4 for each in cases)
     rounds = [blocks[i:i + 3] for i in range(0, 12, 3)]
     assert all(sorted(each) == ['a', 'b', 'c'] for each in rounds) and len(set(map(tuple, rounds))) > 1
     assert order == [mode for mode in blocks for _ in range(3)]
@@ -225,15 +223,15 @@ def test_memory():
 
 
 @needs_mmpretrain
-@pytest.mark.parametrize('peer, name', [
+@pytest.mark.parametrize('baseline, name', [
     *(('mmpretrain', f'mvit1_{arch}') for arch in ('xxs', 'xs', 's')), ('timm', 'mvit1_xxs'), ('timm', 'mvit2_0.5')])
-def test_peers(peer, name):
-    """A peer with our weights computes what ours computes, in double precision, also at odd sizes."""
-    pytest.importorskip(peer)
+def test_baselines(baseline, name):
+    """A baseline with our weights computes what ours computes, in double precision, also at odd sizes."""
+    pytest.importorskip(baseline)
     cfg = Config.fromfile(CONFIGS / 'cls' / f'{name}_in1k.py')
     init_default_scope(cfg.default_scope)
     model = lived_in(MODELS.build(cfg.model), 0).eval().double()
-    theirs = peers.build_peer(peer, cfg.model, model).double()
+    theirs = baselines.build_baseline(baseline, cfg.model, model).double()
     image = torch.rand(2, 3, 128, 96, dtype=torch.double)
     with torch.no_grad():
         expected, = Network(model)(image)
@@ -243,12 +241,12 @@ def test_peers(peer, name):
 
 
 @needs_mmpretrain
-@pytest.mark.parametrize('peer, path', [('timm', 'cls/mvit3_xxs_in1k.py'), ('mmpretrain', 'cls/mvit2_0.5_in1k.py')])
-def test_no_peer(peer, path):
+@pytest.mark.parametrize('baseline, path', [('timm', 'cls/mvit3_xxs_in1k.py'), ('mmpretrain', 'cls/mvit2_0.5_in1k.py')])
+def test_no_baseline(baseline, path):
     """A package without the model."""
-    pytest.importorskip(peer)
+    pytest.importorskip(baseline)
     cfg = Config.fromfile(CONFIGS / path)
-    assert [each.owner for each in build_subjects(path, cfg, [peer], (64, 64), 0)] == ['ours']
+    assert [each.owner for each in build_models(path, cfg, [baseline], (64, 64), 0)] == ['ours']
 
 
 @pytest.mark.parametrize('backbone, convolutions, products', [
@@ -265,7 +263,7 @@ def test_kernels(backbone, convolutions, products):
     assert kinds == dict(convolution=convolutions, product=products)
     total = sum(kernel.multiply_adds * times for kernel, times in found.items())
     assert total == count(backbone, (64, 96))[''].multiply_adds
-    kernels_alone(network, image)(None)
+    compute_lower_bound(network, image)(None)
 
 
 def test_plan_and_accuracies():

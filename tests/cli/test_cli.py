@@ -148,8 +148,8 @@ def test_choices_are_those_of_the_modules():
     from mvit3_bench.paper import tables
     from mvit3_bench.results import store
     from mvit3_bench.results.evaluation import SUFFIXES as CHECKPOINTS
-    assert [*benchmark.MODES, 'kernels'] == list(backends.MODES) and list(benchmark.DTYPES) == list(backends.DTYPES)
-    assert list(benchmark.PEERS) == list(baselines.PEERS)
+    assert [*benchmark.BACKENDS, 'kernels'] == list(backends.BACKENDS) and list(benchmark.DTYPES) == list(backends.DTYPES)
+    assert list(benchmark.BASELINES) == list(baselines.BASELINES)
     assert convert.TASKS == identify.TASKS
     assert list(reproduce.TABLES) == list(tables.TABLES) and list(reproduce.NUMBERS) == list(tables.NUMBERS)
     assert store.FOLDER.as_posix() == common.RESULTS
@@ -241,7 +241,7 @@ def test_errors_have_fields():
     assert str(UsageError('two lines', fix='below', joint='\n  ')) == 'two lines\n  below'
     assert str(UsageError('no fix')) == 'no fix'
     error = pickle.loads(pickle.dumps(WriteError('x/a.pth', OSError(errno.ENOENT, 'no folder'))))
-    assert str(error).startswith('cannot write x/a.pth: no folder\n  mend that') and error.where == 'x/a.pth'
+    assert str(error).startswith('cannot write x/a.pth: no folder\n  fix that') and error.where == 'x/a.pth'
 
 
 def test_user_errors_keep_fields():

@@ -42,7 +42,7 @@ def test_learns(metrics_of):
 
 
 def test_categories_of_another_data_set(run_dir, tool):
-    """A json with other categories is refused before the start; file, categories and remedy are named."""
+    """A json with other categories is refused before the start; file, categories and fix are named."""
     root = shutil.copytree((run_dir / 'data' / 'mini' / 'coco').resolve(), run_dir / 'pets')
     file = root / 'annotations' / 'instances_train2017.json'
     content = json.loads(file.read_text())

@@ -89,7 +89,7 @@ def test_foreign_labels(voc, tool, action, part):
     outcome = tool(action, VOC, *(['none'] if action == 'test' else []), '--mini', '--cfg-options', *short(VOC),
                    f'{action}_dataloader.{part}.data_root={voc}')
     message = refusal(outcome)
-    for expected in (str(folder), '99', '0 to 20', '255', 'mend the mask', 'set num_classes and metainfo'):
+    for expected in (str(folder), '99', '0 to 20', '255', 'fix the mask', 'set num_classes and metainfo'):
         assert expected in message
 
 

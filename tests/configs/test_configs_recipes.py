@@ -236,9 +236,9 @@ def test_average_of_a_short_training(images, left, momentum):
     if left is None:
         assert warning is None
         return
-    found, remedy = warning
+    found, fix = warning
     assert iterations == 4150 and f'{left} of the initial weights' in found
-    assert remedy == f'custom_hooks.0.momentum={momentum}'
+    assert fix == f'custom_hooks.0.momentum={momentum}'
     cfg.merge_from_dict({'custom_hooks.0.momentum': float(momentum)})
     assert schedule.check_average(cfg, iterations) is None
     schedule.accumulate(cfg, '8', processes=1)

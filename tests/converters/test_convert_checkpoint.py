@@ -1,4 +1,4 @@
-"""tools/convert_checkpoint.py: every published checkpoint is recognised and converts; anything else is refused."""
+"""tools/convert_checkpoint.py: every published checkpoint is identified and converts; anything else is refused."""
 import errno
 
 import conftest

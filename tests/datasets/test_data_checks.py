@@ -1,4 +1,4 @@
-"""Checks of data sets before the start: lists, class folders, pairs, leaks. Each refusal names the file and the remedy."""
+"""Checks of data sets before the start: lists, class folders, pairs, leaks. Each refusal names the file and the fix."""
 import io
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""The doctor finds real defects of packages, data, config and disk, each with a remedy, and nothing in a sound run."""
+"""The doctor finds real defects of packages, data, config and disk, each with a fix, and nothing in a sound run."""
 import json
 import os
 import shutil
@@ -49,7 +49,7 @@ def complaints(findings, level=None):
 def the(findings, section, level):
     """The one complaint there is; a run with one defect has no other."""
     found, = complaints(findings)
-    assert (found['section'], found['level']) == (section, level) and found['remedy'], found
+    assert (found['section'], found['level']) == (section, level) and found['fix'], found
     return found
 
 
@@ -60,7 +60,7 @@ def test_sound(doctor, framework):
     code, findings = doctor(config=TASKS[framework])
     assert code == 0 and not complaints(findings), complaints(findings)
     assert list(dict.fromkeys(each['section'] for each in findings)) == ['packages', 'data', 'config', 'disk']
-    assert all(set(each) == {'section', 'name', 'level', 'found', 'remedy'} for each in findings)
+    assert all(set(each) == {'section', 'name', 'level', 'found', 'fix'} for each in findings)
 
 
 def test_without_config(doctor, run_dir):
@@ -76,7 +76,7 @@ def test_without_config(doctor, run_dir):
 
 
 def test_table(run_dir, tool):
-    """Without --json: aligned lines by section, remedies below, a count at the end, exit code 1 for an error."""
+    """Without --json: aligned lines by section, fixes below, a count at the end, exit code 1 for an error."""
     outcome = tool('doctor', CONFIG)
     lines = outcome.output.splitlines()
     assert outcome.code == 1
@@ -104,12 +104,12 @@ def own(run_dir):
 
 
 def test_missing_folder(doctor, own):
-    """It is named, with the expected layout and the remedies; the other loaders are examined all the same."""
+    """It is named, with the expected layout and the fixes; the other loaders are examined all the same."""
     root, *options = own
     shutil.rmtree(root / 'annotations' / 'training')
     _, findings = doctor(*options)
     found = the(findings, 'data', 'error')
-    assert 'missing: annotations/training' in found['found'] and '--mini' in found['remedy']
+    assert 'missing: annotations/training' in found['found'] and '--mini' in found['fix']
     assert any(each['name'] == 'val_dataloader' and each['level'] == 'ok' for each in findings)
 
 
@@ -135,7 +135,7 @@ def test_foreign_labels(doctor, own, part):
     for found in complaints(findings):
         assert found['level'] == 'error' and str(root / 'annotations' / part) in found['found']
         assert 'has the labels 151; possible are 1 to 150, and 0 and 255' in found['found']
-        assert 'mend the mask' in found['remedy']
+        assert 'fix the mask' in found['fix']
 
 
 def test_validation_in_training(doctor, own):
@@ -145,7 +145,7 @@ def test_validation_in_training(doctor, own):
                 for key, kind in (('img_path', 'images'), ('seg_map_path', 'annotations'))]
     _, findings = doctor(*options)
     found = the(findings, 'data', 'error')
-    assert '16 of 16 images of the validation' in found['found'] and 'take them out of the training' in found['remedy']
+    assert '16 of 16 images of the validation' in found['found'] and 'take them out of the training' in found['fix']
 
 
 def test_unlike_published(doctor, run_dir):
@@ -173,7 +173,7 @@ def test_pipeline(doctor):
 def test_unknown_key(doctor, option, parts):
     """A key that is not in the config is named, with the nearest that is."""
     found = the(doctor(option)[1], 'config', 'warning')
-    assert parts[0] in found['found'] and parts[1] in found['remedy']
+    assert parts[0] in found['found'] and parts[1] in found['fix']
 
 
 @pytest.mark.parametrize('option, level', [
@@ -197,14 +197,14 @@ def test_unfit_setting(doctor, options, parts):
     _, findings = doctor(*options)
     found = complaints(findings, 'warning')
     assert len(found) == len(options) and not complaints(findings, 'error'), found
-    assert parts[0] in found[0]['found'] and parts[1] in found[0]['remedy']
+    assert parts[0] in found[0]['found'] and parts[1] in found[0]['fix']
 
 
 def test_warm_up_longer_than_the_training(doctor):
     """What the training would refuse at its start is known before."""
     _, findings = doctor('param_scheduler.0.warmup_iters=120')
     found, = complaints(findings, 'error')
-    assert 'warms up for 120 iterations, but the training has 120' in found['found'] and 'warmup_iters=6' in found['remedy']
+    assert 'warms up for 120 iterations, but the training has 120' in found['found'] and 'warmup_iters=6' in found['fix']
 
 
 def test_processes(doctor):
@@ -218,7 +218,7 @@ def test_classes(doctor):
     found = complaints(doctor('model.decode_head.num_classes=149')[1])
     assert [each['found'] for each in found] == [
         f'{loader}_dataloader has 150 classes, model.decode_head.num_classes=149' for loader in ('train', 'val')]
-    assert all(each['level'] == 'error' and each['remedy'] == 'model.decode_head.num_classes=150' for each in found)
+    assert all(each['level'] == 'error' and each['fix'] == 'model.decode_head.num_classes=150' for each in found)
 
 
 @pytest.mark.parametrize('options, part', [
@@ -265,7 +265,7 @@ def test_full_disk(doctor, disk, free, level):
     """Three checkpoints of 79 MB and the best one need 0.29 GB; where there is less, the run would stop."""
     disk |= {'': free * 10**6, '/dev/shm': 10**11}
     found = the(doctor()[1], 'disk', level)
-    assert '3 checkpoints of 79 MB' in found['found'] and 'max_keep_ckpts' in found['remedy']
+    assert '3 checkpoints of 79 MB' in found['found'] and 'max_keep_ckpts' in found['fix']
 
 
 def test_no_folder(doctor, run_dir):
@@ -279,7 +279,7 @@ def test_small_shared_memory(doctor, disk):
     """Less shared memory than the batches of the workers need."""
     disk['/dev/shm'] = 10**5
     found = the(doctor('train_dataloader.num_workers=1')[1], 'data', 'warning')
-    assert found['name'] == 'train_dataloader' and '1 workers' in found['found'] and '--shm-size' in found['remedy']
+    assert found['name'] == 'train_dataloader' and '1 workers' in found['found'] and '--shm-size' in found['fix']
 
 
 # ------------------------------------------------------------------------------------------------ packages
@@ -304,4 +304,4 @@ def test_missing_package(run_dir, absent, arguments, complaint):
     assert result.returncode == 1, result.stderr
     errors = [each for each in json.loads(result.stdout) if each['level'] == 'error']
     assert (errors[0]['name'], errors[0]['found']) == complaint  # others follow from it
-    assert all('pip install' in each['remedy'] for each in errors)
+    assert all('pip install' in each['fix'] for each in errors)

@@ -252,7 +252,7 @@ def rename(content):
     (lambda content: content['annotations'].clear(), ['no image', 'box']),
 ], ids=['categories', 'order', 'missing image', 'no COCO', 'no boxes'])
 def test_wrong_annotations(cells, change, expected, caplog):
-    """The message names the file, what is wrong and the remedy."""
+    """The message names the file, what is wrong and the fix."""
     cfg, write = cells
     write(change)
     with pytest.raises((UsageError, FileNotFoundError)) as error:

@@ -113,14 +113,14 @@ def test_image_of_other_channels(built, given):
 
 @every_type
 def test_single_value_in_training(family, arch):
-    """One image whose last map is 1x1 cannot train batch norms: the message has the remedies, and they are some."""
+    """One image whose last map is 1x1 cannot train batch norms: the message has the fixes, and they are some."""
     one = image(32, 32, batch=1)
     with pytest.raises(ValueError, match='one image of 32x32 .* norm_eval=True'):
         build(family, arch)(one)
-    for remedy, x in ((dict(), image(32, 32)), (dict(), image(33, 32, batch=1)), (dict(norm_eval=True), one),
+    for fix, x in ((dict(), image(32, 32)), (dict(), image(33, 32, batch=1)), (dict(norm_eval=True), one),
                       (dict(norm_cfg=dict(type='GN', num_groups=8)), one), (dict(frozen_stages=5), one),
                       (dict(output_stride=16), one), (dict(out_indices=(0, 1)), one)):
-        assert all(out.isfinite().all() for out in build(family, arch, **remedy)(x))
+        assert all(out.isfinite().all() for out in build(family, arch, **fix)(x))
     assert isinstance(build(family, arch).stem.norm, nn.BatchNorm2d)
     with torch.no_grad():
         assert build(family, arch).eval()(one)[-1].shape[-2:] == (1, 1)

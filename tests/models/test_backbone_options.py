@@ -202,7 +202,7 @@ def test_pretrained_of_another_arch(tmp_path, log, family, arch):
 
 
 def test_pretrained_with_a_needless_prefix(tmp_path, log):
-    """A prefix that the checkpoint of a backbone alone does not have is named, with the remedy."""
+    """A prefix that the checkpoint of a backbone alone does not have is named, with the fix."""
     torch.save(build('v3', 'xxs').state_dict(), tmp_path / 'backbone.pth')
     init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'backbone.pth'), prefix='backbone.')
     model = build('v3', 'xxs', init_cfg=init_cfg)

@@ -94,7 +94,7 @@ def check_coco(source: Source, num_classes: int | None, scored: bool) -> Coco:
                   level=logging.WARNING)
     if broken:
         print_log(f'{file}: boxes without area, less than a pixel wide or high, outside the image or NaN are left out in '
-                  'training, and\n  missed in evaluation; mend or remove those of '
+                  'training, and\n  missed in evaluation; fix or remove those of '
                   + shown((images.get(i, f'image {i}') for i in sorted(broken)), total=True),
                   logger='current', level=logging.WARNING)
     if not test_mode and (empty := len(images.keys() - annotated)):
@@ -141,12 +141,12 @@ def check_evaluators(cfg: Config, loader: str, found: list[Coco]) -> None:
         UsageError: It has other images.
     """
     own, files = {id for part in found for id in part.images}, ' and '.join(str(part.file) for part in found)
-    remedy = f'set it to the json of {loader}: ' if len(found) == 1 else f'set it to a json of all images of {loader}: '
+    fix = f'set it to the json of {loader}: ' if len(found) == 1 else f'set it to a json of all images of {loader}: '
     for key, metric in _metrics(cfg, loader):
         if not metric.get('ann_file') or is_remote(metric):
             continue
         key, other = f'{key}.ann_file', Path(metric.ann_file)
-        keyed = f'{remedy}{key}={files if len(found) == 1 else "..."}'
+        keyed = f'{fix}{key}={files if len(found) == 1 else "..."}'
         if not other.is_file():
             raise MissingFileError(f'{key}: {other} does not exist', other, keyed, '\n  ')
         if [other.resolve()] == [part.file.resolve() for part in found]:

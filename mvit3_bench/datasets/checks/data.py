@@ -32,8 +32,8 @@ def check_data(cfg: Config, loaders: tuple[str, ...]) -> dict[str, list[Images]]
         Loader -> the images of each of its data sets whose format is known.
 
     Raises:
-        FileNotFoundError: Something is missing; the message names it, the layout expected and the remedies.
-        UsageError: A data set is there but not as it must be; the message names the file or folder and the remedy.
+        FileNotFoundError: Something is missing; the message names it, the layout expected and the fixes.
+        UsageError: A data set is there but wrong; the message names the file or folder and the fix.
     """
     _check_num_classes(cfg)
     known = {loader: _check_loader(cfg, loader) for loader in loaders}
@@ -65,10 +65,10 @@ def check_last_batch(cfg: Config, model: nn.Module, loader: DataLoader) -> None:
               and isinstance(part[0], nn.AdaptiveAvgPool2d) and part[0].output_size in (1, (1, 1))
               and any(isinstance(inner, _BatchNorm) for inner in part.modules())]
     if pooled and (images % size or size) == 1:
-        remedy = 'train_dataloader.batch_size to 2 or more' if size == 1 else 'train_dataloader.drop_last=True'
+        fix = 'train_dataloader.batch_size to 2 or more' if size == 1 else 'train_dataloader.drop_last=True'
         raise UsageError('train_dataloader: the last batch of an epoch is one image '
                          f'({images} images in batches of {size}), with which the batch norm over 1x1 in {pooled[0]} cannot '
-                         'train', 'train_dataloader', f'set {remedy}', ': ')
+                         'train', 'train_dataloader', f'set {fix}', ': ')
 
 
 def _part(cfg: Config, name: str) -> dict:
@@ -131,10 +131,10 @@ def _check_classified(cfg: Config, source: Source, dataset: ConfigDict) -> list[
     num_classes, folder, split = _part(cfg, 'head').get('num_classes'), source.folder, dataset.get('split')
     if source.listed:
         return check_labelled(source.file, folder, num_classes)
-    remedy = (f'put the images of each class into a folder of {folder}, or list them in '
+    fix = (f'put the images of each class into a folder of {folder}, or list them in '
               f'{folder.parent / "meta" / split}.txt, a file below {folder} and the number of its class in each line'
               if split else 'remove what is no class, or set metainfo.classes and num_classes')
-    check_classes(folder, _class_folders(cfg, source, dataset), num_classes, remedy,
+    check_classes(folder, _class_folders(cfg, source, dataset), num_classes, fix,
                   synsets=type_name(dataset) == 'ImageNet' and 'classes' not in (dataset.get('metainfo') or {}))
     return check_images(source.name, folder, tuple(sorted(source.dataset.extensions)))
 

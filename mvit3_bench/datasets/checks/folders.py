@@ -130,7 +130,7 @@ def class_folders(folder: Path) -> set[str]:
     return {entry.name for entry in os.scandir(folder) if entry.is_dir()}
 
 
-def check_classes(folder: Path, folders: dict[Path, set[str]], num_classes: int | None, remedy: str, synsets: bool) -> None:
+def check_classes(folder: Path, folders: dict[Path, set[str]], num_classes: int | None, fix: str, synsets: bool) -> None:
     """Check the class folders of a data set: mmpretrain numbers them in alphabetical order, so one more or less shifts
     the numbers behind it, and other names mean other classes.
 
@@ -138,7 +138,7 @@ def check_classes(folder: Path, folders: dict[Path, set[str]], num_classes: int 
         folder: The folder that holds them.
         folders: Folder -> class folders, of all data sets of the config.
         num_classes: Number of classes of the model, None if it is not known.
-        remedy: What to do where the number is wrong.
+        fix: What to do where the number is wrong.
         synsets: Whether names must be those of ImageNet, ``n`` and eight digits.
 
     Raises:
@@ -163,7 +163,7 @@ def check_classes(folder: Path, folders: dict[Path, set[str]], num_classes: int 
             lines.append(f'the same folder is missing in {" and ".join([str(folder), *same])}')
         if len(found) > num_classes or not (missing or same):
             lines.append(f'found: {shown(sorted(found), total=True)}')
-        raise (MissingFileError if len(found) < num_classes else UsageError)('\n  '.join(lines), folder, remedy, '\n  ')
+        raise (MissingFileError if len(found) < num_classes else UsageError)('\n  '.join(lines), folder, fix, '\n  ')
     for other, names in folders.items():
         if names != found and (num_classes is None or len(names) == num_classes):  # else the fault is the other's
             only = [f'only in {place.name if place.name != alien.name else place}: {shown(sorted(left), total=True)}'

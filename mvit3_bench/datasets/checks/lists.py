@@ -32,11 +32,11 @@ def check_names(name: str, file: Path, folders: tuple[Path, Path | None], suffix
     if missing:
         files = (str(folder / (stem + suffix)) for stem, folder, suffix in missing)
         raise MissingFileError(f'{file} names files that are missing: {shown(files, total=True)}', file,
-                               _remedy(name, *missing[0], is_mask=missing[0][1] == folders[1]), '\n  ')
+                               _fix(name, *missing[0], is_mask=missing[0][1] == folders[1]), '\n  ')
     return [stem + suffixes[0] for stem in names]
 
 
-def _remedy(name: str, stem: str, folder: Path, suffix: str, is_mask: bool) -> str:
+def _fix(name: str, stem: str, folder: Path, suffix: str, is_mask: bool) -> str:
     if (folder / stem).is_file():
         return f'the list must hold names without suffix: {Path(stem).stem} in place of {stem}'
     first = stem.split()[0]

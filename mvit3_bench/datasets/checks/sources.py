@@ -12,7 +12,7 @@ from ...errors import MissingFileError, UsageError, user_errors
 from ..configs import data_sets, type_name
 from ..lists import read_list
 
-# format -> the class whose methods read it; a class derived from that, with such a method of its own, may read another
+# format -> the class whose methods read it; a derived class that overrides the method may read another
 _FORMATS = dict(coco=('mmdet.datasets.coco.CocoDataset', ('load_data_list', 'parse_data_info')),
                 masks=('mmseg.datasets.basesegdataset.BaseSegDataset', ('load_data_list',)),
                 classes=('mmpretrain.datasets.custom.CustomDataset', ('load_data_list',)))
@@ -97,7 +97,7 @@ def check_present(cfg: Config, loader: str, key: str, dataset: ConfigDict) -> No
     """Check that the folders and files that a data set names are there; that of a remote one is not looked for.
 
     Raises:
-        FileNotFoundError: One is missing; the message names it, the layout expected and the remedies.
+        FileNotFoundError: One is missing; the message names it, the layout expected and the fixes.
     """
     if is_remote(dataset):
         print_log(f'{loader}.{key}: the data are not on this machine, and are not checked before the start',

@@ -1,6 +1,6 @@
 """How each thing is drawn: its shape, its colours, its texture.
 
-Every thing has a texture of its own, and several share colours on purpose: trees and grass are
+Every thing has its texture, and several share colours on purpose: trees and grass are
 green, sky and water blue, roads, mountains and many buildings grey. A model that looks at colour
 alone confuses them; one that looks at a few pixels around does not.
 """

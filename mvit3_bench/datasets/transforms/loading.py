@@ -25,7 +25,7 @@ class Load(BaseTransform):
             :func:`.sample_checks.check_sample`), and ``on_error`` is ``'raise'``; or 100 samples in a row are like that.
     """
 
-    remedy = "repair or remove it, or set on_error='skip' in mvit3_bench.Load"
+    fix = "repair or remove it, or set on_error='skip' in mvit3_bench.Load"
 
     def __init__(self, transforms: list, on_error: str = 'raise'):
         if on_error not in ('raise', 'skip'):
@@ -51,7 +51,7 @@ class Load(BaseTransform):
             reason = ' '.join(str(error).split()) or type(error).__name__
         message = f'cannot read {" with ".join(files)}: {reason}'
         if self.on_error == 'raise':
-            raise UnreadableSample(message, ' with '.join(files), self.remedy)
+            raise UnreadableSample(message, ' with '.join(files), self.fix)
         self.skipped += 1
         self.in_a_row += 1
         MMLogger.get_current_instance().warning(f'skipped sample no. {self.skipped}: {message}')

@@ -18,11 +18,11 @@ def check_labels(samples: Iterable, num_classes: int) -> None:
         if 'gt_sem_seg' in sample:
             # with reduce_zero_label the file has numbers one higher, and 0 for what is ignored
             file, labels, ignored, shift = sample.seg_map_path, sample.gt_sem_seg.data, 255, sample.get('reduce_zero_label')
-            remedy = (f'mend the mask, whose pixels to ignore must be {"0 or " if shift else ""}255, or set num_classes and '
+            fix = (f'fix the mask, whose pixels to ignore must be {"0 or " if shift else ""}255, or set num_classes and '
                       'metainfo to those of the data')
         elif 'gt_label' in sample:
             file, labels, ignored, shift = sample.img_path, sample.gt_label, None, False
-            remedy = 'correct its label, or set num_classes and metainfo to those of the data'
+            fix = 'correct its label, or set num_classes and metainfo to those of the data'
         else:  # a test set without labels
             continue
         foreign = labels[((labels < 0) | (labels >= num_classes)) & (labels != ignored)].unique().tolist()
@@ -30,7 +30,7 @@ def check_labels(samples: Iterable, num_classes: int) -> None:
             first, names = int(bool(shift)), shown(str(label + bool(shift)) for label in foreign)
             raise UnreadableSample(f'{file} has the labels {names}; possible are {first} to {num_classes - 1 + first}'
                                    + (f', and {"0 and 255, which are" if shift else "255, which is"} ignored'
-                                      if ignored else ''), file, remedy)
+                                      if ignored else ''), file, fix)
 
 
 @HOOKS.register_module()

@@ -9,7 +9,7 @@ from ...registry import HOOKS
 class LoadOrStop(Load):
     """Loading that stops at a broken file, whatever the config says."""
 
-    remedy = 'repair or remove it'  # a metric over fewer images is another metric
+    fix = 'repair or remove it'  # a metric over fewer images is another metric
 
 
 def check_samples(dataset) -> None:

@@ -1,4 +1,4 @@
-"""Checkpoints that are never lost: written whole, the old ones removed afterwards, and within an epoch too."""
+"""Atomic checkpoints: each is written completely before older ones are removed, within an epoch, too."""
 import os
 import time
 from collections import deque
@@ -22,7 +22,7 @@ _ATOMIC = 'mvit3_bench.atomic'
 
 @register_backend(_ATOMIC)
 class AtomicFileBackend(LocalBackend):
-    """MMEngine's backend of the local disk, whose files are written as a whole or not at all."""
+    """MMEngine's backend of the local disk with atomic writing."""
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
         """Write a file.
@@ -36,16 +36,16 @@ class AtomicFileBackend(LocalBackend):
 
 @HOOKS.register_module()
 class CheckpointHook(hooks.CheckpointHook):
-    """MMEngine's hook, whose files survive whatever stops the run.
+    """MMEngine's hook with atomic writing, so that an interruption never loses the last checkpoint.
 
-    A checkpoint is written as a whole or not at all, then ``last_checkpoint`` names it, and only then older ones are
-    removed; the disk needs room for one more than ``max_keep_ckpts``. One with weights that are infinite or not numbers is
-    not written. With a :class:`.ResumableTrainLoop`, checkpoints know their place within the epoch. Gradients that are being
-    accumulated are kept, in a run of one process.
+    A checkpoint is written, then ``last_checkpoint`` names it, and only then older ones are removed; the disk needs room for
+    one more than ``max_keep_ckpts``. A checkpoint with NaN or infinite weights is not written. With a
+    :class:`.ResumableTrainLoop`, checkpoints hold their position within the epoch. Accumulated gradients are saved in a run
+    of one process.
 
     Args:
-        every_minutes: Also write a checkpoint within an epoch when so many minutes have gone since the last one,
-            as ``epoch_E_iter_I.pth``, which the next checkpoint replaces; None: at the ends of epochs only.
+        every_minutes: Also write a checkpoint within an epoch when this many minutes have passed since the
+            last one, as ``epoch_E_iter_I.pth``, which the next checkpoint replaces; None: only at the end of an epoch.
         **kwargs: As in MMEngine.
 
     Raises:
@@ -61,7 +61,7 @@ class CheckpointHook(hooks.CheckpointHook):
         self.every_minutes = every_minutes
         self.loop = None  # of the training, if it can be resumed within an epoch
         self._written = None  # (epoch, iteration) of the last checkpoint
-        self._is_stale = False  # what is to be saved has changed since
+        self._is_stale = False  # the state has changed since
         self._time = time.monotonic()
 
     def before_train(self, runner) -> None:
@@ -94,7 +94,7 @@ class CheckpointHook(hooks.CheckpointHook):
         return self.loop is not None and runner.optim_wrapper.should_update()
 
     def save_now(self, runner, epoch: int, iteration: int) -> None:
-        """Save, if that is not done, the state after so many epochs and so many iterations of the whole run."""
+        """Save the state after ``epoch`` epochs and ``iteration`` iterations of the run, unless it is saved already."""
         if self._written != (epoch, iteration):
             self._write(runner, self._within.format(epoch, iteration), epoch, iteration)
 

@@ -1,4 +1,4 @@
-"""A record of each run, in its log, its folder and its checkpoints."""
+"""The run info of each run, in its log, its folder and its checkpoints."""
 import json
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from ...registry import HOOKS
-from ..run_info import Record, changes, make_record, text_of
+from ..run_info import RunInfo, changes, collect_run_info, text_of
 
 _MOST = 20  # of the differing settings that are shown
 
@@ -15,44 +15,44 @@ _MOST = 20  # of the differing settings that are shown
 # the second name stands in the configs of work dirs that an earlier version wrote
 @HOOKS.register_module(name=['RunInfoHook', 'RunRecordHook'])
 class RunInfoHook(Hook):
-    """Write down what a run is made of (:mod:`mvit3_bench.engine.run_info`), and warn when a resumed one is made of another.
+    """Write the run info (:mod:`mvit3_bench.engine.run_info`), and warn when a resumed run differs from its checkpoint.
 
-    The record is logged at the start, written to ``run.json`` beside the log, and kept in each checkpoint as ``meta.run``.
+    The run info is logged at the start, written to ``run.json`` beside the log, and kept in each checkpoint as ``meta.run``.
     """
 
     def __init__(self):
-        self.record: Record = {}
+        self.run_info: RunInfo = {}
         self.loaded: dict = {}  # meta of the checkpoint that the run starts from
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Keep what is known of the checkpoint."""
+        """Keep the checkpoint's ``meta``."""
         self.loaded = checkpoint.get('meta') or {}
 
     def before_train(self, runner: Runner) -> None:
-        """Write the record, and compare it with that of the checkpoint a run resumes from."""
+        """Write the run info, and compare it with that of the checkpoint from which the run resumes."""
         self._write(runner)
         if runner._resume:
             self._compare(runner)
 
     def before_test(self, runner: Runner) -> None:
-        """Write the record."""
+        """Write the run info."""
         self._write(runner)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Add the record to what is saved."""
-        checkpoint['meta']['run'] = self.record
+        """Add the run info to the checkpoint."""
+        checkpoint['meta']['run'] = self.run_info
 
     @master_only
     def _write(self, runner: Runner) -> None:
         # after `before_run`, since resuming sets the seed
-        self.record = make_record(runner)
-        runner.logger.info(text_of(self.record))
-        Path(runner.log_dir, 'run.json').write_text(json.dumps(self.record, indent=1), encoding='utf-8')
+        self.run_info = collect_run_info(runner)
+        runner.logger.info(text_of(self.run_info))
+        Path(runner.log_dir, 'run.json').write_text(json.dumps(self.run_info, indent=1), encoding='utf-8')
 
     @master_only
     def _compare(self, runner: Runner) -> None:
         before = self.loaded.get('run', {}).get('data', {})
-        for mode, data in self.record['data'].items():
+        for mode, data in self.run_info['data'].items():
             if before.get(mode, data) != data:
                 runner.logger.warning(
                     f'the {mode} data are not those of the checkpoint: it had {_words(before[mode])}, now there are '

@@ -1,4 +1,4 @@
-"""One model in all processes, where batch norms are not synchronised."""
+"""Running statistics that are the same in all processes, where batch norms are not synchronised."""
 from mmengine import hooks
 from mmengine.dist import all_reduce_params
 from mmengine.runner import Runner
@@ -8,9 +8,9 @@ from ...registry import HOOKS
 
 @HOOKS.register_module()
 class SyncBuffersHook(hooks.SyncBuffersHook):
-    """MMEngine's, which gives all processes the mean of their running statistics after each epoch, and those of EMA as well.
+    """MMEngine's hook, which averages the running statistics over all processes after each epoch, and those of EMA as well.
 
-    Without it, each process would validate a model of its own, and the checkpoint be that of the first.
+    Without it, each process would validate a different model, and the checkpoint would be that of the first process.
     """
 
     def _average_ema(self, runner: Runner) -> None:
