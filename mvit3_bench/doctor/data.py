@@ -161,7 +161,8 @@ def _samples(plan: Plan, name: str, loader: torch.utils.data.DataLoader) -> Iter
                 sizes.append(_bytes(sample))
             except Exception as error:  # decoders and transforms raise whatever they like
                 file = dataset.get_data_info(int(index)).get('img_path', f'sample {int(index)}')
-                broken.append(_parts(error) if file in str(error) else (f'{file}: {type(error).__name__}: {error}', ''))
+                known = isinstance(error, BenchError) or file in str(error)
+                broken.append(_parts(error) if known else (f'{file}: {type(error).__name__}: {error}', ''))
     yield from (_finding(name, WARNING, record.getMessage()) for record in records if record.levelno >= logging.WARNING)
     for found, fix in broken:
         yield _finding(name, ERROR, found, fix or 'repair or remove the file, or correct the pipeline')

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 from importlib.util import find_spec
 
-from ..utils.environment import distributions, named
+from ..utils.packages import distributions, named
 from .finding import ERROR, INFO, OK, WARNING, Finding
 
 _finding = partial(Finding, 'packages')

@@ -1,13 +1,13 @@
 """What a measurement was made on."""
-import functools
 import os
 import platform
 import subprocess
-from importlib.metadata import packages_distributions, version
 from importlib.util import find_spec
 from pathlib import Path
 
 import torch
+
+from .packages import named
 
 _PACKAGES = ('torch', 'timm', 'mmpretrain', 'onnxruntime', 'openvino')
 
@@ -67,15 +67,3 @@ def commit() -> str | None:
     except (OSError, subprocess.CalledProcessError):
         return None
     return found.strip() + '+' * bool(changes.strip())
-
-
-@functools.cache
-def distributions() -> dict[str, list[str]]:
-    """Import name -> distributions; reading it takes a second, since every installed package is looked at."""
-    return packages_distributions()
-
-
-def named(name: str) -> str:
-    """The version of a package that is not to be imported, with the distribution it is of where that has another name."""
-    found = distributions().get(name, [])
-    return ', '.join(version(each) + (f' ({each})' if each.lower() != name else '') for each in dict.fromkeys(found)) or '?'

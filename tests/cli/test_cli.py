@@ -256,7 +256,10 @@ def test_user_errors_keep_fields():
 
 def test_error_of_a_worker():
     """Of an error that a data loader's worker wraps in its traceback, the message is shown."""
-    wrapped = ExceptionWrapper((UnreadableSample, UnreadableSample('a.png is cut off', 'a.png', 'repair it'), None))
+    try:
+        raise UnreadableSample('a.png is cut off', 'a.png', 'repair it')
+    except UnreadableSample:
+        wrapped = ExceptionWrapper()
     with pytest.raises(UnreadableSample) as error:
         wrapped.reraise()
     assert message_of(error.value) == 'a.png is cut off; repair it'
