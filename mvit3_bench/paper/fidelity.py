@@ -49,7 +49,7 @@ PAGE, RESULTS = Path('docs', 'fidelity.md'), Path('docs', 'results', 'fidelity.j
 
 
 def recipe_of(config: str) -> str | None:
-    """The recipe of a config by its path, ``det/ssdlite_mvit1_s_coco.py`` -> ``coco_v1type``; None for a config with a separate recipe."""
+    """The recipe of a config by its path, ``det/ssdlite_mvit1_s_coco.py`` -> ``coco_v1type``; None for a separate recipe."""
     found = re.fullmatch(r'.*mvit\d_(?P<arch>.+?)_(?P<data>384_in1k|in1k|coco|voc2012|ade20k)\.py', config)
     if found is None:
         return None
