@@ -137,8 +137,8 @@ class MobileViT(nn.Module):
         operators of the frameworks read their inputs as contiguous (B, C, H, W) memory.
 
         Raises:
-            ValueError: The image has another number of channels than the backbone; or, in training, the last map has one value a
-                channel, which batch norms cannot normalise.
+            ValueError: The image has another number of channels than the backbone; or, in training, the last map has one
+                value a channel, which batch norms cannot normalise.
         """
         images, tracing = x, not isinstance(x, Tensor)  # torch.fx traces with proxies, which have no values
         if not tracing:
