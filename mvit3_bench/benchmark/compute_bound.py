@@ -76,7 +76,7 @@ def record(network: nn.Module, images: Tensor) -> Counter[Kernel]:
 
 
 def compute_lower_bound(network: nn.Module, images: Tensor) -> Callable[[Tensor], None]:
-    """A function that runs all kernels of a network one after the other, on operands of their own, and takes no input."""
+    """A function that runs all kernels of a network one after the other, on random operands; its input is ignored."""
     calls = []
     for kernel, times in record(network, images).items():
         arguments = tree_map_only(_Operand, _Operand.draw, kernel.arguments)

@@ -1,4 +1,4 @@
-"""Checkpoints under other names, published ones and timm's, and what a state dict is. Needs torch alone."""
+"""Conversion of published state dicts and timm's, and identification of a state dict. Needs torch alone."""
 from .published import from_published, to_published
 from .timm import from_timm
 

@@ -1,14 +1,14 @@
-"""How two state dicts differ."""
+"""Differences between two state dicts."""
 from torch import Tensor
 
 from ..utils.text import shown
 
 
 def differences(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> dict[str, list[str]]:
-    """What keeps a state dict from loading with ``strict=True``: kind -> keys; empty if nothing does.
+    """Keys that keep a state dict from loading with ``strict=True``, by kind; empty if it loads.
 
     The kinds are ``'missing'``, ``'unexpected'``, ``'of another shape'`` and, where real numbers are wanted, ``'not of real
-    numbers'``, such as the integers of quantised weights.
+    numbers'``, for instance integers of quantised weights.
     """
     kinds = {
         'missing': [key for key in wanted if key not in found],
@@ -20,7 +20,7 @@ def differences(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> dict[str
 
 
 def report(problems: dict[str, list[str]], found: dict[str, Tensor], wanted: dict[str, Tensor]) -> str:
-    """What :func:`differences` found as text, a line a kind."""
+    """Format the result of :func:`differences`, one line for each kind."""
     lines = []
     for kind, keys in problems.items():
         if kind == 'of another shape':

@@ -1,10 +1,10 @@
-"""Where in a checkpoint the tensors are: at the top, or in an entry beside optimiser and epoch."""
+"""Extract the state dict of a checkpoint, whose tensors are at the top or in an entry beside optimiser and epoch."""
 from torch import Tensor
 
 from ..utils.text import shown
 from .published import StateDict
 
-# Averaged weights before raw ones, for they are the published ones.
+# Averaged weights precede raw ones, since the published results are theirs.
 _AVERAGED = ('state_dict_ema', 'model_ema_state_dict', 'model_ema', 'ema_model', 'ema_state_dict', 'ema')
 _RAW = ('state_dict', 'model_state_dict', 'model')
 _WITHIN = ('module', 'shadow')  # of an entry
@@ -14,15 +14,15 @@ _MOST_PREFIXES = 4
 
 
 def extract_state_dict(checkpoint: dict, depth: int = 2) -> tuple[StateDict, str]:
-    """Find the tensors of the model that a checkpoint is for, averaged ones (EMA) before raw ones.
+    """Extract the state dict of the model from a checkpoint; averaged weights (EMA) precede raw ones.
 
     Args:
-        checkpoint: What a file holds.
-        depth: How many entries deep to look; a hostile file may hold itself.
+        checkpoint: The contents of a file.
+        depth: Levels of entries to search; a hostile file may contain itself.
 
     Returns:
-        The state dict, without prefixes of distributed training, averaging and compiling; and the entry it was in, ``''``
-        for the top.
+        The state dict, without the prefixes of distributed training, averaging and compiling; and the name of its entry,
+        ``''`` for the top.
 
     Raises:
         ValueError: There is no state dict, or averaged weights in a form that is not known.
@@ -48,10 +48,10 @@ def extract_state_dict(checkpoint: dict, depth: int = 2) -> tuple[StateDict, str
 
 
 def _entries(checkpoint: dict) -> list[str]:
-    """Entries that may hold the tensors, in the order in which to try them.
+    """Entries that may contain the state dict, in the order in which to try them.
 
     Raises:
-        ValueError: Averaged weights are no dictionary.
+        ValueError: Averaged weights are not in a dictionary.
     """
     averaged = [entry for entry in _AVERAGED if _holds_tensors(checkpoint.get(entry))]
     if odd := [entry for entry in averaged if not isinstance(checkpoint[entry], dict)]:
@@ -63,7 +63,7 @@ def _entries(checkpoint: dict) -> list[str]:
 
 
 def _holds_tensors(value, depth: int = 2) -> bool:
-    """Whether there are weights in it, at any depth but that of a file which holds itself; counters alone are none."""
+    """Whether a value contains weights, down to ``depth`` levels; scalar counters do not count."""
     parts = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
     return any(isinstance(part, Tensor) and part.ndim or depth > 0 and _holds_tensors(part, depth - 1) for part in parts)
 

@@ -1,4 +1,4 @@
-"""What a state dict is, from its keys and shapes alone: whose names, which task, which model."""
+"""Identify a state dict from its keys and shapes: whose names it has, its task, and its model."""
 import functools
 from dataclasses import dataclass
 
@@ -27,15 +27,15 @@ _CLASSIFIERS = ('classifier.fc.bias', 'classifier.1.bias', 'head.fc.bias', 'seg_
 
 @dataclass(frozen=True)
 class Identified:
-    """What a state dict is.
+    """The result of :func:`identify`.
 
     Args:
-        names: Whose: ``'published'``, ``'timm'`` or ``'ours'``.
-        task: One of ``TASKS``; ``'backbone'`` if there is no head, or if only the backbone is wanted.
+        names: Whose names the keys are: ``'published'``, ``'timm'`` or ``'ours'``.
+        task: One of ``TASKS``; ``'backbone'`` if there is no head, or if only the backbone was asked for.
         model: Family and arch, as in the names of configs: ``'mvit3_s'``.
         head: As in the names of configs: ``'ssdlite'``, ``'deeplabv3'``, ``'pspnet'``; empty for classifiers and backbones.
-        num_classes: Without background; None for a backbone, and where the layer that tells it is missing.
-        left_out: Keys that do not belong to the backbone, if only that is wanted.
+        num_classes: Without background; None for a backbone, and if the last layer is missing.
+        left_out: Keys outside the backbone, if only the backbone was asked for.
     """
     names: str
     task: str
@@ -56,16 +56,16 @@ class Identified:
 
 
 def identify(state_dict: StateDict, task: str = 'auto', arch: str = 'auto') -> Identified:
-    """Tell what a state dict is. The backbone is compared tensor by tensor, the head is known by its keys.
+    """Identify a state dict. The backbone is compared tensor by tensor, the head is identified by its keys.
 
     Args:
         state_dict: Tensors of one model and nothing else.
-        task: One of ``TASKS``; ``'backbone'`` looks at the backbone alone, whatever the head. ``'auto'``: from the keys.
+        task: One of ``TASKS``; ``'backbone'`` ignores any head. ``'auto'``: from the keys.
         arch: Family and arch, as in ``'mvit3_s'``. ``'auto'``: from the shapes, one of the papers' models.
 
     Raises:
-        ValueError: It is none of these models, its backbone lacks tensors or has others; or it is not the given task or
-            arch.
+        ValueError: It is none of these models, its backbone has missing or unexpected tensors, or it is of another task or
+            arch than given.
     """
     state_dict = {key: value.detach() for key, value in state_dict.items()}  # each one's own, if two keys share a tensor
     names = next((name for name, starts in _NAMES.items() if any(key.startswith(starts) for key in state_dict)), None)
@@ -101,7 +101,7 @@ def original_names(checkpoint: dict, found: Identified) -> str:
 
 
 def to_ours(state_dict: StateDict, names: str, task: str) -> StateDict:
-    """Rename a state dict, whosever names it has; see :func:`.published.from_published` for the tasks.
+    """Rename a state dict from any of the three names to ours; see :func:`.published.from_published` for the tasks.
 
     Raises:
         ValueError: A tensor has no place in such a model.
@@ -119,7 +119,7 @@ def to_ours(state_dict: StateDict, names: str, task: str) -> StateDict:
 
 @functools.cache
 def backbone_tensors(model: str) -> StateDict:
-    """The tensors of layer1 .. layer5 of a model such as ``'mvit3_s'``, without memory.
+    """The tensors of layer1 .. layer5 of a model such as ``'mvit3_s'``, on the meta device.
 
     Raises:
         ValueError: There is no such model.
@@ -136,7 +136,7 @@ def _identify_model(backbone: StateDict, names: str, arch: str) -> str:
     candidates = MODELS if arch in (*MODELS, 'auto') else (*MODELS, arch)
     fitting = [model for model in candidates if not differences(backbone, backbone_tensors(model))]
     if arch in fitting or arch == 'auto' and len(fitting) == 1:
-        return fitting[0]  # which has the paper's name, if it is one of the paper's
+        return fitting[0]  # under the paper's name, if the paper has it
     if fitting:
         raise ValueError(f'--arch {arch}, but its shapes are those of {fitting[0]}')
     closest = arch if arch != 'auto' else min(
@@ -158,7 +158,7 @@ def _head(state_dict: StateDict, task: str) -> str:
 
 
 def _num_classes(state_dict: StateDict) -> int | None:
-    """The number of classes, from the last bias; None if there is none."""
+    """The number of classes from the shape of the last bias; None if there is no such bias."""
     if key := next((key for key in _CLASSIFIERS if key in state_dict), None):
         return state_dict[key].numel() or None
     # the last level of SSDLite has 4 anchors, each with 4 offsets (published: in the same convolution), classes, background

@@ -1,7 +1,7 @@
 """Names of the published checkpoints (MobileViTv1, v2, v3; CVNets layout) <-> ours.
 
-The correspondence is a table of prefixes, read in both directions; ``#`` stands for a number, and what follows a prefix
-(``weight``, ``norm.running_mean`` ...) stays. Written from the keys of the published state dicts alone.
+A table of prefixes gives the names in both directions; ``#`` stands for a number, and the rest of a key (``weight``,
+``norm.running_mean`` ...) is kept. It is written from the keys of the published state dicts alone.
 """
 import re
 from collections.abc import Callable
@@ -18,7 +18,7 @@ _LAYER = ('layer_#.#.global_rep.#.', 'layer#.#.transformer.#.')
 
 
 def within(outer: tuple[str, str], inner: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """The rules of a part, as rules of the whole in which the part has these two prefixes."""
+    """Put a prefix before both sides of each rule: the rules of a part become rules of the model that contains it."""
     return [(outer[0] + published, outer[1] + ours) for published, ours in inner]
 
 
@@ -126,13 +126,13 @@ def convert(state_dict: StateDict, rules: list[tuple[str, str]], task: str, drop
     """Rename the tensors of a state dict.
 
     Args:
-        state_dict: The tensors; they stay as they are.
-        rules: (prefix, what takes its place); the first that matches counts, and ``#`` stands for a number.
-        task: What the model is for, in the message of the error.
-        drop: Tells from a key whether to leave the tensor out.
+        state_dict: The tensors, which are not copied.
+        rules: Pairs (prefix, replacement); the first that matches is applied, and ``#`` stands for a number.
+        task: Task of the model, for the message of an error.
+        drop: Returns for a key whether to leave the tensor out.
 
     Raises:
-        ValueError: No rule matches a key, or two keys would become the same.
+        ValueError: No rule matches a key, or two keys get the same name.
     """
     converted, left_over = {}, []
     for key, value in state_dict.items():
@@ -164,8 +164,8 @@ def _roll_bottleneck(state_dict: StateDict, shift: int) -> StateDict:
 def _split_predictors(state_dict: StateDict) -> StateDict:
     """Split SSDLite's predictors into mmdet's two convolutions.
 
-    Published, one convolution gives for each anchor 4 offsets, background, classes. mmdet's give the 4 offsets; and the
-    classes, background behind them.
+    The published convolution predicts 4 offsets, background and classes for each anchor. mmdet has one convolution for the 4
+    offsets and one for the classes, with background last.
     """
     split = {}
     for key, value in state_dict.items():

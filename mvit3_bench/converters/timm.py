@@ -1,12 +1,12 @@
 """Names of timm's MobileViTs (``mobilevit_{xxs,xs,s}``, ``mobilevitv2_{050..200}``) <-> ours.
 
-Written from the names of timm's modules and tested against its forward pass.
+Written from the names of timm's modules, and tested against its forward pass.
 """
 from .published import StateDict, convert, within
 
 
 def units(pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Rules of convolutions and their norms, called ``conv`` and ``bn`` there, from the prefixes of the pairs."""
+    """Rules of convolutions and norms, which timm calls ``conv`` and ``bn``, for pairs of prefixes."""
     return [(f'{timm}.{part}.', f'{ours}.{our_part}.') for timm, ours in pairs
             for part, our_part in [('conv', 'conv'), ('bn', 'norm')]]
 

@@ -38,7 +38,7 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
         super().__init__(runner, seeded(dataloader), **kwargs)
         self.batches_done = 0  # of the epoch
         self.validation_due = False
-        self._is_carried_over = False
+        self._is_remapped = False
         self._check_shares()
         self._take_up_seed()
 
@@ -87,14 +87,14 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
             self._warn(f'an epoch has {length} batches, of which {self.batches_done} count as done: in the run that wrote '
                        f'the checkpoint it was {before}; the schedule goes on at the same share of the training, and the '
                        'run will not end in the very same weights')
-            self._carry_over(checkpoint)
+            self._remap_schedulers(checkpoint)
         if (epochs := position.get('max_epochs', self._max_epochs)) != self._max_epochs:
             self._warn(f'train_cfg.max_epochs is {self._max_epochs}, and was {epochs} in the run that wrote the checkpoint: '
                        + self._effect_of(epochs))
 
     def _effect_of(self, epochs: int) -> str:
-        """What it does to the learning rate that a schedule was made for so many epochs."""
-        if self._is_carried_over:
+        """The effect on the learning rate of a checkpoint whose schedule was made for ``epochs`` epochs."""
+        if self._is_remapped:
             return 'it is the schedule of this config from here on'
         if epochs < self._max_epochs:
             return f'the schedule is not stretched, after epoch {epochs} the learning rate stays as it is'
@@ -108,13 +108,13 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
         schedulers = self.runner.param_schedulers or []
         return schedulers if isinstance(schedulers, dict) else {'': schedulers}
 
-    def _carry_over(self, checkpoint: dict) -> None:
+    def _remap_schedulers(self, checkpoint: dict) -> None:
         states = checkpoint.get('param_schedulers') or []
         lengths = list(map(self.batches_in, range(checkpoint['meta']['epoch'] + 1)))
-        carried = {name: remap_scheduler_state(schedulers, states[name] if name else states, lengths, self.batches_done)
+        remapped = {name: remap_scheduler_state(schedulers, states[name] if name else states, lengths, self.batches_done)
                    for name, schedulers in self._optimizers().items()}
-        checkpoint['param_schedulers'] = carried.get('', carried)
-        self._is_carried_over = True
+        checkpoint['param_schedulers'] = remapped.get('', remapped)
+        self._is_remapped = True
 
     def run(self):
         """Train to the last epoch.
@@ -146,7 +146,7 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
 
     def _take_up_schedule(self) -> None:
         """Let an optimiser loaded with the rates and iterations of shorter or longer epochs be where the schedule is."""
-        if self._is_carried_over:
+        if self._is_remapped:
             for schedulers in self._optimizers().values():
                 set_values(schedulers)
         done = self.batches_before(self._epoch) + self.batches_done
@@ -180,7 +180,7 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
         super().run_iter(idx, data_batch)
 
     def _is_validated(self, epoch: int) -> bool:
-        """Whether there is a validation after so many epochs."""
+        """Whether there is a validation after ``epoch`` epochs."""
         self.val_interval = self.dynamic_intervals[bisect.bisect(self.dynamic_milestones, epoch + 1) - 1]
         return (self.runner.val_loop is not None and epoch >= self.val_begin
                 and (epoch % self.val_interval == 0 or epoch == self._max_epochs))

@@ -73,7 +73,7 @@ def _shrink_pixels(node, factor: float) -> None:
 
 
 def _epoch_lengths(loader: ConfigDict, images: int, epochs: int) -> list[int]:
-    """How many batches a training loader makes of so many images in each epoch, at seed 0 if they are drawn."""
+    """Number of batches of a training loader in each epoch, for N images; at seed 0 if batch sizes are drawn."""
     if 'batch_sampler' not in loader:
         return [-(-images // loader.batch_size)] * epochs
     batches = DATA_SAMPLERS.build(loader.batch_sampler, default_args=dict(
@@ -108,7 +108,7 @@ def _read_stand_in(cfg: Config, mini: Mini) -> None:
 
 
 def _set_num_classes(cfg: Config, own: ConfigDict, mini: Mini) -> None:
-    """Let, in place, a model made for the classes of a data set predict those of a miniature."""
+    """Set the classes of a model, in place, to those of a miniature data set."""
     classes = (own.get('metainfo') or {}).get('classes')
     known = isinstance(classes, (list, tuple))  # a file may name them, or the folders
     print_log(f'--mini: the config has {f"{len(classes)} " if known else ""}classes of its own; in their place it now has '
@@ -173,7 +173,7 @@ def to_mini(cfg: Config, root: str | Path = 'data/mini') -> Config:
     """Turn a config into its miniature form, and draw the data set if it is not there.
 
     Model, head, loss and recipe stay. Lengths in pixels, batch, schedule, warm-up and the horizon of EMA shrink. A config
-    with classes of its own takes the miniature of the stock data set of its task, and its classes.
+    with other classes takes the miniature of the stock data set of its task, and its classes.
 
     Args:
         cfg: The config; changed in place.

@@ -1,20 +1,20 @@
-"""The models of the MobileViT papers as data: read this file and you see every one of them.
+"""The architectures of the MobileViT papers, v1, v2 and v3, as data.
 
 Sources: v1 arXiv 2110.02178 (Table 5), v2 arXiv 2206.02680 (Section 3.3), v3 arXiv 2209.15159 (Table 1).
 """
 import dataclasses
 from dataclasses import dataclass
 
-NUM_HEADS = 4  # of the attention, in every model of the v1 type
+NUM_HEADS = 4  # heads of the attention, in every model of the v1 type
 
 
 @dataclass(frozen=True)
 class Arch:
-    """Everything that distinguishes one MobileViT from another.
+    """The configuration of a MobileViT.
 
     Args:
         separable: False for the v1 type (multi-head attention over tokens), True for the v2 type (separable
-            self-attention, no tokens at all).
+            self-attention over maps).
         stem: Width of the 3x3 stem.
         widths: Output widths of layer1 .. layer5.
         dims: Attention widths ``d`` of layer3, layer4, layer5.
@@ -22,16 +22,16 @@ class Arch:
         depths: Transformer layers in layer3, layer4, layer5.
         expand_ratio: Expansion of the inverted residuals.
         layer2_blocks: Inverted residuals in layer2.
-        expansion: Width of the 1x1 expansion after layer5, None where there is none.
+        expansion: Width of the 1x1 expansion after layer5; None for no expansion.
         drop_rate: Published dropout after attention and after the feed-forward network.
-        depthwise_local: The local 3x3 is depthwise. The first of the four changes of v3; always on in the v2 type.
-        fuse_local: The local features, not the block's input, meet the global ones. The second change.
-        pointwise_fusion: The fusing convolution is 1x1 instead of 3x3. The third; always on in the v2 type.
-        input_residual: The block's input is added to its output. The fourth.
-        channel_order: The order of colour channels the published weights were trained on.
+        pointwise_fusion: The fusing convolution is 1x1 instead of 3x3. Change 1 of v3; always on in the v2 type.
+        fuse_local: The local features, not the block's input, are fused with the global ones. Change 2.
+        input_residual: The block's input is added to its output. Change 3.
+        depthwise_local: The local 3x3 is depthwise. Change 4; always on in the v2 type.
+        channel_order: Order of the colour channels on which the published weights were trained, ``'bgr'`` or ``'rgb'``.
 
     Raises:
-        ValueError: The fields do not make a network; the message names one, its value and what is allowed.
+        ValueError: A field has an impossible value; the message names it and the allowed values.
     """
     separable: bool
     stem: int
@@ -43,10 +43,10 @@ class Arch:
     layer2_blocks: int
     expansion: int | None
     drop_rate: float
-    depthwise_local: bool
-    fuse_local: bool
     pointwise_fusion: bool
+    fuse_local: bool
     input_residual: bool
+    depthwise_local: bool
     channel_order: str
 
     def __post_init__(self):
@@ -55,7 +55,7 @@ class Arch:
             if len(value) != length or min(value) < 1:
                 raise ValueError(f'arch: {name}={value!r} is not possible; allowed: {length} positive numbers')
         if self.separable:
-            for name in ('depthwise_local', 'pointwise_fusion'):
+            for name in ('pointwise_fusion', 'depthwise_local'):
                 if not getattr(self, name):
                     raise ValueError(f'arch: {name}=False is not possible in the v2 type; allowed: True')
         elif any(dim % NUM_HEADS for dim in self.dims):
@@ -72,8 +72,8 @@ def _v1_type(widths, dims, expand_ratio, drop_rate, *, ffn_ratio=2, layer4_depth
     return Arch(
         separable=False, stem=16, widths=widths, dims=dims, ffn_dims=tuple(ffn_ratio * d for d in dims),
         depths=(2, layer4_depth, 3), expand_ratio=expand_ratio, layer2_blocks=3,
-        expansion=min(4 * widths[-1], 960), drop_rate=drop_rate, depthwise_local=v3, fuse_local=v3,
-        pointwise_fusion=v3, input_residual=v3, channel_order='bgr')
+        expansion=min(4 * widths[-1], 960), drop_rate=drop_rate, pointwise_fusion=v3, fuse_local=v3,
+        input_residual=v3, depthwise_local=v3, channel_order='bgr')
 
 
 def _v2_type(width: float, *, v3=False) -> Arch:
@@ -82,8 +82,8 @@ def _v2_type(width: float, *, v3=False) -> Arch:
         separable=True, stem=make_divisible(min(max(32 * width, 16), 64), 8),
         widths=(make_divisible(64 * width, 16), *(make_divisible(c * width, 8) for c in (128, 256, 384, 512))),
         dims=dims, ffn_dims=tuple(2 * d for d in dims), depths=(2, 4, 3), expand_ratio=2, layer2_blocks=2,
-        expansion=None, drop_rate=0.0, depthwise_local=True, fuse_local=v3, pointwise_fusion=True,
-        input_residual=v3, channel_order='rgb')
+        expansion=None, drop_rate=0.0, pointwise_fusion=True, fuse_local=v3, input_residual=v3,
+        depthwise_local=True, channel_order='rgb')
 
 
 _V2_WIDTHS = ('0.5', '0.75', '1.0', '1.25', '1.5', '1.75', '2.0')

@@ -1,7 +1,7 @@
 """The transformer layer of the v1 type and the separable self-attention layer of the v2 type.
 
-Both attend within each of the four pixel positions of the 2x2 patches: pixels whose rows are both even or both odd, and
-whose columns are both even or both odd, see each other and nobody else.
+Both attend within each of the four pixel positions of the 2x2 patches: a pixel attends only to pixels whose row and column
+have the same parity as its own.
 """
 from collections.abc import Callable
 
@@ -38,7 +38,7 @@ class MultiHeadAttention(nn.Module):
 class TransformerLayer(nn.Module):
     """Pre-norm transformer layer of the v1 type over tokens, (B, N, d) -> (B, N, d).
 
-    Source: v1, Section 3.1; v3 keeps it as it is.
+    Source: v1, Section 3.1; unchanged in v3.
     """
 
     def __init__(self, dim: int, ffn_dim: int, *, act_layer: Callable[[], nn.Module], drop_rate: float,
@@ -60,8 +60,8 @@ class TransformerLayer(nn.Module):
 class SeparableSelfAttention(nn.Module):
     """Separable self-attention on a map of even height and width, (B, d, H, W) -> (B, d, H, W).
 
-    The published code unfolds the map into four sub-grids of N = HW/4 pixels. Nothing needs it: every step is pointwise,
-    or reduces over one sub-grid, and a sub-grid is a stride of a reshaped view. Source: v2, Section 3.2.
+    The published code unfolds the map into four sub-grids of N = HW/4 pixels. Unfolding is not needed: every step is
+    pointwise or reduces over one sub-grid, and a sub-grid is a stride of a reshaped view. Source: v2, Section 3.2.
     """
 
     def __init__(self, dim: int, attn_drop_rate: float = 0.0):
@@ -77,21 +77,21 @@ class SeparableSelfAttention(nn.Module):
 
     @staticmethod
     def grid(x: Tensor) -> Tensor:
-        """(B, H, W, c) -> (B, H/2, 2, W/2, 2c): rows and columns each split in (sub-grid's index, parity).
+        """(B, H, W, c) -> (B, H/2, 2, W/2, 2c): rows and columns are each split into (index in the sub-grid, parity).
 
-        Channels stay behind the column's parity, so that the rank is no higher than 5.
+        Channels are merged with the column's parity, so that the rank is 5 at most.
         """
         batch, height, width, _ = x.shape
         return x.reshape(batch, height // 2, 2, width // 2, -1)
 
     def context_scores(self, query: Tensor) -> Tensor:
-        """How much each pixel counts in the context of its sub-grid, a softmax over it: (B, H, W, 1) -> (B, H, W, 1)."""
+        """Weights of the pixels in the context of their sub-grid, a softmax over it: (B, H, W, 1) -> (B, H, W, 1)."""
         grid = self.grid(query)
         return (grid - grid.logsumexp((1, 3), keepdim=True)).exp().view(query.shape)
 
     def forward(self, x: Tensor) -> Tensor:
         batch, dim, height, width = x.shape
-        query, key, value = self.project(x)  # not in a loop, which torch.fx does not trace
+        query, key, value = self.project(x)  # torch.fx does not trace a loop over these
         query = query.permute(0, 2, 3, 1)  # (B, H, W, 1)
         key = key.permute(0, 2, 3, 1)  # (B, H, W, d)
         value = value.permute(0, 2, 3, 1)  # (B, H, W, d)
@@ -104,7 +104,7 @@ class SeparableSelfAttention(nn.Module):
 class SeparableLayer(nn.Module):
     """Pre-norm layer of the v2 type on a map of even height and width, (B, d, H, W) -> (B, d, H, W).
 
-    Source: v2, Section 3.2; v3 keeps it as it is.
+    Source: v2, Section 3.2; unchanged in v3.
     """
 
     def __init__(self, dim: int, ffn_dim: int, *, act_layer: Callable[[], nn.Module], drop_rate: float,

@@ -1,4 +1,4 @@
-"""MobileViTv1, v2 and v3 as backbones: one implementation, three tables of architectures."""
+"""The backbones MobileViTv1, v2 and v3: one implementation for the architectures of ``archs.py``."""
 import math
 from collections.abc import Callable
 
@@ -13,8 +13,8 @@ from .archs import Arch, get_arch
 from .blocks import MobileViTBlock, SeparableMobileViTBlock
 from .layers import ConvNormAct, InvertedResidual
 
-# Dilation and stride of layer3, layer4, layer5 for each output stride: the stride that goes becomes dilation.
-# The inverted residual of a stage still has the dilation from before, the block behind it the new one.
+# Strides of layer3, layer4, layer5 for each output stride; a stride of 1 in place of 2 doubles the dilation instead.
+# The inverted residual of a stage has the former dilation, the block after it the new one.
 _STRIDES = {32: (2, 2, 2), 16: (2, 2, 1), 8: (2, 1, 1)}
 
 
@@ -44,7 +44,7 @@ def init_v1_type(module: nn.Module) -> None:
 
 @torch.fx.wrap
 def to_format_of(x: Tensor, images: Tensor) -> Tensor:
-    """A map in the memory format of the images, plain or channels-last."""
+    """Convert a map to the memory format of the images, contiguous or channels-last."""
     return x.contiguous(memory_format=torch.contiguous_format if images.is_contiguous() else torch.channels_last)
 
 
@@ -133,12 +133,12 @@ class MobileViT(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """(B, in_channels, H, W) -> for each of ``out_indices`` (B, C, ceil(H / stride), ceil(W / stride)).
 
-        Inside, everything runs in channels-last. The maps come back in the memory format of the input, since compiled
-        operators of the frameworks read their inputs as plain (B, C, H, W) memory.
+        The layers run in channels-last. The maps are returned in the memory format of the input, since compiled
+        operators of the frameworks read their inputs as contiguous (B, C, H, W) memory.
 
         Raises:
-            ValueError: The image has another number of channels than the backbone; or, in training, it leaves batch norms
-                with a single value a channel.
+            ValueError: The image has another number of channels than the backbone; or, in training, the last map has one
+                value a channel, which batch norms cannot normalise.
         """
         images, tracing = x, not isinstance(x, Tensor)  # torch.fx traces with proxies, which have no values
         if not tracing:
@@ -166,7 +166,7 @@ class MobileViT(nn.Module):
                              f'train with a batch of 2, images larger than {stride}, norm_eval=True, or another norm')
 
     def train(self, mode: bool = True) -> 'MobileViT':
-        """Switch to training or evaluation; frozen stages, and with ``norm_eval`` all batch norms, stay in evaluation."""
+        """Set the mode; frozen stages, and with ``norm_eval`` all batch norms, stay in evaluation mode."""
         super().train(mode)
         self._freeze()
         if mode and self.norm_eval:
@@ -213,8 +213,8 @@ class MobileViTv3(MobileViT):
         attn_drop_rate: Dropout on the attention weights.
         norm_eval: Keep all batch norms in evaluation mode while training.
         with_cp: Recompute the layers' activations in the backward pass, to save memory.
-        odd_size: ``'keep'``: maps are ceil(H / stride) high whatever H; ``'published'``: as the published code, whose
-            v2-type blocks return even sizes.
+        odd_size: ``'keep'``: the height of maps is ceil(H / stride) for any H; ``'published'``: as in the published code,
+            whose v2-type blocks return even sizes.
 
     Attributes:
         out_channels: Width of each output.

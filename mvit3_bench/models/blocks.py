@@ -1,15 +1,15 @@
-"""The MobileViT block: local features by convolution, global ones by attention, and how the two meet.
+"""The MobileViT block: local features by convolution, global features by attention, and their fusion.
 
-v3 differs from v1 by four changes, and from v2 by the two of them that v2 does not have already. Each is a named option:
+v3 differs from v1 by four changes, and from v2 by the second and the third, since v2 has the others. Each is an option:
 
-===================  =============================  ==================================
-option               off (v1)                       on (v3)
-===================  =============================  ==================================
-depthwise_local      the local 3x3 is full          the local 3x3 is depthwise
-fuse_local           input and global are fused     local and global are fused
-pointwise_fusion     the fusing convolution is 3x3  it is 1x1
-input_residual       no residual                    the input is added to the output
-===================  =============================  ==================================
+==  ================  =============================  ================================
+#   option            off (v1)                       on (v3)
+==  ================  =============================  ================================
+1   pointwise_fusion  the fusing convolution is 3x3  it is 1x1
+2   fuse_local        input and global are fused     local and global are fused
+3   input_residual    no residual                    the input is added to the output
+4   depthwise_local   the local 3x3 is full          the local 3x3 is depthwise
+==  ================  =============================  ================================
 
 Source: arXiv 2209.15159, Section 3.1 and Table 6.
 """
@@ -31,7 +31,7 @@ def _resize(x: Tensor, size: tuple[int, int], align_corners: bool = False) -> Te
 
 @torch.fx.wrap
 def to_even_size(x: Tensor, align_corners: bool = False) -> Tensor:
-    """Resize an odd height or width up to the even one that 2x2 patches cover; an even map stays as it is."""
+    """Resize an odd height or width up to the next even one, which 2x2 patches need; an even map is returned as it is."""
     height, width = x.shape[-2:]
     even = height + height % 2, width + width % 2
     return x if (height, width) == even else _resize(x, even, align_corners)
@@ -39,7 +39,7 @@ def to_even_size(x: Tensor, align_corners: bool = False) -> Tensor:
 
 @torch.fx.wrap
 def to_size_of(x: Tensor, other: Tensor) -> Tensor:
-    """Resize a map to the height and width of another; one that has them stays as it is."""
+    """Resize a map to the height and width of another; a map of that size is returned as it is."""
     size = other.shape[-2:]
     return x if x.shape[-2:] == size else _resize(x, size)
 
@@ -47,21 +47,21 @@ def to_size_of(x: Tensor, other: Tensor) -> Tensor:
 class MobileViTBlock(nn.Module):
     """The block of the v1 type: multi-head attention over tokens, (B, C, H, W) -> (B, C, H, W).
 
-    An odd height or width is resized up (bilinear) for the attention alone and back behind it, as published.
+    An odd height or width is resized up (bilinear) for the attention and back after it, as published.
 
     Args:
         channels: C, of the input and of the output.
         dim: Width of the tokens.
         ffn_dim: Hidden width of the feed-forward networks.
         depth: Number of transformer layers.
-        depthwise_local, fuse_local, pointwise_fusion, input_residual: The four changes, see above.
+        pointwise_fusion, fuse_local, input_residual, depthwise_local: The four changes, see above.
         norm_layer, act_layer: Normalisation of the convolutions, channels -> module, and activation, () -> module.
         drop_rate: Dropout after attention and after the feed-forward network.
         attn_drop_rate: Dropout on the attention weights.
     """
 
-    def __init__(self, channels: int, dim: int, ffn_dim: int, depth: int, *, depthwise_local: bool, fuse_local: bool,
-                 pointwise_fusion: bool, input_residual: bool, norm_layer: Callable[[int], nn.Module],
+    def __init__(self, channels: int, dim: int, ffn_dim: int, depth: int, *, pointwise_fusion: bool, fuse_local: bool,
+                 input_residual: bool, depthwise_local: bool, norm_layer: Callable[[int], nn.Module],
                  act_layer: Callable[[], nn.Module], drop_rate: float, attn_drop_rate: float):
         super().__init__()
         conv = dict(norm_layer=norm_layer, act_layer=act_layer)
@@ -80,8 +80,8 @@ class MobileViTBlock(nn.Module):
     def attend(self, x: Tensor) -> Tensor:
         """The transformer on a map of even height and width, (B, d, H, W) -> (B, d, H, W).
 
-        One copy brings the map into tokens, one brings it back. The pixel position stands before the batch, so that
-        batch and row stay one axis throughout and no view has more than rank 5.
+        One copy rearranges the map into tokens, another one back. The pixel position precedes the batch, so that batch and
+        row are one axis throughout and no view has more than rank 5.
         """
         batch, dim, height, width = x.shape
         rows, cols = height // 2, width // 2
@@ -107,13 +107,13 @@ class SeparableMobileViTBlock(nn.Module):
         ffn_dim: Hidden width of the feed-forward networks.
         depth: Number of layers.
         dilation: Of the local 3x3.
-        fuse_local, input_residual: The two changes of v3 that v2 does not have, see above.
+        fuse_local, input_residual: The second and the third change, which v2 does not have, see above.
         norm_layer, act_layer: Normalisation of the convolutions, channels -> module, and activation, () -> module.
         drop_rate: Dropout after attention and after the feed-forward network.
         attn_drop_rate: Dropout on the attention weights.
-        odd_size: What happens to an odd height or width. ``'keep'``: the attention alone works on a map resized up,
-            and the output has the size of the input. ``'published'``: the block's input is resized up and the output
-            keeps that size (7x7 becomes 8x8), which is what the published weights have seen.
+        odd_size: Treatment of an odd height or width. ``'keep'``: only the attention works on a map resized up, and the
+            output has the size of the input. ``'published'``: the block's input is resized up and the output has that
+            size (7x7 becomes 8x8), as in the training of the published weights.
     """
 
     def __init__(self, channels: int, dim: int, ffn_dim: int, depth: int, *, dilation: int, fuse_local: bool,

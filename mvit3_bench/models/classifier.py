@@ -10,7 +10,7 @@ V1_TYPE_DROP_RATE = 0.1  # before the linear layer; the v2 type has none
 
 
 class ClassifierHead(nn.Module):
-    """A map to logits, (B, C, H, W) -> (B, num_classes): global average pooling, dropout, linear layer."""
+    """Global average pooling, dropout and linear layer, (B, C, H, W) -> (B, num_classes)."""
 
     def __init__(self, in_channels: int, num_classes: int, drop_rate: float):
         super().__init__()
@@ -31,7 +31,7 @@ class Classifier(nn.Module):
 
     Args:
         family: ``'v1'``, ``'v2'`` or ``'v3'``.
-        arch: As in :class:`.backbone.MobileViTv3`; those of other families are in :data:`.archs.ARCHS`.
+        arch: As in :class:`.backbone.MobileViTv3`; the names of each family are in :data:`.archs.ARCHS`.
         num_classes: Number of classes.
         drop_rate: Dropout before the linear layer; None: as published (v1 type 0.1, v2 type 0).
         backbone: More arguments of the backbone, such as ``dict(norm_layer=...)``. Its ``odd_size`` is ``'published'``

@@ -1,8 +1,8 @@
-"""Parameters and multiply-adds of a model, layer by layer: as they are, and as the papers count them.
+"""Parameters and multiply-adds of a model, layer by layer: as computed, and in the papers' convention.
 
-PyTorch's own counter sees every convolution, linear layer and matrix product that runs. Only the papers' convention is ours.
-Element-wise work is in neither count: norms, activations, and the products of the separable attention, which are no matrix
-products (2d for each pixel and layer).
+PyTorch's FLOP counter counts every convolution, linear layer and matrix product that runs; this module adds the papers'
+convention. Neither count has element-wise operations: norms, activations, and the products of the separable attention,
+which are no matrix products (2d for each pixel and layer).
 """
 from dataclasses import dataclass
 
@@ -32,13 +32,13 @@ class Complexity:
 
 
 class _Meter:
-    """Notes what runs inside each module, by reading the counter before and after it."""
+    """Counts the multiply-adds inside each module, by reading the counter before and after it."""
 
     def __init__(self, model: nn.Module, counter: FlopCounterMode):
         self.counter = counter
         self.extra = 0  # what the papers' convention adds, so far
         self.started = []  # readings at the start of the modules that are running
-        self.counts = {}  # name -> multiply-adds, and in the papers' convention
+        self.counts = {}  # name -> multiply-adds, as computed and in the papers' convention
         self.handles = []
         for name, module in model.named_modules():
             self.handles += [module.register_forward_pre_hook(self._start), module.register_forward_hook(self._stop(name))]
@@ -72,7 +72,7 @@ def count(model: nn.Module, size: tuple[int, int], channels: int = 3) -> dict[st
 
     Args:
         model: A backbone, a classifier, or a model of OpenMMLab's; it is run once in evaluation mode on a
-            blank image. A detector of two stages is counted with the proposals that it makes of that.
+            blank image. A two-stage detector is counted with the proposals that it makes from that image.
         size: Height and width of the image, in pixels.
         channels: Channels of the image.
 

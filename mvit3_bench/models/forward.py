@@ -1,11 +1,11 @@
-"""What a network computes before any post-processing, with or without OpenMMLab."""
+"""The raw outputs of a network, of torch alone or of OpenMMLab."""
 from types import SimpleNamespace
 
 from torch import Tensor, nn
 
 
 def in_channels(model: nn.Module) -> int:
-    """Channels of the images that a network takes: those of its first convolution."""
+    """Number of channels of a network's input: that of its first convolution."""
     return next(module.in_channels for module in model.modules() if isinstance(module, nn.Conv2d))
 
 
@@ -13,9 +13,9 @@ def forward_tensor(model: nn.Module, image: Tensor):
     """Run a model on images, (B, C, H, W) as the backbone sees them, without preprocessing and post-processing.
 
     Returns:
-        Of a backbone its maps, of a classifier its logits; of a model of OpenMMLab, which is known by its
-        ``data_preprocessor``, what its ``tensor`` mode gives: logits, or the raw outputs of the head. A detector of two
-        stages goes on with the proposals that it makes.
+        The maps of a backbone or the logits of a classifier; for a model of OpenMMLab, identified by its
+        ``data_preprocessor``, the outputs of its ``tensor`` mode: logits, or the raw outputs of the head. A two-stage
+        detector uses the proposals that it makes.
     """
     if not hasattr(model, 'data_preprocessor'):
         return model(image)

@@ -12,7 +12,7 @@ class ConvNormAct(nn.Sequential):
     """Convolution without bias, normalisation, activation: (B, C_in, H, W) -> (B, C_out, ceil(H/s), ceil(W/s)).
 
     Args:
-        kernel: Odd kernel size; the padding keeps the size at stride 1.
+        kernel: Odd kernel size; at stride 1 the padding keeps height and width.
         norm_layer: Normalisation: channels -> module.
         act_layer: Activation: () -> module; None for no activation.
     """
@@ -33,7 +33,10 @@ class ConvNormAct(nn.Sequential):
 
 
 class InvertedResidual(nn.Module):
-    """1x1 expand, 3x3 depthwise, 1x1 project; plus the input where shapes allow (arXiv 1801.04381)."""
+    """Inverted residual, (B, C_in, H, W) -> (B, C_out, ceil(H/s), ceil(W/s)).
+
+    1x1 expand, 3x3 depthwise, 1x1 project; the input is added if the shapes match. Source: MobileNetV2, arXiv 1801.04381.
+    """
 
     def __init__(self, in_channels: int, out_channels: int, *, expand_ratio: float, norm_layer: Callable[[int], nn.Module],
                  act_layer: Callable[[], nn.Module], stride: int = 1, dilation: int = 1):

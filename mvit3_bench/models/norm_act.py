@@ -1,11 +1,11 @@
-"""Batch norm and SiLU as one step of training on a CPU: a third less memory for activations, and fewer passes over it."""
+"""Batch norm and SiLU fused into one autograd function for training on a CPU, which needs a third less memory."""
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 
 class _BatchNormSiLU(torch.autograd.Function):
-    """What SiLU needs for its gradient is what batch norm has computed: computing it again is faster than keeping it."""
+    """Batch norm and SiLU. The backward pass computes the output of the norm again, which is faster than saving it."""
 
     @staticmethod
     def forward(ctx, x, weight, bias, running_mean, running_var, momentum, eps):
@@ -17,7 +17,7 @@ class _BatchNormSiLU(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad):
         x, weight, bias, mean, inverse_std = ctx.saved_tensors
-        if torch.is_grad_enabled():  # the gradient is itself to be differentiated
+        if torch.is_grad_enabled():  # a second derivative is wanted
             again = F.silu(F.batch_norm(x, None, None, weight, bias, True, 0.0, ctx.eps))
             return *torch.autograd.grad(again, (x, weight, bias), grad, create_graph=True), None, None, None, None
         normed, _, _ = torch.native_batch_norm(x, weight, bias, mean, inverse_std.pow(-2) - ctx.eps, False, 0.0, ctx.eps)
@@ -28,10 +28,10 @@ class _BatchNormSiLU(torch.autograd.Function):
 
 
 def norm_act(x: Tensor, norm: nn.Module, act: nn.Module) -> Tensor:
-    """``act(norm(x))``, (B, C, H, W) -> (B, C, H, W); in one step in training on a CPU.
+    """Compute ``act(norm(x))``, (B, C, H, W) -> (B, C, H, W); fused in training on a CPU.
 
-    The one step is for torch's own batch norm and SiLU without hooks; the compiler does as much by itself, and a tracer
-    (torch.fx) takes layer by layer.
+    Only ``nn.BatchNorm2d`` and ``nn.SiLU`` without hooks are fused, and not under torch.compile, which fuses them itself, or
+    torch.fx, which traces layer by layer.
     """
     if not (type(norm) is nn.BatchNorm2d and type(act) is nn.SiLU and norm.training
             and isinstance(x, Tensor) and x.device.type == 'cpu'

@@ -69,7 +69,7 @@ _CALLS: dict[str, Callable[[str], object]] = {
     'in a ConfigDict': lambda text: ConfigDict(a=[Made(os.system, text)]),
     'in a key': lambda text: {Made(os.system, text): 1},
 }
-# Types that torch or compat.py allow, with arguments that no checkpoint has.
+# Types that torch or mvit3_bench.compat allow, with arguments that no checkpoint has.
 _VALUES: dict[str, Callable[[], object]] = {
     'bytearray of 1 TB': lambda: Made(bytearray, 2 ** 40),
     'bytes of 1 TB': lambda: Made(Named('__builtin__', 'bytes'), 2 ** 40),

@@ -1,4 +1,4 @@
-"""Not a number: a training that has come to it is stopped, and never saved."""
+"""Stop training, and do not save, when the loss or the weights are NaN or infinite."""
 import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -9,7 +9,7 @@ from ...registry import HOOKS
 
 
 def advice(runner: Runner) -> str:
-    """What to do after the training of a runner has diverged."""
+    """Advice on how to go on after a training has diverged."""
     last = runner.message_hub.runtime_info.get('last_ckpt')
     lower = '--cfg-options optim_wrapper.optimizer.lr=...'
     if last is None:
@@ -20,7 +20,7 @@ def advice(runner: Runner) -> str:
 
 
 def not_finite(tree, name: str = '') -> list[str]:
-    """The names of the tensors with a value that is infinite or not a number, in dictionaries and lists at any depth."""
+    """Names of the tensors with NaN or infinite values, in nested dictionaries and lists."""
     if isinstance(tree, Tensor):
         return [] if not tree.is_floating_point() or bool(torch.isfinite(tree).all()) else [name]
     parts = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, (list, tuple)) else ()
@@ -30,14 +30,14 @@ def not_finite(tree, name: str = '') -> list[str]:
 # the second name stands in the configs of work dirs that an earlier version wrote
 @HOOKS.register_module(name=['CheckInvalidLossHook', 'FiniteLossHook'])
 class CheckInvalidLossHook(Hook):
-    """Stop at a loss that is infinite or not a number.
+    """Stop the training when the loss is NaN or infinite.
 
-    A step that mixed precision leaves out because of its gradients is none: the loss is finite then.
+    A step that mixed precision skips because of its gradients does not count, since its loss is finite.
 
     Raises:
         DivergedError: The message names epoch, iteration, learning rate, the parts of the loss and the files of the batch.
     """
-    priority = 'VERY_HIGH'  # before the averaged weights take it up
+    priority = 'VERY_HIGH'  # before the weights are averaged
 
     def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
         if torch.isfinite(outputs['loss'].detach()):

@@ -1,4 +1,4 @@
-"""A check of the labels that reach the network."""
+"""Check the labels of each batch."""
 from collections.abc import Iterable
 
 from mmengine.hooks import Hook
@@ -9,10 +9,10 @@ from ...utils.text import shown
 
 
 def check_labels(samples: Iterable, num_classes: int) -> None:
-    """Check the masks of mmsegmentation's samples, and the labels of mmpretrain's.
+    """Check the masks of mmsegmentation's samples and the labels of mmpretrain's.
 
     Raises:
-        UnreadableSample: One has a value that is no class, nor, in a mask, 255; the message names it.
+        UnreadableSample: A label is neither a class number nor, in a mask, 255; the message names the file.
     """
     for sample in samples:
         if 'gt_sem_seg' in sample:
@@ -37,7 +37,7 @@ def check_labels(samples: Iterable, num_classes: int) -> None:
 class CheckLabelsHook(Hook):
     """Stop at a label that is neither a class number nor, in a mask, 255.
 
-    mmsegmentation's metric would count its pixels for nothing, and the losses fail without naming the file.
+    Without this hook, mmsegmentation's metric ignores such pixels, and the losses fail without naming the file.
 
     Raises:
         UnreadableSample: A mask or an image has another label; the message names it.

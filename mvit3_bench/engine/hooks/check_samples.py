@@ -1,4 +1,4 @@
-"""Loading that names a broken file, in pipelines whose config does not say so."""
+"""Name a broken file in pipelines that do not use :class:`mvit3_bench.datasets.transforms.loading.Load`."""
 from mmcv.transforms import LoadAnnotations, LoadImageFromFile
 from mmengine.hooks import Hook
 
@@ -7,13 +7,13 @@ from ...registry import HOOKS
 
 
 class LoadOrStop(Load):
-    """Loading that stops at a broken file, whatever the config says."""
+    """Loading that raises an error for a broken file."""
 
     fix = 'repair or remove it'  # a metric over fewer images is another metric
 
 
 def check_samples(dataset) -> None:
-    """Put every loading step of a data set's pipeline, and of those that it wraps or joins, into :class:`.loading.Load`."""
+    """Wrap every loading step of a data set's pipeline in :class:`LoadOrStop`, also in data sets that it wraps or joins."""
     for part in getattr(dataset, 'datasets', None) or filter(None, [getattr(dataset, 'dataset', None)]):
         check_samples(part)
     steps = getattr(getattr(dataset, 'pipeline', None), 'transforms', [])
@@ -22,9 +22,9 @@ def check_samples(dataset) -> None:
 
 @HOOKS.register_module()
 class CheckSamplesHook(Hook):
-    """Let validation and test, and a training pipeline without :class:`.loading.Load`, stop at a broken file and name it.
+    """Stop validation and test, and a training pipeline without ``Load``, at a broken file, and name it.
 
-    A config cannot have it in its test pipeline: the frameworks' inferencers look there for ``LoadImageFromFile`` by name.
+    This is a hook, since the frameworks' inferencers look for ``LoadImageFromFile`` by name in the test pipeline.
     """
 
     def before_train(self, runner) -> None:

@@ -90,7 +90,7 @@ class CheckpointHook(hooks.CheckpointHook):
             self._write(runner, Path(self.last_ckpt).name, *self._written)
 
     def can_save_within(self, runner) -> bool:
-        """Whether a run that is resumed from a checkpoint after this iteration goes on exactly."""
+        """Whether a run resumed from a checkpoint after this iteration gives the same weights."""
         return self.loop is not None and runner.optim_wrapper.should_update()
 
     def save_now(self, runner, epoch: int, iteration: int) -> None:
@@ -144,7 +144,7 @@ class CheckpointHook(hooks.CheckpointHook):
                 runner.logger.info(f'The previous best checkpoint {path} is removed')
 
     def _best(self) -> dict:
-        """The best checkpoint by each metric."""
+        """The path of the best checkpoint for each metric."""
         if not self.save_best:
             return {}
         return dict(self.best_ckpt_path_dict) if len(self.key_indicators) > 1 else {'': self.best_ckpt_path}
@@ -156,7 +156,7 @@ class CheckpointHook(hooks.CheckpointHook):
             self.best_ckpt_path_dict = paths
 
     def _write(self, runner, name: str, epoch: int, iteration: int) -> None:
-        """Write a checkpoint, let ``last_checkpoint`` name it, and remove the one within an epoch that it replaces."""
+        """Write a checkpoint and its name to ``last_checkpoint``, and remove the one within an epoch that it replaces."""
         before, self.last_ckpt = self.last_ckpt, self._path(name)
         runner.message_hub.update_info('last_ckpt', self.last_ckpt)
         try:

@@ -1,4 +1,4 @@
-"""Stopping on a signal: nothing that was trained is lost."""
+"""Save and stop on a signal, so that the run can be resumed."""
 import functools
 import os
 import signal
@@ -27,7 +27,7 @@ class Stopped(SystemExit):
 def end_together() -> None:
     """Wait for the other processes of a run, and leave their group.
 
-    The first one writes longest: a launcher would end it as soon as another has ended, and that one abort for want of peers.
+    The first process writes the checkpoint: a launcher would end it as soon as another process has ended.
     """
     if is_distributed():
         barrier()
@@ -39,14 +39,15 @@ def end_together() -> None:
 class PreemptionHook(Hook):
     """Save and stop at the end of an iteration after SIGTERM or SIGINT (Ctrl-C); a second SIGINT ends the process at once.
 
-    The iteration is one with a step of the optimiser, the same in all processes. In a validation, one process stops after
-    the batch at hand, several at its end; a run that is resumed begins with it again. Without our :class:`.CheckpointHook`
-    and a :class:`.ResumableTrainLoop` it stops all the same, but the last checkpoint is that of the config's interval.
+    The iteration is one with a step of the optimiser, the same in all processes. In a validation, a single process stops
+    after the current batch, several processes stop at its end; a resumed run repeats the validation. Without our
+    :class:`.CheckpointHook` and a :class:`.ResumableTrainLoop` the run stops, too, but the last checkpoint is that of the
+    config's interval.
 
     Raises:
         Stopped: The state is saved.
     """
-    priority = 'LOWEST'  # behind CheckpointHook
+    priority = 'LOWEST'  # after CheckpointHook
 
     def __init__(self):
         self.signal = None  # the first one
@@ -54,7 +55,7 @@ class PreemptionHook(Hook):
         self._before = {}
 
     def before_train(self, runner) -> None:
-        """From here on, signals to this process and to those that load its data are ours."""
+        """Install the signal handlers, in this process and in the workers of the data loaders."""
         if threading.current_thread() is not threading.main_thread():  # Python allows no other to do so
             return
         self.signal, self._interrupts = None, 0
@@ -101,7 +102,7 @@ class PreemptionHook(Hook):
             os.write(2, message.encode())
 
     def _is_agreed(self) -> bool:
-        """Whether any process has had a signal."""
+        """Whether any process has received a signal."""
         noted = torch.tensor(float(self.signal is not None))
         if get_world_size() > 1:
             all_reduce(noted, op='max')
@@ -122,7 +123,7 @@ class PreemptionHook(Hook):
 
 
 def _outlive_signals(init: Callable[[int], None] | None, worker: int) -> None:
-    """Let a process that loads data live until the training has saved: torch's own handler would end it at once."""
+    """Keep a data loader's worker alive until the training has saved; torch's handler would end it at once."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, 'sigwaitinfo'):  # not on macOS
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
@@ -132,7 +133,7 @@ def _outlive_signals(init: Callable[[int], None] | None, worker: int) -> None:
 
 
 def _end_with_training() -> None:
-    """End this process at a SIGTERM of the training itself, which is how it ends those that load its data."""
+    """End this worker at a SIGTERM from the training process, which ends its workers in this way."""
     while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
         pass
     os._exit(0)

@@ -22,7 +22,7 @@ class RunInfoHook(Hook):
 
     def __init__(self):
         self.run_info: RunInfo = {}
-        self.loaded: dict = {}  # meta of the checkpoint that the run starts from
+        self.loaded: dict = {}  # meta of the checkpoint from which the run starts
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Keep the checkpoint's ``meta``."""
