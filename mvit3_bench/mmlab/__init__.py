@@ -13,7 +13,7 @@ import sys
 from . import heads, initializers, model_zoo  # noqa: F401
 from .backbones import MobileViTv1, MobileViTv2, MobileViTv3
 
-if sys.modules.get('mmpretrain'):  # installed and complete: our heads have imported it
+if sys.modules.get('mmpretrain'):  # by the user or by our heads; otherwise heads.load registers them
     model_zoo.register()
 
 __all__ = ['MobileViTv1', 'MobileViTv2', 'MobileViTv3']

@@ -11,6 +11,8 @@ from importlib.util import find_spec
 from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
 
+from .. import model_zoo
+
 FRAMEWORKS = dict(mmseg=('seg', 'seg_test'), mmpretrain=('cls',), mmdet=('ssdlite',))
 
 
@@ -22,6 +24,8 @@ def load(framework: str) -> None:
     try:
         for module in FRAMEWORKS[framework]:
             import_module(f'{__name__}.{module}')
+        if framework == 'mmpretrain':
+            model_zoo.register()
     except Exception as error:  # a broken mmseg, whatever it raises, must not stop a user of mmdet
         print_log(f'The heads of mvit3_bench for {framework} are not available, since it cannot be imported: {error}',
                   logger='current', level=logging.WARNING)
