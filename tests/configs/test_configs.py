@@ -40,7 +40,7 @@ def published_name(path) -> str | None:
 def check_cls(model: ConfigDict, arch: Arch) -> None:
     """The classifier takes what the last layer gives, and the colours are those of the weights."""
     assert model.head.in_channels == (arch.expansion or arch.widths[-1])
-    assert model.head.get('drop_rate', 0) == arch.drop_rate
+    assert model.head.get('drop_rate', 0) == (0 if arch.separable else 0.1)
     assert model.data_preprocessor.to_rgb == (arch.channel_order == 'rgb')
 
 

@@ -41,8 +41,8 @@ def refusal(cfg: Config, loaders=TRAINING) -> str:
 def warnings(monkeypatch):
     """The messages logged."""
     found = []
-    for module in ('check_folders', 'check_leaks'):
-        monkeypatch.setattr(f'mvit3_bench.engine.{module}.print_log', lambda text, **kwargs: found.append(text))
+    for module in ('folders', 'leaks'):
+        monkeypatch.setattr(f'mvit3_bench.datasets.checks.{module}.print_log', lambda text, **kwargs: found.append(text))
     return found
 
 
