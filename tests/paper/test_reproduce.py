@@ -142,7 +142,7 @@ def test_tool(tool, tmp_path):
     assert not outcome.code and 'paper.md' in outcome.output
     with open(tmp_path / 'docs' / 'results' / 'paper' / 'ade20k.csv', encoding='utf-8') as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == sum(row.dataset == 'ade20k' for row in published()) and len(rows[0]) == 14
+    assert len(rows) == sum(row.dataset == 'ade20k' for row in published()) and len(rows[0]) == 15
     outcome = tool('reproduce', '--table', 6, 'coco2017', '--out', tmp_path / 'absent')
     assert not outcome.code and 'Table 6' in outcome.output and DATASETS['coco2017'][0] in outcome.output
     assert 'Table 1' not in outcome.output and not (tmp_path / 'absent').exists()
