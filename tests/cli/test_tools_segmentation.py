@@ -118,7 +118,7 @@ def test_inference_as_in_the_test(run_dir, tool, weights):
     config, file = weights['segmentation']
     checkpoint = run_dir / 'checkpoint.pth'
     torch.save(dict(torch.load(file), meta=dict(dataset_meta=ADE20KDataset.METAINFO)), checkpoint)
-    for work_dir, options in (('first', []), ('second', ['test_dataloader.dataset.pipeline.1.scale=(320,64)'])):
+    for work_dir, options in (('first', []), ('second', ['test_dataloader.dataset.pipeline.1.scale=64'])):
         outcome = tool('test', config, checkpoint, '--mini', '--out', f'{work_dir}/out', '--work-dir', work_dir,
                        '--cfg-options', 'test_dataloader.dataset.indices=3', *options)
         assert outcome.code == 0, outcome.output

@@ -21,7 +21,7 @@ def test_gallery(run_dir, tool, weights, task):
 @pytest.mark.parametrize('tasks, rest, message', [
     (('detection', 'segmentation'), [], 'wanted: models of one task'),
     (('classification',), ['--indices', '2', '400'], '--indices 400 is not possible; the test set has the images 0 to '),
-    (('classification',), ['--images', '0'], '--images 0 is not possible')])
+    (('classification',), ['--images', '0'], '--images: 0 is not possible')])
 def test_user_errors(run_dir, tool, weights, tasks, rest, message):
     outcome = tool('gallery', 'all.png', *models(weights, *tasks), '--mini', '--device', 'cpu', *rest)
     assert outcome.code in (1, 2) and 'Traceback' not in outcome.output

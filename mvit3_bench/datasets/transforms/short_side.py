@@ -21,12 +21,15 @@ class ResizeShortSide(BaseTransform):
         interpolation: Of the image, as in :func:`mmcv.imresize`.
 
     Raises:
-        ValueError: The mask has another size than the image; the message names both files.
+        ValueError: The least length is above the largest, or not positive; or the mask has another size than the image; the message names both files.
     """
 
     def __init__(self, scale: int | tuple[int, int], max_size: int | None = None, enlarge_only: bool = False,
                  backend: str = 'cv2', interpolation: str = 'bilinear'):
         self.scale = (scale, scale) if isinstance(scale, int) else tuple(scale)
+        if not 0 < self.scale[0] <= self.scale[1]:
+            raise ValueError(f'ResizeShortSide: scale={scale!r} is not possible; wanted: the length of the shorter side, '
+                             'or the least and the largest length')
         self.max_size, self.enlarge_only = max_size, enlarge_only
         self.backend, self.interpolation = backend, interpolation
 
