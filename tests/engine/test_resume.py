@@ -282,7 +282,6 @@ def test_signal_to_the_whole_group(run_dir):
     """A launcher signals workers too: they live until the training has saved."""
     process, output = begin(run_dir, 'train_dataloader.num_workers=2', 'train_dataloader.persistent_workers=True',
                             'val_dataloader.num_workers=1', start_new_session=True)
-    time.sleep(1)
     os.killpg(process.pid, signal.SIGTERM)
     assert process.wait(60) == EXIT_CODE, output.read_text()
     assert outcome_of(run_dir / 'run')['place']['iter'] > 0
