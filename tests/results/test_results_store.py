@@ -11,8 +11,6 @@ from mvit3_bench.errors import ResultError
 from mvit3_bench.results.store import Result, read, write
 
 CONFIG = conftest.ROOT / 'configs' / 'cls' / 'mvit3_xxs_in1k.py'
-SHORT = ['train_dataloader.dataset.indices=8', 'train_dataloader.batch_size=8', 'val_dataloader.dataset.indices=4',
-         'test_dataloader.dataset.indices=4', 'train_cfg.max_epochs=1']
 FIELDS = [field.name for field in dataclasses.fields(Result)]
 
 
@@ -85,27 +83,20 @@ def test_two_of_one_id(tmp_path):
     assert str(tmp_path / 'run.json') in message and str(tmp_path / 'copy.json') in message and "'run'" in message
 
 
-@pytest.fixture
-def trained(run_dir, tool):
-    """A checkpoint of one epoch on miniature data."""
-    pytest.importorskip('mmpretrain', reason='mmpretrain is not installed')
-    outcome = tool('train', CONFIG, '--mini', '--work-dir', 'run', '--cfg-options', *SHORT, 'randomness.seed=3')
-    assert outcome.code == 0, outcome.output
-    return run_dir / 'run' / 'epoch_1.pth'
-
-
-def test_recorded(trained, tool):
+def test_recorded(trained, run_dir, tool):
     """test.py --record writes a result that tells everything, marked miniature; without the flag it writes none."""
-    outcome = tool('test', CONFIG, trained, '--mini', '--record', 'store', '--cfg-options', *SHORT)
+    pytest.importorskip('mmpretrain', reason='mmpretrain is not installed')
+    file = trained(CONFIG) / 'epoch_1.pth'
+    outcome = tool('test', CONFIG, file, '--mini', '--record', 'store', '--cfg-options', *conftest.short(CONFIG))
     assert outcome.code == 0, outcome.output
-    found, = read(trained.parents[1] / 'store')
+    found, = read(run_dir / 'store')
     assert f'recorded: store/{found.id}.json' in outcome.output
     assert (found.config, found.model, found.task) == ('cls/mvit3_xxs_in1k.py', 'mvit3_xxs', 'classification')
     assert (found.mini, found.images, found.origin, found.seed) == (True, 4, 'trained here', 3)
-    assert found.sha256 == hashlib.sha256(trained.read_bytes()).hexdigest() and found.checkpoint == 'epoch_1.pth'
+    assert found.sha256 == hashlib.sha256(file.read_bytes()).hexdigest() and found.checkpoint == 'epoch_1.pth'
     assert found.percent('top1') == found.metrics['accuracy/top1'] and found.percent('mIoU') is None
     assert found.command.startswith('python tools/test.py ') and 'cores' in found.hardware
-    assert not (trained.parents[1] / 'docs').exists()
+    assert not (run_dir / 'docs').exists()
 
 
 @pytest.mark.parametrize('content, wanted', [
