@@ -1,5 +1,7 @@
 """Atomic writing: an interruption, even a power cut, leaves the old file or the new one, never a part."""
 import os
+import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -40,11 +42,12 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
 def _sync_folder(folder: Path) -> None:
     """Synchronise the folder with the disk, so that the new name survives a power cut; POSIX alone can."""
     if os.name == 'posix':
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        with suppress(OSError):  # some file systems cannot, and the file is there already
+            descriptor = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -54,12 +57,22 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def remove_parts(folder: str | Path) -> list[Path]:
-    """Remove what processes that were killed while writing have left in a folder.
+    """Remove what processes that were killed while writing have left in a folder; files of other names stay.
 
     Returns:
         The files removed.
     """
-    parts = sorted(Path(folder).glob('.*.part'))
+    found = ((path, re.fullmatch(r'\..+\.(\d+)\.part', path.name)) for path in Path(folder).glob('.*.part'))
+    parts = sorted(path for path, name in found if name and not _writes(int(name[1]), path))
     for part in parts:
         part.unlink(missing_ok=True)
     return parts
+
+
+def _writes(process: int, part: Path) -> bool:
+    """Whether a process may be writing a file: it has it open; or it cannot be looked at, and the file is new."""
+    if not Path('/proc/self/fd').is_dir():
+        return time.time() - part.stat().st_mtime < 60
+    with suppress(OSError):
+        return any(os.path.realpath(link) == str(part.resolve()) for link in Path(f'/proc/{process}/fd').iterdir())
+    return False

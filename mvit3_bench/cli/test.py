@@ -95,7 +95,8 @@ def main(args: argparse.Namespace) -> None:
         cfg.custom_hooks = [hook for hook in cfg.get('custom_hooks', []) if not is_average(hook)]
     runner = run_config.build_runner(cfg)
     if cfg.load_from:
-        check_fits(runner.model, cfg.load_from)
+        check_fits(runner.model, cfg.load_from,
+                   classes=getattr(runner.test_dataloader.dataset, 'metainfo', {}).get('classes'))
     if args.deploy:
         deploy(runner)
     metrics = {name: plain(value) for name, value in runner.test().items()}

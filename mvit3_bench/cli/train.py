@@ -49,14 +49,20 @@ def main(args: argparse.Namespace) -> None:
             schedule.accumulate(cfg, args.accumulate, processes)
         if args.auto_scale_lr:
             schedule.scale_lr(cfg)
-    if args.resume:
-        cfg.resume = True
-        cfg.load_from = None if args.resume == 'auto' else args.resume
+    if args.resume and args.resume != 'auto':
+        cfg.resume, cfg.load_from = True, args.resume
+    elif args.resume and find_latest_checkpoint(cfg.work_dir):
+        cfg.resume, cfg.load_from = True, None
+    elif args.resume:
+        print_log(f'--resume: no checkpoint in {cfg.work_dir} yet, a new run begins', logger='current',
+                  level=logging.WARNING)
+        args.resume = None
     runner = run_config.build_runner(cfg)
     if warning := schedule.check_batch(cfg, processes):
         print_log(warning, logger='current', level=logging.WARNING)
     if checkpoint := cfg.load_from or args.resume and find_latest_checkpoint(cfg.work_dir):
-        check_fits(runner.model, checkpoint, any_head=not args.resume, resume=bool(args.resume))
+        check_fits(runner.model, checkpoint, any_head=not args.resume, resume=bool(args.resume),
+                   classes=getattr(runner.train_dataloader.dataset, 'metainfo', {}).get('classes'))
     check_last_batch(cfg, runner.model, runner.train_dataloader)
     if warning := schedule.check_average(cfg, runner.max_iters):
         print_log(': consider '.join(warning), logger='current', level=logging.WARNING)

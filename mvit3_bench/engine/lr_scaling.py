@@ -1,5 +1,9 @@
 """Keeping the recipe's effective batch, or its learning rate in proportion, on whatever machine there is."""
+from collections.abc import Iterable
+
 from mmengine.config import Config, ConfigDict
+
+from ..datasets.configs import type_name
 
 _INITIAL_LEFT = 0.05  # largest share in the average at the end of a training
 
@@ -12,13 +16,13 @@ def _base_batch(cfg: Config) -> int:
 
 
 def is_average(hook: ConfigDict) -> bool:
-    """Whether the config of a hook is that of one which averages the weights: MMEngine's or ours."""
-    return hook.type in ('EMAHook', 'mvit3_bench.EMAHook')
+    """Whether the config of a hook is that of one which averages the weights, of any scope or given as a class."""
+    return type_name(hook) == 'EMAHook'
 
 
 def iteration_keys(scheduler: ConfigDict) -> list[str]:
     """The keys that count iterations, in the config of a scheduler."""
-    keys = ('warmup_iters',) if scheduler.get('by_epoch', True) else ('begin', 'end', 'T_max')
+    keys = ('warmup_iters',) if scheduler.get('by_epoch', True) else ('begin', 'end', 'T_max', 'step_size', 'milestones')
     return [key for key in keys if key in scheduler]
 
 
@@ -45,12 +49,26 @@ def accumulate(cfg: Config, count: str, processes: int) -> None:
     else:
         raise ValueError(f"--accumulate {count} is not possible; allowed: 'auto' and whole numbers from 1")
     cfg.optim_wrapper.accumulative_counts = steps
-    for scheduler in cfg.param_scheduler:
-        # they count iterations, but the recipe means steps of the optimiser
-        scheduler.update({key: scheduler[key] * steps for key in iteration_keys(scheduler)})
-    for hook in cfg.get('custom_hooks', []):
+    # they count iterations, but the recipe means steps of the optimiser
+    _multiply(cfg.get('train_cfg'), ('max_iters', 'val_begin', 'val_interval', 'dynamic_intervals'), steps,
+              counts='max_iters' in (cfg.get('train_cfg') or {}))
+    schedulers = cfg.get('param_scheduler') or []
+    for scheduler in [schedulers] if isinstance(schedulers, dict) else schedulers:
+        _multiply(scheduler, iteration_keys(scheduler), steps)
+    for hook in cfg.get('custom_hooks') or []:
         if is_average(hook):
-            hook.interval = steps  # one update of the average for each step of the optimiser
+            hook.interval = hook.get('interval', 1) * steps  # one update of the average for each step of the optimiser
+    checkpoints = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
+    _multiply(checkpoints, ('interval',), steps, counts=not checkpoints.get('by_epoch', True))
+
+
+def _multiply(part: ConfigDict | None, keys: Iterable[str], steps: int, counts: bool = True) -> None:
+    """Multiply, in place, numbers of iterations in a part of a config, those in lists too."""
+    def times(value):
+        return [times(each) for each in value] if isinstance(value, (list, tuple)) else value * steps
+    for key in keys if counts and part else ():
+        if part.get(key) not in (None, -1):
+            part[key] = times(part[key])
 
 
 def scale_lr(cfg: Config) -> None:

@@ -1,6 +1,7 @@
 """From a command line to what runs: the config by path or name, its model, its runner, and the checkpoint that is meant."""
 import argparse
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,8 +23,26 @@ from .mini import name_pipelines, to_mini
 def parse_options(words: Sequence[str] | None) -> dict:
     """``--cfg-options KEY=VALUE ...`` as MMEngine parses it: key -> value; of None, nothing."""
     found = argparse.Namespace()
-    DictAction(['--cfg-options'], 'cfg_options')(None, found, words or [])
+    try:
+        DictAction(['--cfg-options'], 'cfg_options')(None, found, words or [])
+    except (AssertionError, ValueError, IndexError) as error:
+        raise UsageError(f'--cfg-options {" ".join(words)}: {error}', '--cfg-options',
+                         'write KEY=VALUE with balanced brackets and no white space') from error
     return found.cfg_options
+
+
+def merge_options(cfg: Config, options: dict) -> None:
+    """Override parts of a config in place.
+
+    Raises:
+        UsageError: A key goes through a list without such an entry, or through what has no parts.
+    """
+    for key, value in options.items():
+        try:
+            cfg.merge_from_dict({key: value})
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+            raise UsageError(f'--cfg-options {key}={value} is not possible: {error}', '--cfg-options',
+                             'name a key of the config, and of a list the number of an entry') from error
 
 
 def read_config(path: str) -> Config:
@@ -57,10 +76,11 @@ def load_config(args: argparse.Namespace) -> Config:
             to_mini(cfg)
         name += '_mini'
     if options := parse_options(args.cfg_options):
-        cfg.merge_from_dict(options)
+        merge_options(cfg, options)
         if not any(key.partition('.')[0].endswith('_pipeline') for key in options):
             name_pipelines(cfg)
-    cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs') / name)
+    # the config that a run has dumped names that run's folder, which its miniature must not write into
+    cfg.work_dir = args.work_dir or (not args.mini and cfg.get('work_dir')) or str(Path('work_dirs') / name)
     with user_errors(ValueError):
         distribute(cfg, args.launcher)
     return cfg
@@ -74,7 +94,7 @@ def model_and_size(args: argparse.Namespace) -> tuple[Config, nn.Module, tuple[i
             config has images of any size and there is no ``--shape``.
     """
     cfg = read_config(args.config)
-    cfg.merge_from_dict(parse_options(args.cfg_options))
+    merge_options(cfg, parse_options(args.cfg_options))
     if args.shape and (len(args.shape) > 2 or min(args.shape) < 1):
         raise UsageError(f'--shape {args.shape} is not possible', '--shape',
                          'allowed: a height and a width of 1 or more, as one or two numbers')
@@ -92,11 +112,16 @@ def find_checkpoint(path: str) -> str:
     """
     if not Path(path).is_dir():
         return path
-    candidates = sorted(Path(path).glob('best_*.pth'), key=lambda file: file.stat().st_mtime)
-    candidates = candidates or sorted(Path(path).glob('*.pth'), key=lambda file: file.stat().st_mtime)
+    # by the numbers in their names: times are those of a copy where the folder is one
+    candidates = sorted(Path(path).glob('best_*.pth'), key=_place) or sorted(Path(path).glob('*.pth'), key=_place)
     if not candidates:
         raise UsageError(f'no checkpoint (*.pth) in {path}', path)
     return str(candidates[-1])
+
+
+def _place(checkpoint: Path) -> tuple:
+    """Epoch and iteration in the name of a checkpoint, and its time for names without them."""
+    return [int(number) for number in re.findall(r'(?:epoch|iter)_(\d+)', checkpoint.stem)], checkpoint.stat().st_mtime
 
 
 def build_runner(cfg: Config) -> Runner:

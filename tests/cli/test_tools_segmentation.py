@@ -119,3 +119,27 @@ def test_inference_as_in_the_test(run_dir, tool, weights):
             image = next((run_dir / 'data' / 'mini' / 'ade').rglob(f'validation/{file.stem}.jpg'))
             found = inference_model(model, str(image)).pred_sem_seg.data[0].numpy()
             assert (found + 1 == cv2.imread(str(file), cv2.IMREAD_UNCHANGED)).all()
+
+
+def test_masks_of_0_and_255():
+    """255 is ignored: masks of nothing else leave a class without a pixel, which is said in the first iteration."""
+    import torch
+    from mmengine.structures import PixelData
+    from mmseg.structures import SegDataSample
+
+    from mvit3_bench.engine.hooks import check_labels
+    found = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(check_labels, 'print_log', lambda text, **kwargs: found.append(text))
+        for labels in ([0, 255, 255, 0], [0, 1, 255, 0], [0, 0, 0, 0]):
+            sample = SegDataSample(gt_sem_seg=PixelData(data=torch.tensor([[labels]])))
+            check_labels.warn_of_binary_masks([sample], ('background', 'cell'))
+    assert len(found) == 1 and '50% of the pixels' in found[0] and 'no pixel is cell' in found[0]
+
+
+def test_classes_without_a_pixel(run_dir, tool, weights):
+    """They are named after the test, since the mean leaves them out."""
+    config, checkpoint = weights['segmentation']
+    outcome = tool('test', config, checkpoint, '--mini', '--work-dir', 'run', '--cfg-options',
+                   'test_dataloader.dataset.indices=1')
+    assert outcome.code == 0 and 'of 150 classes have no pixel in the masks' in outcome.output, outcome.output

@@ -1,5 +1,6 @@
 """Atomic checkpoints: each is written completely before older ones are removed, within an epoch, too."""
 import os
+import re
 import time
 from collections import deque
 from pathlib import Path
@@ -18,6 +19,8 @@ from ..loops import ResumableTrainLoop
 from .check_invalid_loss import advice, not_finite
 
 _ATOMIC = 'mvit3_bench.atomic'
+_WITHIN = re.compile(r'epoch_\d+_iter_\d+\.pth')
+_OURS = re.compile(rf'{_WITHIN.pattern}|(best_.+_)?(epoch|iter)_\d+\.pth')
 
 
 @register_backend(_ATOMIC)
@@ -139,8 +142,8 @@ class CheckpointHook(hooks.CheckpointHook):
         after = {key: path or before.get(key) for key, path in self._best().items()}
         self._set_best(after)
         for key, path in before.items():
-            if path and path != after[key]:
-                self._remove(path)
+            # the path may come out of a checkpoint: of it only the name counts, and only of a file in this run's folder
+            if path and path != after[key] and self._remove(self._path(Path(str(path)).name)):
                 runner.logger.info(f'The previous best checkpoint {path} is removed')
 
     def _best(self) -> dict:
@@ -173,15 +176,18 @@ class CheckpointHook(hooks.CheckpointHook):
             return
         write_text(os.path.join(runner.work_dir, 'last_checkpoint'), self.last_ckpt)
         for other in list(self.file_backend.list_dir_or_file(self.out_dir, list_dir=False, suffix='.pth')):
-            if Path(other).match(self._within.format('*', '*')) and other != name:
+            if _WITHIN.fullmatch(Path(other).name) and other != name:
                 self._remove(self._path(other))
 
     def _path(self, name: str) -> str:
         return self.file_backend.join_path(self.out_dir, name)
 
-    def _remove(self, path: str) -> None:
-        if is_main_process() and self.file_backend.isfile(path):
-            self.file_backend.remove(path)
+    def _remove(self, path: str) -> bool:
+        """Remove a checkpoint that such a run has written; whether it was there. Other names are left alone."""
+        if not (is_main_process() and _OURS.fullmatch(Path(path).name) and self.file_backend.isfile(path)):
+            return False
+        self.file_backend.remove(path)
+        return True
 
 
 def _model(runner):
