@@ -62,7 +62,7 @@ def key_value(word: str) -> str:
     Raises:
         ArgumentTypeError: It is not KEY=VALUE.
     """
-    if '=' not in word:
+    if word.find('=') < 1:
         raise argparse.ArgumentTypeError(f'{word!r} is not KEY=VALUE')
     return word
 

@@ -2,11 +2,10 @@
 import argparse
 import os
 import re
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
@@ -18,31 +17,7 @@ from .config_files import find_config
 from .distributed import distribute
 from .input_size import input_size
 from .mini import name_pipelines, to_mini
-
-
-def parse_options(words: Sequence[str] | None) -> dict:
-    """``--cfg-options KEY=VALUE ...`` as MMEngine parses it: key -> value; of None, nothing."""
-    found = argparse.Namespace()
-    try:
-        DictAction(['--cfg-options'], 'cfg_options')(None, found, words or [])
-    except (AssertionError, ValueError, IndexError) as error:
-        raise UsageError(f'--cfg-options {" ".join(words)}: {error}', '--cfg-options',
-                         'write KEY=VALUE with balanced brackets and no white space') from error
-    return found.cfg_options
-
-
-def merge_options(cfg: Config, options: dict) -> None:
-    """Override parts of a config in place.
-
-    Raises:
-        UsageError: A key goes through a list without such an entry, or through what has no parts.
-    """
-    for key, value in options.items():
-        try:
-            cfg.merge_from_dict({key: value})
-        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-            raise UsageError(f'--cfg-options {key}={value} is not possible: {error}', '--cfg-options',
-                             'name a key of the config, and of a list the number of an entry') from error
+from .options import merge_options
 
 
 def read_config(path: str) -> Config:
@@ -61,12 +36,16 @@ def read_config(path: str) -> Config:
         raise UsageError(f'{path} is not a config: {type(error).__name__}: {error}', path) from error
 
 
-def load_config(args: argparse.Namespace) -> Config:
+def load_config(args: argparse.Namespace, check_options: bool = True) -> Config:
     """The config of a run: file, then ``--mini``, then ``--cfg-options``, and its work dir.
+
+    Args:
+        args: The command line.
+        check_options: Whether ``--cfg-options`` that nothing takes are refused.
 
     Raises:
         UsageError: The file does not exist or is no config, or ``--mini`` is not possible, or ``--launcher`` has not
-            started this process.
+            started this process, or as :func:`~.options.merge_options`.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = read_config(args.config)
@@ -75,10 +54,9 @@ def load_config(args: argparse.Namespace) -> Config:
         with user_errors(ValueError, FileExistsError):
             to_mini(cfg)
         name += '_mini'
-    if options := parse_options(args.cfg_options):
-        merge_options(cfg, options)
-        if not any(key.partition('.')[0].endswith('_pipeline') for key in options):
-            name_pipelines(cfg)
+    options = merge_options(cfg, args.cfg_options, check_options)
+    if options and not any(key.partition('.')[0].endswith('_pipeline') for key in options):
+        name_pipelines(cfg)
     # the config that a run has dumped names that run's folder, which its miniature must not write into
     cfg.work_dir = args.work_dir or (not args.mini and cfg.get('work_dir')) or str(Path('work_dirs') / name)
     with user_errors(ValueError):
@@ -94,7 +72,7 @@ def model_and_size(args: argparse.Namespace) -> tuple[Config, nn.Module, tuple[i
             config has images of any size and there is no ``--shape``.
     """
     cfg = read_config(args.config)
-    merge_options(cfg, parse_options(args.cfg_options))
+    merge_options(cfg, args.cfg_options)
     if args.shape and (len(args.shape) > 2 or min(args.shape) < 1):
         raise UsageError(f'--shape {args.shape} is not possible', '--shape',
                          'allowed: a height and a width of 1 or more, as one or two numbers')

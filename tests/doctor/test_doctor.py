@@ -172,7 +172,7 @@ def test_pipeline(doctor):
     ('nothing.at.all=1', ('the config has no nothing', 'take it away'))])
 def test_unknown_key(doctor, option, parts):
     """A key that is not in the config is named, with the nearest that is."""
-    found = the(doctor(option)[1], 'config', 'warning')
+    found = the(doctor(option)[1], 'config', 'error')
     assert parts[0] in found['found'] and parts[1] in found['fix']
 
 
