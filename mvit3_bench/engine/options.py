@@ -21,7 +21,9 @@ TOP = (*inspect.signature(Runner.__init__).parameters, 'auto_scale_lr', 'compile
 _BUILDERS = {'type', '_scope_', '_delete_', 'priority', 'constructor', 'paramwise_cfg', 'convert_to_iter_based',
              'requires_grad', 'override', 'layer'}
 _REGISTRIES = ('MODELS', 'DATASETS', 'TRANSFORMS', 'HOOKS', 'LOOPS', 'METRICS', 'OPTIMIZERS', 'OPTIM_WRAPPERS',
-               'PARAM_SCHEDULERS', 'DATA_SAMPLERS', 'TASK_UTILS', 'VISUALIZERS', 'VISBACKENDS', 'LOG_PROCESSORS', 'WEIGHT_INITIALIZERS')
+               'PARAM_SCHEDULERS',
+               'DATA_SAMPLERS', 'TASK_UTILS', 'VISUALIZERS', 'VISBACKENDS', 'LOG_PROCESSORS',
+               'WEIGHT_INITIALIZERS')
 _FIXED = dict(dict.fromkeys(LOADERS, {*inspect.signature(DataLoader).parameters, 'num_batch_per_epoch'}),
               randomness={*inspect.signature(set_random_seed).parameters})
 

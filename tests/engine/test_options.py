@@ -13,9 +13,11 @@ COMMON = dict(taken=['model.backbone.init_cfg.type=Pretrained', 'randomness.seed
                      'train_dataloader.persistent_workers=False', 'train_dataloader.dataset.metainfo.classes=(a,b)'],
               refused={'train_dataloder.batch_size=4': 'train_dataloader', 'train_dataloader.batchsize=4': 'batch_size',
                        'model.backbone.arhc=s': 'model.backbone.arch', 'model.backbne.arch=s': 'model.backbone',
-                       'train_cfg.max_epoch=3': 'train_cfg.max_epochs', 'randomness.sed=0': 'randomness.seed',
+                       'train_cfg.max_epoch=3': 'train_cfg.max_epochs',
+                       'randomness.sed=0': 'randomness.seed',
                        'default_hooks.checkpont.interval=1': 'default_hooks.checkpoint', 'note=1': 'take it away',
-                       'custom_hooks.0.momentm=1': 'custom_hooks.0.momentum', 'env_cfg.cudnn_benchmrk=True': 'cudnn_benchmark',
+                       'custom_hooks.0.momentm=1': 'custom_hooks.0.momentum',
+                       'env_cfg.cudnn_benchmrk=True': 'cudnn_benchmark',
                        'test_dataloader.dataset.ann_flie=x': 'ann_file'})
 
 
