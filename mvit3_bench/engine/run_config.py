@@ -11,6 +11,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from torch import nn
 
+from ..checkpoints import loaders
 from ..errors import UsageError, user_errors
 from ..registry import MODELS
 from .config_files import find_config
@@ -18,6 +19,8 @@ from .distributed import distribute
 from .input_size import input_size
 from .mini import name_pipelines, to_mini
 from .options import merge_options
+
+loaders.install()  # the commands load nothing by another way, whatever the environment says of importing the plugin
 
 
 def read_config(path: str) -> Config:

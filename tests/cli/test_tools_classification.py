@@ -99,7 +99,7 @@ def test_wrong_own_data(flowers, tool, option, parts):
 def test_metrics_of_a_list(run_dir, tool, monkeypatch):
     """Several evaluators are OpenMMLab's usual form; a metric that is a list goes to the json, scalars are printed too."""
     monkeypatch.setattr('mvit3_bench.engine.run_config.world_size', lambda launcher: 2)
-    monkeypatch.setattr('mmengine.visualization.LocalVisBackend.add_image', lambda *args: None)
+    monkeypatch.setattr('mvit3_bench.visualization.pictures.Pictures.add_image', lambda *args: None)
     config = run_dir / 'several.py'
     config.write_text(f"_base_ = ['{CONFIGS / 'mvit3_0.5_in1k.py'}']\n"
                       "test_evaluator = [dict(type='Accuracy'), dict(type='SingleLabelMetric', average=None)]\n")

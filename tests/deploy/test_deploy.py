@@ -132,3 +132,11 @@ def test_tool(tool, trained, run_dir, monkeypatch):
         metrics.append(json.loads((run_dir / 'out' / 'metrics.json').read_text()))
     plain, deployed = ({key: value for key, value in each.items() if 'time' not in key} for each in metrics)
     assert plain == pytest.approx(deployed, abs=1.3) and plain  # of 80 images one may lie on the edge
+
+
+def test_nan_never_passes():
+    """A model with NaN in its weights is refused: no comparison with NaN is one."""
+    model = build('v3', 'xxs')
+    next(model.parameters()).data[0] = torch.nan
+    with pytest.raises(ValueError, match='not finite'):
+        fuse(model)

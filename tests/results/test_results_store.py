@@ -67,11 +67,37 @@ def test_impossible_field(tmp_path, field, value, wanted):
         assert not (tmp_path / 'other').exists()
 
 
-@pytest.mark.parametrize('content, wanted', [('{', 'is no json'), ('[]', 'found list'), ('', 'is no json')])
-def test_no_result(tmp_path, content, wanted):
+def test_no_result(tmp_path):
     """A file that holds something else is named."""
-    message = refused(tmp_path, content)
-    assert str(tmp_path / 'run.json') in message and wanted in message
+    message = refused(tmp_path, '[]')
+    assert str(tmp_path / 'run.json') in message and 'found list' in message
+
+
+@pytest.mark.parametrize('content', ['{"id": "run", "conf', ''])
+def test_half_written(tmp_path, content):
+    """A half-written file is named and left out; the other results are read."""
+    write(tmp_path, result())
+    (tmp_path / 'half.json').write_text(content)
+    with pytest.warns(UserWarning, match='half.json is no json'):
+        assert read(tmp_path) == [result()]
+
+
+def test_order_within_a_day(tmp_path):
+    """The newest result of a day is the last, whatever the hashes in the ids are."""
+    ids = ['x-ffffffff-20261124T090000', 'x_mini-aaaaaaaa-20261124T100000', 'x-00000000-20261124T110000']
+    for each in reversed(ids):
+        write(tmp_path, result(id=each))
+    assert [each.id for each in read(tmp_path)] == ids
+
+
+def test_no_id_is_refused_before_the_test(run_dir, tool, weights):
+    """A config whose name cannot be part of an id is refused before anything is tested."""
+    config, file = weights['classification']
+    (run_dir / 'my config.py').write_text(f"_base_ = ['{config}']\n")
+    torch.save(torch.load(file) | dict(meta=dict(names='published', source='x.pt')), 'x.pth')
+    outcome = tool('test', 'my config.py', 'x.pth', '--mini', '--record', 'store', '--cfg-options', *conftest.short(config))
+    assert outcome.code == 1 and "field 'id'" in outcome.output, outcome.output
+    assert 'Epoch(test)' not in outcome.output and not (run_dir / 'store').exists()
 
 
 def test_two_of_one_id(tmp_path):
