@@ -149,7 +149,7 @@ def test_names_of_classes(run_dir, tool, weights):
 
 @pytest.mark.parametrize('classes', [['crack'], ['back\x1b[2Jground', 'crack']])
 def test_sigmoid_head(run_dir, tool, classes):
-    """A segmentor of one foreground class is drawn and described; control characters of a checkpoint's classes are escaped."""
+    """A segmentor of one foreground class is drawn and described; control characters in names are escaped."""
     from mmengine.config import Config
     from mmengine.registry import MODELS, init_default_scope
     config = run_dir / 'crack.py'
@@ -160,7 +160,8 @@ def test_sigmoid_head(run_dir, tool, classes):
     init_default_scope(cfg.default_scope)
     model = MODELS.build(cfg.model)
     model.decode_head.conv_seg.bias.data.fill_(100)  # every pixel is foreground
-    torch.save(dict(state_dict=model.state_dict(), meta=dict(dataset_meta=dict(classes=classes, palette=((1, 2, 3),)))), 'x.pth')
+    meta = dict(dataset_meta=dict(classes=classes, palette=((1, 2, 3),)))
+    torch.save(dict(state_dict=model.state_dict(), meta=meta), 'x.pth')
     file = pictures('segmentation')[0]
     outcome = tool('demo', file, '--config', config, '--checkpoint', 'x.pth', '--device', 'cpu')
     assert outcome.code == 0 and 'crack 100%' in outcome.output and '\x1b' not in outcome.output, outcome.output
