@@ -3,10 +3,10 @@ import dataclasses
 import datetime
 import hashlib
 import json
+import logging
 import math
 import re
 import types
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -150,7 +150,8 @@ def read(folder: Path) -> list[Result]:
         except ResultError as error:
             if not isinstance(error.__cause__, ValueError):
                 raise
-            warnings.warn(f'{error}; it is left out', stacklevel=2)  # half-written: the others are whole
+            from mmengine.logging import print_log
+            print_log(f'{error}; it is left out', logger='current', level=logging.WARNING)  # half-written: others are whole
             continue
         if result.id in files:
             raise ResultError(
