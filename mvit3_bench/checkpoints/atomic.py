@@ -1,11 +1,14 @@
 """Atomic writing: an interruption, even a power cut, leaves the old file or the new one, never a part."""
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import WriteError
+
+_PART = re.compile(r'\..+\.(\d+)\.part')  # of a number of a process
 
 
 @contextmanager
@@ -40,11 +43,12 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
 def _sync_folder(folder: Path) -> None:
     """Synchronise the folder with the disk, so that the new name survives a power cut; POSIX alone can."""
     if os.name == 'posix':
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        with suppress(OSError):  # not every file system can; the file itself is there already
+            descriptor = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -53,13 +57,24 @@ def write_text(path: str | Path, text: str) -> None:
         file.write(text.encode())
 
 
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # of another user
+        pass
+    return True
+
+
 def remove_parts(folder: str | Path) -> list[Path]:
     """Remove what processes that were killed while writing have left in a folder.
 
     Returns:
         The files removed.
     """
-    parts = sorted(Path(folder).glob('.*.part'))
+    parts = [path for path in sorted(Path(folder).glob('.*.part'))
+             if (match := _PART.fullmatch(path.name)) and not _is_alive(int(match[1]))]
     for part in parts:
         part.unlink(missing_ok=True)
     return parts

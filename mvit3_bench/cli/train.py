@@ -28,7 +28,6 @@ def main(args: argparse.Namespace) -> None:
     """Run the command."""
     from mmengine.device import get_device
     from mmengine.logging import print_log
-    from mmengine.runner import find_latest_checkpoint
 
     from ..checkpoints.io import check_fits
     from ..datasets.checks.data import check_data, check_last_batch
@@ -50,13 +49,18 @@ def main(args: argparse.Namespace) -> None:
         if args.auto_scale_lr:
             schedule.scale_lr(cfg)
     if args.resume:
-        cfg.resume = True
-        cfg.load_from = None if args.resume == 'auto' else args.resume
+        checkpoint = run_config.latest_checkpoint(cfg.work_dir) if args.resume == 'auto' else args.resume
+        cfg.resume, cfg.load_from = checkpoint is not None, checkpoint or cfg.get('load_from')
     runner = run_config.build_runner(cfg)
     if warning := schedule.check_batch(cfg, processes):
         print_log(warning, logger='current', level=logging.WARNING)
-    if checkpoint := cfg.load_from or args.resume and find_latest_checkpoint(cfg.work_dir):
-        check_fits(runner.model, checkpoint, any_head=not args.resume, resume=bool(args.resume))
+    if args.resume and not cfg.resume:
+        print_log(f'--resume: {cfg.work_dir} has no last_checkpoint to go on from; a new training begins from '
+                  + (f'load_from={cfg.load_from}' if cfg.load_from else 'its initial weights'),
+                  logger='current', level=logging.WARNING)
+    if cfg.load_from:
+        resumes = bool(args.resume) and cfg.resume
+        check_fits(runner.model, cfg.load_from, any_head=not resumes, resume=resumes)
     check_last_batch(cfg, runner.model, runner.train_dataloader)
     if warning := schedule.check_average(cfg, runner.max_iters):
         print_log(': consider '.join(warning), logger='current', level=logging.WARNING)

@@ -1,5 +1,10 @@
 """Keeping the recipe's effective batch, or its learning rate in proportion, on whatever machine there is."""
+from collections.abc import Iterable
+
+from mmengine import hooks
 from mmengine.config import Config, ConfigDict
+
+from ..registry import HOOKS
 
 _INITIAL_LEFT = 0.05  # largest share in the average at the end of a training
 
@@ -13,13 +18,29 @@ def _base_batch(cfg: Config) -> int:
 
 def is_average(hook: ConfigDict) -> bool:
     """Whether the config of a hook is that of one which averages the weights: MMEngine's or ours."""
-    return hook.type in ('EMAHook', 'mvit3_bench.EMAHook')
+    kind = HOOKS.get(hook['type']) if isinstance(hook['type'], str) else hook['type']
+    return isinstance(kind, type) and issubclass(kind, hooks.EMAHook)
 
 
 def iteration_keys(scheduler: ConfigDict) -> list[str]:
     """The keys that count iterations, in the config of a scheduler."""
-    keys = ('warmup_iters',) if scheduler.get('by_epoch', True) else ('begin', 'end', 'T_max')
-    return [key for key in keys if key in scheduler]
+    keys = ('warmup_iters',) if scheduler.get('by_epoch', True) else (
+        'begin', 'end', 'T_max', 'milestones', 'step_size', 'periods', 'restarts', 'total_steps')
+    return [key for key in keys if scheduler.get(key) is not None]
+
+
+def schedulers(cfg: Config) -> list[ConfigDict]:
+    """The configs of all schedulers: a config has one, a list, one for each optimiser, or none."""
+    found = cfg.get('param_scheduler') or []
+    if isinstance(found, dict):
+        found = [found] if 'type' in found else list(found.values())
+    return [each for part in found for each in (part if isinstance(part, (list, tuple)) else [part])]
+
+
+def _multiply(part: ConfigDict, keys: Iterable[str], steps: int) -> None:
+    for key in keys:
+        value = part[key]
+        part[key] = [each * steps for each in value] if isinstance(value, (list, tuple)) else value * steps
 
 
 def accumulate(cfg: Config, count: str, processes: int) -> None:
@@ -45,12 +66,19 @@ def accumulate(cfg: Config, count: str, processes: int) -> None:
     else:
         raise ValueError(f"--accumulate {count} is not possible; allowed: 'auto' and whole numbers from 1")
     cfg.optim_wrapper.accumulative_counts = steps
-    for scheduler in cfg.param_scheduler:
+    for scheduler in schedulers(cfg):
         # they count iterations, but the recipe means steps of the optimiser
-        scheduler.update({key: scheduler[key] * steps for key in iteration_keys(scheduler)})
-    for hook in cfg.get('custom_hooks', []):
+        _multiply(scheduler, iteration_keys(scheduler), steps)
+    if 'max_iters' in cfg.train_cfg:
+        _multiply(cfg.train_cfg, [key for key in ('max_iters', 'val_begin', 'val_interval') if key in cfg.train_cfg], steps)
+        if intervals := cfg.train_cfg.get('dynamic_intervals'):
+            cfg.train_cfg.dynamic_intervals = [(begin * steps, interval * steps) for begin, interval in intervals]
+        checkpoint = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
+        if not checkpoint.get('by_epoch', True) and checkpoint.get('interval', -1) > 0:
+            checkpoint.interval *= steps
+    for hook in cfg.get('custom_hooks') or []:
         if is_average(hook):
-            hook.interval = steps  # one update of the average for each step of the optimiser
+            hook.interval = hook.get('interval', 1) * steps  # the average follows steps of the optimiser
 
 
 def scale_lr(cfg: Config) -> None:

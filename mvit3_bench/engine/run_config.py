@@ -11,6 +11,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from torch import nn
 
+from ..checkpoints.io import read_file
 from ..errors import UsageError, user_errors
 from ..registry import MODELS
 from .config_files import find_config
@@ -60,7 +61,9 @@ def load_config(args: argparse.Namespace) -> Config:
         cfg.merge_from_dict(options)
         if not any(key.partition('.')[0].endswith('_pipeline') for key in options):
             name_pipelines(cfg)
-    cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs') / name)
+    # a config that a run has dumped names the folder of that run, which is none for its miniature
+    named = options.get('work_dir') if args.mini and options else None if args.mini else cfg.get('work_dir')
+    cfg.work_dir = args.work_dir or named or str(Path('work_dirs') / name)
     with user_errors(ValueError):
         distribute(cfg, args.launcher)
     return cfg
@@ -92,11 +95,26 @@ def find_checkpoint(path: str) -> str:
     """
     if not Path(path).is_dir():
         return path
-    candidates = sorted(Path(path).glob('best_*.pth'), key=lambda file: file.stat().st_mtime)
-    candidates = candidates or sorted(Path(path).glob('*.pth'), key=lambda file: file.stat().st_mtime)
+    best, latest = list(Path(path).glob('best_*.pth')), latest_checkpoint(path)
+    if len(best) > 1 and latest and Path(latest).is_file():  # copying changes times, so the run itself is asked
+        recorded = (read_file(latest).get('message_hub') or {}).get('runtime_info', {}).get('best_ckpt')
+        best = [file for file in best if file.name == Path(str(recorded)).name] or best
+    candidates = best or [Path(path, Path(latest or '').name)]
+    if not candidates[0].is_file():
+        candidates = list(Path(path).glob('*.pth'))
     if not candidates:
         raise UsageError(f'no checkpoint (*.pth) in {path}', path)
-    return str(candidates[-1])
+    return str(max(candidates, key=lambda file: (file.stat().st_mtime, file.name)))
+
+
+def latest_checkpoint(folder: str | Path) -> str | None:
+    """The checkpoint that ``last_checkpoint`` of a work dir names: the one in this folder, should it be a copy."""
+    note = Path(folder, 'last_checkpoint')
+    if not note.is_file():
+        return None
+    latest = note.read_text(encoding='utf-8').strip()
+    here = Path(folder, Path(latest).name)
+    return str(here) if here.is_file() else latest
 
 
 def build_runner(cfg: Config) -> Runner:

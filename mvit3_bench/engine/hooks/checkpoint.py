@@ -1,5 +1,6 @@
 """Atomic checkpoints: each is written completely before older ones are removed, within an epoch, too."""
 import os
+import re
 import time
 from collections import deque
 from pathlib import Path
@@ -53,6 +54,7 @@ class CheckpointHook(hooks.CheckpointHook):
         WriteError: A checkpoint cannot be written.
     """
     _within = 'epoch_{}_iter_{}.pth'
+    _within_name = re.compile(r'epoch_\d+_iter_\d+\.pth')
 
     def __init__(self, every_minutes: float | None = None, **kwargs):
         if not kwargs.get('file_client_args') and '://' not in str(kwargs.get('out_dir')):
@@ -65,12 +67,15 @@ class CheckpointHook(hooks.CheckpointHook):
         self._time = time.monotonic()
 
     def before_train(self, runner) -> None:
+        if 'keep_ckpt_ids' in runner.message_hub.runtime_info:  # out of a checkpoint: MMEngine deletes what they name
+            kept = [each for each in runner.message_hub.get_info('keep_ckpt_ids') if isinstance(each, int)]
+            runner.message_hub.update_info('keep_ckpt_ids', kept)
         super().before_train(runner)
         if isinstance(runner.train_loop, ResumableTrainLoop):
             self.loop = runner.train_loop
         if runner._resume:
             self.last_ckpt = runner.message_hub.runtime_info.get('last_ckpt')
-            self._written = (runner.epoch, runner.iter) if self.last_ckpt else None
+            self._written = (runner.epoch, runner.iter) if str(self.last_ckpt).endswith('.pth') else None
         if is_main_process() and (parts := remove_parts(runner.work_dir) + remove_parts(self.out_dir)):
             runner.logger.info(f'removed what an interrupted run left unfinished: {shown(map(str, parts))}')
         self._time = time.monotonic()
@@ -139,9 +144,14 @@ class CheckpointHook(hooks.CheckpointHook):
         after = {key: path or before.get(key) for key, path in self._best().items()}
         self._set_best(after)
         for key, path in before.items():
-            if path and path != after[key]:
+            if path and path != after[key] and self._is_own_best(path):
                 self._remove(path)
                 runner.logger.info(f'The previous best checkpoint {path} is removed')
+
+    def _is_own_best(self, path: str) -> bool:
+        """Whether a path, which may come out of a checkpoint, is that of a best checkpoint in this run's own folder."""
+        name = re.split(r'[\\/]', str(path))[-1]
+        return re.fullmatch(r'best_.+\.pth', name) is not None and str(path) == self._path(name)
 
     def _best(self) -> dict:
         """The path of the best checkpoint for each metric."""
@@ -173,7 +183,7 @@ class CheckpointHook(hooks.CheckpointHook):
             return
         write_text(os.path.join(runner.work_dir, 'last_checkpoint'), self.last_ckpt)
         for other in list(self.file_backend.list_dir_or_file(self.out_dir, list_dir=False, suffix='.pth')):
-            if Path(other).match(self._within.format('*', '*')) and other != name:
+            if self._within_name.fullmatch(other) and other != name:
                 self._remove(self._path(other))
 
     def _path(self, name: str) -> str:
