@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import conftest
 import pytest
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.fileio import LocalBackend
 from mmengine.hooks import EMAHook
 
@@ -172,7 +172,8 @@ def test_accumulate_where_iterations_are_counted(layout):
 @pytest.mark.parametrize('kind', ['EMAHook', 'mmengine.EMAHook', 'mvit3_bench.EMAHook', EMAHook])
 def test_averages_by_any_name(kind):
     """With or without a scope, or as a class."""
-    assert lr_scaling.is_average(dict(type=kind)) and not lr_scaling.is_average(dict(type='mmengine.IterTimerHook'))
+    assert lr_scaling.is_average(ConfigDict(type=kind))
+    assert not lr_scaling.is_average(ConfigDict(type='mmengine.IterTimerHook'))
 
 
 def test_fingerprint_of_roots_and_long_arrays():
