@@ -2,13 +2,19 @@
 import json
 import os
 import runpy
+import shutil
 import subprocess
 import sys
 from collections import Counter, namedtuple
 from importlib.util import find_spec
 from pathlib import Path
 
-import pytest
+if workers := os.environ.get('PYTEST_XDIST_WORKER_COUNT'):
+    # as many threads as cores over all workers, set before torch starts its own: more of them wait for each other
+    os.environ.setdefault('OMP_NUM_THREADS', str(max(1, os.cpu_count() // int(workers))))
+
+import pytest  # noqa: E402
+from filelock import FileLock  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted(path for path in (ROOT / 'configs').rglob('*.py') if '_base_' not in path.parts)
@@ -105,6 +111,35 @@ def tool(monkeypatch, capfd):
                 print(error.code, file=sys.stderr)
         captured = capfd.readouterr()
         return Outcome(code, captured.out + captured.err)
+    return call
+
+
+def short(config: Path) -> list[str]:
+    """--cfg-options of the shortest training of a config: two iterations, a validation, a checkpoint."""
+    parts = ('datasets.0', 'datasets.1') if 'voc2012' in config.stem else ()
+    return ['train_dataloader.batch_size=4', 'train_cfg.max_epochs=1', 'train_cfg.val_interval=1', 'randomness.seed=3',
+            *(f'train_dataloader.dataset.{part}.indices=4' for part in parts),
+            *([] if parts else ['train_dataloader.dataset.indices=8']),
+            *(f'{loader}_dataloader.dataset.indices=4' for loader in ('val', 'test'))]
+
+
+@pytest.fixture
+def trained(run_dir, tool, tmp_path_factory):
+    """A short run of a config, trained once for all tests: ``trained(config)`` -> ``run``, a copy of its work dir."""
+    base = tmp_path_factory.getbasetemp()
+    kept = (base.parent if 'PYTEST_XDIST_WORKER' in os.environ else base) / 'trained'  # one for all workers
+
+    def call(config: Path) -> Path:
+        kept.mkdir(exist_ok=True)
+        run = run_dir / 'run'
+        with FileLock(kept / f'{config.stem}.lock'):
+            if not (kept / config.stem).exists():
+                outcome = tool('train', config, '--mini', '--work-dir', run, '--cfg-options', *short(config))
+                assert outcome.code == 0, outcome.output
+                shutil.copytree(run, kept / config.stem)
+        shutil.copytree(kept / config.stem, run, dirs_exist_ok=True)
+        (run / 'last_checkpoint').write_text(str(run / 'epoch_1.pth'))
+        return run
     return call
 
 

@@ -1,5 +1,6 @@
 """What drawing results needs in any of the frameworks."""
 import copy
+from collections.abc import Mapping
 
 import cv2
 import numpy as np
@@ -29,6 +30,13 @@ def enlarged(image: np.ndarray, sample: BaseDataElement | None) -> tuple[np.ndar
             # matplotlib makes room for what sticks out of the image
             value.bboxes = boxes.clamp(boxes.new_zeros(4), boxes.new_tensor([width, height] * 2) - 1)
     return image, sample
+
+
+def complete_palette(meta: Mapping) -> dict:
+    """Metadata of a data set with a colour, as a list of three numbers, for each class; those that are missing are drawn."""
+    known = [list(map(int, colour)) for colour in meta.get('palette') or []]
+    drawn = np.random.default_rng(0).integers(256, size=(len(meta.get('classes') or ()), 3)).tolist()
+    return dict(meta, palette=known + drawn[len(known):])
 
 
 def rendered(figure) -> np.ndarray:

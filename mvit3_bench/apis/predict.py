@@ -19,7 +19,8 @@ from ..engine.hooks.check_samples import LoadOrStop
 from ..engine.run_config import check_device, find_checkpoint, load_config
 from ..errors import UsageError, user_errors
 from ..registry import MODELS
-from .drawing import KeepBackend, enlarged
+from ..utils.text import printable
+from .drawing import KeepBackend, complete_palette, enlarged
 
 _DRAWN_BY = dict(mmpretrain='mmpretrain.UniversalVisualizer', mmdet='mmdet.DetLocalVisualizer',
                  mmseg='mvit3_bench.SideBySideVisualizer')
@@ -52,7 +53,7 @@ class Predictor:
         trained_on = load_checkpoint(self.model, str(checkpoint), map_location='cpu').get('meta', {}).get('dataset_meta')
         self.model.to(device).eval()
         dataset = next(iter(data_sets(cfg.test_dataloader).values()))
-        self.meta = _named(trained_on) or self._meta_of(dataset)
+        self.meta = complete_palette(_named(trained_on) or self._meta_of(dataset))
         steps = [TRANSFORMS.build(step) for step in dataset.pipeline]
         self._load = LoadOrStop([step for step in steps if isinstance(step, LoadImageFromFile)])
         self._transform = Compose([step for step in steps if not isinstance(step, (LoadImageFromFile, LoadAnnotations))])
@@ -100,7 +101,9 @@ class Predictor:
         return self._kept.image[:, -image.shape[1]:]  # what stands beside it is the image itself
 
     def _names(self) -> list[str]:
-        return [name.split(',')[0] for name in self.meta['classes']]  # ImageNet's have synonyms behind
+        names = [printable(str(name)).split(',')[0] for name in self.meta['classes']]  # ImageNet's have synonyms behind
+        # a segmentor of a single class, with a sigmoid, predicts 1 for it
+        return ['background', *names] if self.scope == 'mmseg' and len(names) == 1 else names
 
     def describe(self, sample: BaseDataElement) -> str:
         """A prediction in words: the best classes and their scores, how many there are of each thing, or shares of area."""
@@ -114,7 +117,7 @@ class Predictor:
             parts = [f'{classes[label]} {counts[label]}' for label in counts.argsort(descending=True).tolist()
                      if counts[label]]
         else:
-            shares = torch.bincount(sample.pred_sem_seg.data.flatten()) / sample.pred_sem_seg.data.numel()
+            shares = torch.bincount(sample.pred_sem_seg.data.flatten().long()) / sample.pred_sem_seg.data.numel()
             parts = [f'{classes[label]} {shares[label]:.0%}' for label in shares.argsort(descending=True).tolist()[:_TOP]
                      if shares[label] >= 0.005]
         return ', '.join(parts) or f'nothing with a score above {self.score_thr}'

@@ -1,14 +1,13 @@
 """Atomic writing: an interruption, even a power cut, leaves the old file or the new one, never a part."""
 import os
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import WriteError
-
-_PART = re.compile(r'\..+\.(\d+)\.part')  # of a number of a process
 
 
 @contextmanager
@@ -43,7 +42,7 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
 def _sync_folder(folder: Path) -> None:
     """Synchronise the folder with the disk, so that the new name survives a power cut; POSIX alone can."""
     if os.name == 'posix':
-        with suppress(OSError):  # not every file system can; the file itself is there already
+        with suppress(OSError):  # some file systems cannot, and the file is there already
             descriptor = os.open(folder, os.O_RDONLY)
             try:
                 os.fsync(descriptor)
@@ -57,24 +56,23 @@ def write_text(path: str | Path, text: str) -> None:
         file.write(text.encode())
 
 
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except OSError:  # of another user
-        pass
-    return True
-
-
 def remove_parts(folder: str | Path) -> list[Path]:
-    """Remove what processes that were killed while writing have left in a folder.
+    """Remove what processes that were killed while writing have left in a folder; files of other names stay.
 
     Returns:
         The files removed.
     """
-    parts = [path for path in sorted(Path(folder).glob('.*.part'))
-             if (match := _PART.fullmatch(path.name)) and not _is_alive(int(match[1]))]
+    found = ((path, re.fullmatch(r'\..+\.(\d+)\.part', path.name)) for path in Path(folder).glob('.*.part'))
+    parts = sorted(path for path, name in found if name and not _writes(int(name[1]), path))
     for part in parts:
         part.unlink(missing_ok=True)
     return parts
+
+
+def _writes(process: int, part: Path) -> bool:
+    """Whether a process may be writing a file: it has it open; or it cannot be looked at, and the file is new."""
+    if not Path('/proc/self/fd').is_dir():
+        return time.time() - part.stat().st_mtime < 60
+    with suppress(OSError):
+        return any(os.path.realpath(link) == str(part.resolve()) for link in Path(f'/proc/{process}/fd').iterdir())
+    return False

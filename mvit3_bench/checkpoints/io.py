@@ -5,7 +5,7 @@ Writing them: as a whole or not at all.
 import json
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -149,7 +149,27 @@ def _check_resumable(path: str | Path, checkpoint: dict) -> None:
                               path, f'to start a new run with these weights: --cfg-options load_from={path}')
 
 
-def check_fits(model: nn.Module, path: str | Path, any_head: bool = False, resume: bool = False) -> None:
+def _check_classes(path: str | Path, checkpoint: dict, classes: Sequence[str]) -> None:
+    """Check that the classes of a run are not those of a checkpoint in another order.
+
+    Raises:
+        CheckpointError: They are, so that each would be taken for another.
+    """
+    meta = checkpoint.get('meta', {}).get('dataset_meta') or {}
+    known = meta.get('classes') or meta.get('CLASSES') if isinstance(meta, dict) else None
+    if not isinstance(known, (list, tuple)) or list(known) == list(classes):
+        return
+    if sorted(map(str, known)) == sorted(map(str, classes)):
+        raise CheckpointError(f'{path} was trained with the classes {shown(map(str, known))}, and this run has them in '
+                              f'another order: {shown(map(str, classes))}', path,
+                              'set metainfo.classes of every data set to the order of the checkpoint', '\n  ')
+    if len(known) == len(classes):
+        print_log(f'{path} was trained with the classes {shown(map(str, known))}, this run calls them '
+                  f'{shown(map(str, classes))}', logger='current', level=logging.WARNING)
+
+
+def check_fits(model: nn.Module, path: str | Path, any_head: bool = False, resume: bool = False,
+               classes: Sequence[str] | None = None) -> None:
     """Check that a checkpoint is one of this very model.
 
     Args:
@@ -157,15 +177,18 @@ def check_fits(model: nn.Module, path: str | Path, any_head: bool = False, resum
         path: The file.
         any_head: For fine-tuning: only the backbone has to be this one; what else does not fit is logged, and trained anew.
         resume: Whether a run shall go on from it, which takes more than weights.
+        classes: Names of the run's classes, to be compared with those in the checkpoint.
 
     Raises:
-        FileNotFoundError, CheckpointError: As :func:`read_checkpoint`; or what a run needs to go on is missing; or the
-            tensors are not those of the model: the message lists by group those that are missing, unexpected and of another
-            shape.
+        FileNotFoundError, CheckpointError: As :func:`read_checkpoint`; or its classes stand in another order; or what a run
+            needs to go on is missing; or the tensors are not those of the model: the message lists by group those that are
+            missing, unexpected and of another shape.
     """
     checkpoint = read_checkpoint(path)
     if resume:
         _check_resumable(path, checkpoint)
+    if classes:
+        _check_classes(path, checkpoint, classes)
     found = _state_dict(checkpoint)
     wanted = (model.module if is_model_wrapper(model) else model).state_dict()  # DDP prefixes every key
     check_values(path, found, wanted)

@@ -33,6 +33,8 @@ def run(command: ModuleType, call: str, prog: str | None = None, argv: Sequence[
         argv: The words behind the command; None: those of this process.
     """
     args = build_parser(command, call, prog).parse_args(argv)
+    if hasattr(sys.stdout, 'reconfigure'):
+        sys.stdout.reconfigure(errors='backslashreplace')  # names of files need not be text
     try:
         with space_needed():
             if getattr(args, 'config', None):
@@ -62,7 +64,7 @@ def key_value(word: str) -> str:
     Raises:
         ArgumentTypeError: It is not KEY=VALUE.
     """
-    if '=' not in word:
+    if word.find('=') < 1:
         raise argparse.ArgumentTypeError(f'{word!r} is not KEY=VALUE')
     return word
 

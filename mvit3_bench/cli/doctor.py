@@ -44,15 +44,16 @@ def examine(args: argparse.Namespace) -> list[Finding]:
     from ..doctor.disk import examine_disk
     from ..doctor.plan import Plan
     from ..doctor.settings import examine_settings
+    from ..engine import options as cfg_options
     from ..engine import run_config
-    cfg = run_config.load_config(args) if args.config else None
+    cfg = run_config.load_config(args, check_options=False) if args.config else None
     findings = list(examine_packages(cfg and cfg.get('default_scope')))
     if cfg is None:
         return [*findings, *examine_roots()]
     if any(each.level == ERROR and each.name == cfg.get('default_scope') for each in findings):
         return findings  # without its framework, nothing of the config can be built
     init_default_scope(cfg.get('default_scope', 'mmengine'))
-    options = run_config.parse_options(args.cfg_options)
+    options = cfg_options.parse_options(args.cfg_options)
     plan = Plan(cfg, run_config.read_config(args.config), options, args.processes, args.samples)
     return [*findings, *examine_data(plan, args.mini), *examine_settings(plan), *examine_disk(plan)]
 

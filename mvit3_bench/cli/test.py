@@ -2,11 +2,15 @@
 import argparse
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 
-from ..errors import ResultError, user_errors
+from ..errors import ResultError, UsageError, user_errors
 from .common import RESULTS, add_run_flags
 
+# of a config that names none
+DRAWN_BY = dict(mmpretrain='mvit3_bench.ClsVisualizationHook', mmdet='DetVisualizationHook', mmseg='SegVisualizationHook')
+VISUALIZERS = dict(mmpretrain='UniversalVisualizer', mmdet='DetLocalVisualizer', mmseg='mvit3_bench.SideBySideVisualizer')
 EXAMPLE = ('configs/seg/deeplabv3_mvit3_1.0_ade20k.py work_dirs/deeplabv3_mvit3_1.0_ade20k_mini --mini '
            '--show-dir pictures')
 
@@ -27,27 +31,60 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='add the result to a store of results (default: %(const)s)')
 
 
+def evaluators_of(cfg) -> list:
+    """The evaluators of the test, of which a config may name one or several."""
+    return cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
+
+
 def draw(cfg, args) -> None:
     """Let the visualisation hook draw every image."""
-    hook = cfg.default_hooks.visualization
+    cfg.default_hooks = cfg.get('default_hooks') or {}
+    hook = cfg.default_hooks.setdefault('visualization', None) or dict(type=DRAWN_BY[cfg.default_scope])
     switch = 'enable' if cfg.default_scope == 'mmpretrain' else 'draw'
     hook.update({switch: True, 'interval': 1})
+    for key in ('out_dir', 'test_out_dir'):  # --show-dir says where
+        hook.pop(key, None)
     if args.show:
         hook.update(show=True, wait_time=args.wait_time)
-    if args.show_dir:
-        # MMEngine draws into a folder `vis_data` within the run's; another backend draws where the user says
-        cfg.visualizer.vis_backends = [dict(type='LocalVisBackend', save_dir=args.show_dir, img_save_dir='.')]
+    cfg.default_hooks.visualization = hook
+    if cfg.get('visualizer') is None:
+        cfg.visualizer = dict(type=VISUALIZERS[cfg.default_scope], name='visualizer')
 
 
 def keep_predictions(cfg, folder: str) -> None:
-    """Let the evaluator write the predictions into a folder."""
-    evaluators = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
+    """Let the evaluator write the predictions into a folder; those of a segmentor :class:`OutputsHook` writes."""
+    evaluators = evaluators_of(cfg)
     if cfg.default_scope == 'mmseg':
-        Path(folder).mkdir(parents=True, exist_ok=True)  # mmseg lets only the first process do it, and none wait for it
-        evaluators[0].output_dir = folder
+        evaluators = [each for each in evaluators if not each.get('format_only')]
     else:
+        for each in evaluators:
+            if each.get('format_only'):
+                each.setdefault('outfile_prefix', str(Path(folder) / 'predictions'))
         evaluators = [*evaluators, dict(type='DumpResults', out_file_path=str(Path(folder) / 'predictions.pkl'))]
     cfg.test_evaluator = evaluators
+
+
+def without_truth(cfg) -> bool:
+    """Whether a test set has no labels or masks. Nothing of the config that needs them is left, then.
+
+    In classification it says ``with_label=False`` or is ImageNet's ``split='test'``; in segmentation it has no
+    ``data_prefix.seg_map_path``, or the evaluator says ``format_only=True``.
+    """
+    from ..datasets.configs import data_sets
+    evaluators = evaluators_of(cfg)
+    parts = [*data_sets(cfg.test_dataloader).values()]
+    if cfg.default_scope == 'mmpretrain':
+        found = any(part.get('with_label') is False or part.get('split') == 'test' for part in parts)
+    else:
+        found = cfg.default_scope == 'mmseg' and (any(each.get('format_only') for each in evaluators if each) or any(
+            'data_prefix' in part and 'seg_map_path' not in part.data_prefix for part in parts))
+    if not found:
+        return False
+    cfg.test_evaluator = []
+    for part in parts if cfg.default_scope == 'mmseg' else ():
+        (part.get('data_prefix') or {}).pop('seg_map_path', None)
+        part.pipeline = [step for step in part.pipeline if str(step.type).rpartition('.')[2] != 'LoadAnnotations']
+    return True
 
 
 def plain(value):
@@ -77,8 +114,12 @@ def main(args: argparse.Namespace) -> None:
     from ..engine import run_config
     from ..engine.lr_scaling import is_average
     from ..results import store as results
-    from ..results.provenance import find_provenance, make_result
+    from ..results.provenance import draft_result, find_provenance
+    from ..visualization.pictures import OutputsHook, Pictures
     cfg = run_config.load_config(args)
+    if (unlabelled := without_truth(cfg)) and (args.record or not (args.out or args.show or args.show_dir)):
+        raise UsageError('the images of the test have no labels to score predictions by, so there is no result',
+                         'test_dataloader', '--out DIR writes the predictions, --show-dir DIR draws them')
     check_data(cfg, ('test_dataloader',))
     if args.show or args.show_dir:
         draw(cfg, args)
@@ -90,26 +131,40 @@ def main(args: argparse.Namespace) -> None:
     cfg.load_from = None if args.checkpoint == 'none' else run_config.find_checkpoint(args.checkpoint)
     if args.record:
         with user_errors(ResultError):
-            provenance = find_provenance(cfg.load_from)
+            draft = draft_result(cfg, args.config, args.mini, find_provenance(cfg.load_from))
     if args.deploy:  # the hook would copy the model unfused; what a checkpoint holds are the averaged weights anyway
         cfg.custom_hooks = [hook for hook in cfg.get('custom_hooks', []) if not is_average(hook)]
     runner = run_config.build_runner(cfg)
+    runner._train_loop = None  # mmseg's hook asks for its iteration, for which all training data would be read
+    pictures = Pictures(args.show_dir) if args.show_dir else None
+    if pictures and not args.show:  # in place of `vis_data` within the run's folder
+        runner.visualizer._vis_backends = dict(pictures=pictures)
+    masks = args.out if cfg.default_scope == 'mmseg' else None
+    if masks or args.show_dir or args.show:
+        runner.register_hook(OutputsHook(masks, pictures))
     if cfg.load_from:
-        check_fits(runner.model, cfg.load_from)
+        check_fits(runner.model, cfg.load_from,
+                   classes=getattr(runner.test_dataloader.dataset, 'metainfo', {}).get('classes'))
     if args.deploy:
         deploy(runner)
     metrics = {name: plain(value) for name, value in runner.test().items()}
+    if not metrics and cfg.default_scope == 'mmdet' and not any(each.get('format_only') for each in evaluators_of(cfg)):
+        metrics = {f'coco/bbox_mAP{part}': 0.0 for part in ('', '_50', '_75', '_s', '_m', '_l')}
+        print_log('nothing was detected in any image: every mAP is 0', logger='current', level=logging.WARNING)
     if not is_main_process():
         return
     if args.out:
         file = Path(args.out) / 'metrics.json'
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(metrics, indent=1, default=plain))
-    print('  '.join(f'{name} {value:.4g}' for name, value in metrics.items() if isinstance(value, (int, float))))
+    numbers = [f'{name} {value:.4g}' for name, value in metrics.items() if isinstance(value, (int, float))]
+    images = len(runner.test_dataloader.dataset)
+    print('  '.join(numbers) or f'{images} images predicted' + (', without labels to score them by' if unlabelled else ''))
     if args.record:
         with user_errors(ResultError):
-            result = make_result(runner, args.config, args.mini, metrics, provenance)
+            result = replace(draft, images=images, metrics={
+                name: value for name, value in metrics.items() if results.is_number(value)})
             print(f'recorded: {results.write(args.record, result)}')
     if args.show_dir:
-        pictures = sorted(Path(args.show_dir).glob('*.png'))
+        pictures = sorted(Path(args.show_dir).rglob('*.png'))
         print(f'{len(pictures)} pictures' + (f', for instance {pictures[0]}' if pictures else f' in {args.show_dir}'))

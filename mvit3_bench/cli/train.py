@@ -48,19 +48,20 @@ def main(args: argparse.Namespace) -> None:
             schedule.accumulate(cfg, args.accumulate, processes)
         if args.auto_scale_lr:
             schedule.scale_lr(cfg)
-    if args.resume:
-        checkpoint = run_config.latest_checkpoint(cfg.work_dir) if args.resume == 'auto' else args.resume
-        cfg.resume, cfg.load_from = checkpoint is not None, checkpoint or cfg.get('load_from')
+    if args.resume and args.resume != 'auto':
+        cfg.resume, cfg.load_from = True, args.resume
+    elif args.resume and (latest := run_config.latest_checkpoint(cfg.work_dir)):
+        cfg.resume, cfg.load_from = True, latest
+    elif args.resume:
+        print_log(f'--resume: no checkpoint in {cfg.work_dir} yet, a new run begins', logger='current',
+                  level=logging.WARNING)
+        args.resume = None
     runner = run_config.build_runner(cfg)
     if warning := schedule.check_batch(cfg, processes):
         print_log(warning, logger='current', level=logging.WARNING)
-    if args.resume and not cfg.resume:
-        print_log(f'--resume: {cfg.work_dir} has no last_checkpoint to go on from; a new training begins from '
-                  + (f'load_from={cfg.load_from}' if cfg.load_from else 'its initial weights'),
-                  logger='current', level=logging.WARNING)
-    if cfg.load_from:
-        resumes = bool(args.resume) and cfg.resume
-        check_fits(runner.model, cfg.load_from, any_head=not resumes, resume=resumes)
+    if checkpoint := cfg.load_from:
+        check_fits(runner.model, checkpoint, any_head=not args.resume, resume=bool(args.resume),
+                   classes=getattr(runner.train_dataloader.dataset, 'metainfo', {}).get('classes'))
     check_last_batch(cfg, runner.model, runner.train_dataloader)
     if warning := schedule.check_average(cfg, runner.max_iters):
         print_log(': consider '.join(warning), logger='current', level=logging.WARNING)

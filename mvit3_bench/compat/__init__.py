@@ -9,11 +9,13 @@ Importing this module is all there is to do; a second import changes nothing. It
    of MMEngine 0.10.7 holds a few of those. We name them to torch, and only in a form that cannot
    run code. The safety stays on.
 3. **Untrusted checkpoints.** MMEngine's own loads go through `mvit3_bench.checkpoints`, which looks at
-   a file before it loads it (docs/security.md).
+   a file before it loads it (docs/security.md). With MVIT3_BENCH_LOADERS=0 in the environment they are left alone.
 4. **The forks.** A config with a base of mmsegmentation's, `mmseg::...`, is found with onedl-mmengine too.
 
 This imports mmengine and torch; mmcv if it is installed; torchvision once an operator needs it.
 """
+import os
+
 from ..checkpoints import loaders
 from .ext_stand_in import install_ext_stand_in
 from .forks import name_mmseg
@@ -21,5 +23,6 @@ from .resume_types import allow_checkpoint_types
 
 install_ext_stand_in()
 allow_checkpoint_types()
-loaders.install()
+if os.environ.get('MVIT3_BENCH_LOADERS') != '0':  # our own commands install it all the same
+    loaders.install()
 name_mmseg()

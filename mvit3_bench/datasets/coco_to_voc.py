@@ -89,11 +89,22 @@ def _read(file: Path) -> tuple[COCO, str]:
                 raise TypeError(f'image {image["id"]} has the size {image["width"]}x{image["height"]}')
         for thing in annotations.dataset['annotations']:
             hash((thing['id'], thing['iscrowd'], annotations.imgs[thing['image_id']]['id'], thing['category_id']))
-            len(thing['segmentation'])
+            _check_outline(thing, annotations.imgs[thing['image_id']])
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{file} is not a json of things in COCO's format: {type(error).__name__}: {error}; unpack it "
                          'again') from error
     return annotations, hashlib.sha256(content).hexdigest()
+
+
+def _check_outline(thing: dict, image: dict) -> None:
+    """A run-length code must be of its image's size; outlines of less than three points, without a pixel, are dropped."""
+    outline = thing['segmentation']
+    if isinstance(outline, list):
+        thing['segmentation'] = [points for points in outline if len(points) >= 6]
+        return
+    counts, size = outline['counts'], [image['height'], image['width']]
+    if list(outline['size']) != size or isinstance(counts, list) and sum(counts) != size[0] * size[1]:
+        raise ValueError(f'annotation {thing["id"]} has a run-length code of {outline["size"]}, its image has {size}')
 
 
 def _check_origin(out: Path, origin: dict[str, str]) -> None:
@@ -147,7 +158,7 @@ def voc_mask(content: COCO, image_id: int, labels: dict[int, int]) -> np.ndarray
     image = content.imgs[image_id]
     mask = np.zeros((image['height'], image['width']), np.uint8)
     things = content.loadAnns(content.getAnnIds(image_id, list(labels)))
-    for thing in sorted(things, key=lambda thing: thing['iscrowd']):
+    for thing in sorted(filter(lambda thing: thing['segmentation'], things), key=lambda thing: thing['iscrowd']):
         pixels, label = content.annToMask(thing) > 0, labels[thing['category_id']]
         if thing['iscrowd']:
             mask[pixels & (mask == 0)] = VOID

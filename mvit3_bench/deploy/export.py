@@ -75,6 +75,11 @@ def export(model: nn.Module, size: tuple[int, int], form: str, out: str | Path, 
     model.eval()
     try:
         reference = wrap(model, size, raw)
+        if not raw:
+            images = _images(reference, 2)
+            if not (off := reference.deviation(images, reference.predicted(images))) <= TOLERANCE:
+                raise ExportError(f'what would be exported deviates from what {type(model).__name__} predicts by {off:.2g} '
+                                  f'standard deviations (allowed: {TOLERANCE:g}), or is not finite')
         deployed = wrap(replace_layers(fuse(model)), size, raw)
         notes = dict(made_by=f'mvit3_bench {__version__}', task=reference.task, images=reference.image, origin=note)
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -99,6 +104,8 @@ def export(model: nn.Module, size: tuple[int, int], form: str, out: str | Path, 
                                   'finite and different numbers, try another form (--to)')
             files = sorted(Path(folder).iterdir(), key=lambda file: file.suffix != out.suffix)
             for file in files:
+                if (out.parent / file.name).exists():
+                    log(f'{out.parent / file.name} was there already and is replaced')
                 os.replace(file, out.parent / file.name)
     finally:
         model.train(training)

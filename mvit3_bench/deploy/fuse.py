@@ -88,7 +88,9 @@ def _check(model: nn.Module, fused: nn.Module) -> None:
     before, after = _trace(model, image), _trace(fused, image)
     for name, outputs in before.items():
         for one, other in zip(outputs, after.get(name, ()), strict=False):
-            if (one - other).abs().max() > _TOLERANCE * one.std().clamp(min=_TOLERANCE):
+            if not one.isfinite().all():
+                raise ValueError(f'the output of {name or type(model).__name__} is not finite: look for NaN in the weights')
+            if not (one - other).abs().max() <= _TOLERANCE * one.std(correction=0).clamp(min=_TOLERANCE):  # NaN fails, too
                 raise ValueError(f'fusing changes the output of {name or type(model).__name__}: '
                                  'it has batch norms that do not belong to the convolution before them')
 

@@ -55,7 +55,14 @@ class ExportWrapper(nn.Module):
     def deviation(self, images: Tensor, found: list[Tensor]) -> float:
         """Largest deviation of an exported file's outputs from this wrapper's, in standard deviations of the latter."""
         outputs = self.network(images)
+        if not all(each.isfinite().all() for each in outputs):
+            return torch.nan
         return deviation(found, outputs) if self.raw else self._deviation_of_answers(outputs, found)
+
+    @torch.no_grad()
+    def predicted(self, images: Tensor) -> list:
+        """What the framework's own post-processing makes of the same images, in the form of :meth:`finish`."""
+        return list(self.finish(*self.network(images)))
 
     def _deviation_of_answers(self, outputs: tuple[Tensor, ...], found: list[Tensor]) -> float:
         return deviation(found, self.finish(*outputs))
@@ -63,7 +70,8 @@ class ExportWrapper(nn.Module):
 
 def deviation(found: list[Tensor], expected: tuple[Tensor, ...]) -> float:
     pairs = zip(found, expected, strict=True)
-    return torch.stack([(one - other).abs().max() / other.std() for one, other in pairs]).max().item()  # NaN stays NaN
+    scales = ((one, other, other.std() if other.numel() > 1 else other.abs().max()) for one, other in pairs)
+    return torch.stack([(one - other).abs().max() / scale for one, other, scale in scales]).max().item()  # NaN stays NaN
 
 
 class _TaskWrapper(ExportWrapper):
@@ -86,14 +94,27 @@ class _TaskWrapper(ExportWrapper):
 
 
 class ClassifierWrapper(_TaskWrapper):
-    """Images -> ``scores`` (B, classes), which sum to 1; raw: ``logits``."""
+    """Images -> ``scores`` (B, classes), of a softmax, or of sigmoids where mmpretrain has them; raw: ``logits``."""
     task, raw_names, names = 'classification', ('logits',), ('scores',)
+
+    def __init__(self, model: nn.Module, size: tuple[int, int], raw: bool = False):
+        super().__init__(model, size, raw)
+        owners = {getattr(getattr(model.head, key, None), '__qualname__', '') for key in ('predict', '_get_predictions')}
+        self.sigmoid = owners == {'MultiLabelClsHead.predict', 'MultiLabelClsHead._get_predictions'}
+        if not (raw or self.sigmoid or owners == {'ClsHead.predict', 'ClsHead._get_predictions'}):
+            raise ValueError(f'the head {type(model.head).__name__} cannot be exported with its post-processing; allowed: '
+                             'heads that predict as ClsHead or MultiLabelClsHead, or --raw')
 
     def network(self, images: Tensor) -> tuple[Tensor]:
         return self.model.head(self.model.extract_feat(self.normalise(images))),
 
     def finish(self, logits: Tensor) -> tuple[Tensor]:
-        return logits.softmax(dim=1),
+        return logits.sigmoid() if self.sigmoid else logits.softmax(dim=1),
+
+    @torch.no_grad()
+    def predicted(self, images: Tensor) -> list:
+        samples = self.model.head.predict(self.model.extract_feat(self.normalise(images)))
+        return [torch.stack([sample.pred_score for sample in samples])]
 
 
 class TorchClassifierWrapper(ExportWrapper):
@@ -123,6 +144,13 @@ class SegmentorWrapper(_TaskWrapper):
         if logits.shape[1] == 1:  # a binary head
             return (logits.sigmoid() > self.model.decode_head.threshold).squeeze(1).long(),
         return logits.argmax(dim=1),
+
+    @torch.no_grad()
+    def predicted(self, images: Tensor) -> list:
+        features = self.model.extract_feat(self.normalise(images))
+        metas = [dict(img_shape=self.size, ori_shape=self.size, pad_shape=self.size)] * len(images)
+        logits = self.model.decode_head.predict(features, metas, self.model.test_cfg)
+        return [torch.stack([each.pred_sem_seg.data[0] for each in self.model.postprocess_result(logits)]).long()]
 
     def _resize(self, logits: Tensor) -> Tensor:
         return F.interpolate(logits, self.size, mode='bilinear', align_corners=self.model.align_corners)
@@ -186,6 +214,13 @@ class DetectorWrapper(_TaskWrapper):
         found = scores > 0
         boxes = boxes.gather(1, index.unsqueeze(-1).expand(-1, -1, 4)) * found.unsqueeze(-1)
         return boxes, scores, torch.where(found, index // candidates, -1)
+
+    @torch.no_grad()
+    def predicted(self, images: Tensor) -> list:
+        head = self.model.bbox_head
+        metas = [dict(img_shape=self.size, scale_factor=(1.0, 1.0))] * len(images)
+        found = head.predict_by_feat(*head(self.model.extract_feat(self.normalise(images))), batch_img_metas=metas)
+        return [[getattr(each, name) for each in found] for name in ('bboxes', 'scores', 'labels')]
 
     def _deviation_of_answers(self, outputs: tuple[Tensor, Tensor], found: list[Tensor]) -> float:
         """Each detection against the nearest of its class. One in a hundred may differ: where two boxes overlap by just the

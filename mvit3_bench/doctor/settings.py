@@ -1,18 +1,17 @@
 """Do the settings of a config fit each other, and what the work dir already holds?"""
-import inspect
 import logging
 from collections.abc import Iterator
-from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
-from mmengine.runner import Runner, find_latest_checkpoint, set_random_seed
+from mmengine.runner import find_latest_checkpoint
 
 from ..checkpoints.io import check_fits
 from ..engine import lr_scaling
+from ..engine.options import misspelt
 from ..engine.run_info import changes
 from ..errors import CheckpointError
 from ..registry import MODELS
@@ -21,8 +20,6 @@ from .finding import ERROR, INFO, OK, WARNING, Finding
 from .plan import Plan, listening
 
 _finding = partial(Finding, 'config')
-_READ = (*inspect.signature(Runner.__init__).parameters, 'auto_scale_lr', 'compile', 'efficient_conv_bn_eval',
-         'activation_checkpointing', 'model_wrapper_cfg', 'sync_bn', 'find_unused_parameters')
 
 
 def examine_settings(plan: Plan) -> Iterator[Finding]:
@@ -44,33 +41,10 @@ def examine_settings(plan: Plan) -> Iterator[Finding]:
 
 
 def _options(plan: Plan) -> Iterator[Finding]:
-    """A key that the config has not: misspelt, or new."""
+    """A key that nothing takes, which the other commands refuse."""
     for key in plan.options:
-        node, path = plan.file._cfg_dict, []
-        for part in key.split('.'):
-            known = list(map(str, node.keys() if isinstance(node, dict) else range(len(node))))
-            if part not in known:
-                yield from _unknown(key, path, part, known)
-                break
-            node, path = node[part if isinstance(node, dict) else int(part)], [*path, part]
-            if not isinstance(node, (dict, list, tuple)):
-                break
-
-
-def _unknown(key: str, path: list[str], part: str, known: list[str]) -> Iterator[Finding]:
-    name, place = f'--cfg-options {key}', '.'.join(path) or 'the config'
-    if not path and part in _READ:
-        inner, rest = list(inspect.signature(set_random_seed).parameters), key.partition('.')[2]
-        if part == 'randomness' and rest and rest not in inner:
-            yield _finding(name, ERROR, f'randomness has no {rest}', f'possible: {", ".join(inner)}')
-        return
-    near = get_close_matches(part, known if path else [*known, *_READ], n=1, cutoff=0.75)
-    if near:
-        yield _finding(name, WARNING, f'{place} has no {part}', f'meant, perhaps: {".".join([*path, *near])}')
-    elif path:
-        yield _finding(name, INFO, f'{place} has no {part} yet: it is added')
-    else:
-        yield _finding(name, WARNING, f'the config has no {part}, and nothing reads it', 'take it away')
+        if problem := misspelt(plan.file, plan.cfg, key):
+            yield _finding(f'--cfg-options {key}', ERROR, *problem)
 
 
 def _model(plan: Plan) -> Iterator[Finding]:

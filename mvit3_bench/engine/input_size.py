@@ -9,11 +9,10 @@ def input_size(cfg: Config) -> tuple[int, int]:
         ValueError: The config has no fixed size.
     """
     for step in reversed(cfg.get('test_pipeline', [])):
-        if step.type == 'CenterCrop':
-            return (step.crop_size,) * 2 if isinstance(step.crop_size, int) else tuple(step.crop_size)
-        if step.type == 'Resize' and not step.get('keep_ratio'):
-            return tuple(reversed(step.scale))  # OpenMMLab's scales are (width, height)
+        name, size = str(step.type).rpartition('.')[2], step.get('crop_size') or step.get('scale')
+        if size and (name == 'CenterCrop' or (name == 'Resize' and not step.get('keep_ratio'))):
+            return (size,) * 2 if isinstance(size, int) else tuple(reversed(size))  # OpenMMLab's are (width, height)
     size = cfg.model.get('data_preprocessor', {}).get('size')
     if size is None:
         raise ValueError('the config has no fixed size of images: give one (--shape HEIGHT WIDTH)')
-    return tuple(size)
+    return (size,) * 2 if isinstance(size, int) else tuple(size)

@@ -1,10 +1,9 @@
 """Keeping the recipe's effective batch, or its learning rate in proportion, on whatever machine there is."""
 from collections.abc import Iterable
 
-from mmengine import hooks
 from mmengine.config import Config, ConfigDict
 
-from ..registry import HOOKS
+from ..datasets.configs import type_name
 
 _INITIAL_LEFT = 0.05  # largest share in the average at the end of a training
 
@@ -17,30 +16,23 @@ def _base_batch(cfg: Config) -> int:
 
 
 def is_average(hook: ConfigDict) -> bool:
-    """Whether the config of a hook is that of one which averages the weights: MMEngine's or ours."""
-    kind = HOOKS.get(hook['type']) if isinstance(hook['type'], str) else hook['type']
-    return isinstance(kind, type) and issubclass(kind, hooks.EMAHook)
+    """Whether the config of a hook is that of one which averages the weights, of any scope or given as a class."""
+    return type_name(hook) == 'EMAHook'
 
 
 def iteration_keys(scheduler: ConfigDict) -> list[str]:
     """The keys that count iterations, in the config of a scheduler."""
     keys = ('warmup_iters',) if scheduler.get('by_epoch', True) else (
-        'begin', 'end', 'T_max', 'milestones', 'step_size', 'periods', 'restarts', 'total_steps')
-    return [key for key in keys if scheduler.get(key) is not None]
+        'begin', 'end', 'T_max', 'step_size', 'milestones', 'periods', 'total_steps')
+    return [key for key in keys if key in scheduler]
 
 
 def schedulers(cfg: Config) -> list[ConfigDict]:
-    """The configs of all schedulers: a config has one, a list, one for each optimiser, or none."""
+    """The configs of all schedulers: a config has one, a list, some for each optimiser, or none."""
     found = cfg.get('param_scheduler') or []
     if isinstance(found, dict):
         found = [found] if 'type' in found else list(found.values())
     return [each for part in found for each in (part if isinstance(part, (list, tuple)) else [part])]
-
-
-def _multiply(part: ConfigDict, keys: Iterable[str], steps: int) -> None:
-    for key in keys:
-        value = part[key]
-        part[key] = [each * steps for each in value] if isinstance(value, (list, tuple)) else value * steps
 
 
 def accumulate(cfg: Config, count: str, processes: int) -> None:
@@ -66,19 +58,25 @@ def accumulate(cfg: Config, count: str, processes: int) -> None:
     else:
         raise ValueError(f"--accumulate {count} is not possible; allowed: 'auto' and whole numbers from 1")
     cfg.optim_wrapper.accumulative_counts = steps
+    # they count iterations, but the recipe means steps of the optimiser
+    _multiply(cfg.get('train_cfg'), ('max_iters', 'val_begin', 'val_interval', 'dynamic_intervals'), steps,
+              counts='max_iters' in (cfg.get('train_cfg') or {}))
     for scheduler in schedulers(cfg):
-        # they count iterations, but the recipe means steps of the optimiser
         _multiply(scheduler, iteration_keys(scheduler), steps)
-    if 'max_iters' in cfg.train_cfg:
-        _multiply(cfg.train_cfg, [key for key in ('max_iters', 'val_begin', 'val_interval') if key in cfg.train_cfg], steps)
-        if intervals := cfg.train_cfg.get('dynamic_intervals'):
-            cfg.train_cfg.dynamic_intervals = [(begin * steps, interval * steps) for begin, interval in intervals]
-        checkpoint = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
-        if not checkpoint.get('by_epoch', True) and checkpoint.get('interval', -1) > 0:
-            checkpoint.interval *= steps
     for hook in cfg.get('custom_hooks') or []:
         if is_average(hook):
-            hook.interval = hook.get('interval', 1) * steps  # the average follows steps of the optimiser
+            hook.interval = hook.get('interval', 1) * steps  # one update of the average for each step of the optimiser
+    checkpoints = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
+    _multiply(checkpoints, ('interval',), steps, counts=not checkpoints.get('by_epoch', True))
+
+
+def _multiply(part: ConfigDict | None, keys: Iterable[str], steps: int, counts: bool = True) -> None:
+    """Multiply, in place, numbers of iterations in a part of a config, those in lists too."""
+    def times(value):
+        return [times(each) for each in value] if isinstance(value, (list, tuple)) else value * steps
+    for key in keys if counts and part else ():
+        if part.get(key) not in (None, -1):
+            part[key] = times(part[key])
 
 
 def scale_lr(cfg: Config) -> None:

@@ -1,16 +1,17 @@
 """From a command line to what runs: the config by path or name, its model, its runner, and the checkpoint that is meant."""
 import argparse
 import os
-from collections.abc import Sequence
+import re
 from pathlib import Path
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from torch import nn
 
+from ..checkpoints import loaders
 from ..checkpoints.io import read_file
 from ..errors import UsageError, user_errors
 from ..registry import MODELS
@@ -18,13 +19,9 @@ from .config_files import find_config
 from .distributed import distribute
 from .input_size import input_size
 from .mini import name_pipelines, to_mini
+from .options import merge_options
 
-
-def parse_options(words: Sequence[str] | None) -> dict:
-    """``--cfg-options KEY=VALUE ...`` as MMEngine parses it: key -> value; of None, nothing."""
-    found = argparse.Namespace()
-    DictAction(['--cfg-options'], 'cfg_options')(None, found, words or [])
-    return found.cfg_options
+loaders.install()  # the commands load nothing by another way, whatever the environment says of importing the plugin
 
 
 def read_config(path: str) -> Config:
@@ -43,12 +40,16 @@ def read_config(path: str) -> Config:
         raise UsageError(f'{path} is not a config: {type(error).__name__}: {error}', path) from error
 
 
-def load_config(args: argparse.Namespace) -> Config:
+def load_config(args: argparse.Namespace, check_options: bool = True) -> Config:
     """The config of a run: file, then ``--mini``, then ``--cfg-options``, and its work dir.
+
+    Args:
+        args: The command line.
+        check_options: Whether ``--cfg-options`` that nothing takes are refused.
 
     Raises:
         UsageError: The file does not exist or is no config, or ``--mini`` is not possible, or ``--launcher`` has not
-            started this process.
+            started this process, or as :func:`~.options.merge_options`.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = read_config(args.config)
@@ -57,12 +58,11 @@ def load_config(args: argparse.Namespace) -> Config:
         with user_errors(ValueError, FileExistsError):
             to_mini(cfg)
         name += '_mini'
-    if options := parse_options(args.cfg_options):
-        cfg.merge_from_dict(options)
-        if not any(key.partition('.')[0].endswith('_pipeline') for key in options):
-            name_pipelines(cfg)
-    # a config that a run has dumped names the folder of that run, which is none for its miniature
-    named = options.get('work_dir') if args.mini and options else None if args.mini else cfg.get('work_dir')
+    options = merge_options(cfg, args.cfg_options, check_options)
+    if options and not any(key.partition('.')[0].endswith('_pipeline') for key in options):
+        name_pipelines(cfg)
+    # the config that a run has dumped names that run's folder, which its miniature must not write into
+    named = (options or {}).get('work_dir') if args.mini else cfg.get('work_dir')
     cfg.work_dir = args.work_dir or named or str(Path('work_dirs') / name)
     with user_errors(ValueError):
         distribute(cfg, args.launcher)
@@ -77,7 +77,7 @@ def model_and_size(args: argparse.Namespace) -> tuple[Config, nn.Module, tuple[i
             config has images of any size and there is no ``--shape``.
     """
     cfg = read_config(args.config)
-    cfg.merge_from_dict(parse_options(args.cfg_options))
+    merge_options(cfg, args.cfg_options)
     if args.shape and (len(args.shape) > 2 or min(args.shape) < 1):
         raise UsageError(f'--shape {args.shape} is not possible', '--shape',
                          'allowed: a height and a width of 1 or more, as one or two numbers')
@@ -95,16 +95,17 @@ def find_checkpoint(path: str) -> str:
     """
     if not Path(path).is_dir():
         return path
-    best, latest = list(Path(path).glob('best_*.pth')), latest_checkpoint(path)
-    if len(best) > 1 and latest and Path(latest).is_file():  # copying changes times, so the run itself is asked
+    # by the numbers in their names: times are those of a copy where the folder is one
+    candidates = sorted(Path(path).glob('best_*.pth'), key=_place) or sorted(Path(path).glob('*.pth'), key=_place)
+    latest = latest_checkpoint(path)
+    if candidates and not candidates[-1].name.startswith('best_'):
+        return next((str(file) for file in candidates if latest and file.name == Path(latest).name), str(candidates[-1]))
+    if len(candidates) > 1 and latest and Path(latest).is_file():
         recorded = (read_file(latest).get('message_hub') or {}).get('runtime_info', {}).get('best_ckpt')
-        best = [file for file in best if file.name == Path(str(recorded)).name] or best
-    candidates = best or [Path(path, Path(latest or '').name)]
-    if not candidates[0].is_file():
-        candidates = list(Path(path).glob('*.pth'))
+        candidates = [file for file in candidates if file.name == Path(str(recorded)).name] or candidates
     if not candidates:
         raise UsageError(f'no checkpoint (*.pth) in {path}', path)
-    return str(max(candidates, key=lambda file: (file.stat().st_mtime, file.name)))
+    return str(candidates[-1])
 
 
 def latest_checkpoint(folder: str | Path) -> str | None:
@@ -115,6 +116,11 @@ def latest_checkpoint(folder: str | Path) -> str | None:
     latest = note.read_text(encoding='utf-8').strip()
     here = Path(folder, Path(latest).name)
     return str(here) if here.is_file() else latest
+
+
+def _place(checkpoint: Path) -> tuple:
+    """Epoch and iteration in the name of a checkpoint, and its time for names without them."""
+    return [int(number) for number in re.findall(r'(?:epoch|iter)_(\d+)', checkpoint.stem)], checkpoint.stat().st_mtime
 
 
 def build_runner(cfg: Config) -> Runner:

@@ -1,4 +1,5 @@
 """Evaluating a folder of checkpoints: each is identified, converted, tested with its config, and recorded."""
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -11,7 +12,8 @@ from ..converters.identify import original_names, to_ours
 from ..errors import EvaluationError
 from ..mmlab.configs import Match, match_configs
 from ..utils.paths import MIM
-from .store import Result, read, sha256
+from .store import Result
+from .store import read_file as read_result
 
 SUFFIXES = ('.pt', '.pth', '.safetensors')
 
@@ -89,20 +91,22 @@ def evaluate(path: Path, name: str, work_dir: Path, store: Path, flags: Sequence
     work_dir.mkdir(parents=True, exist_ok=True)
     try:
         config, tested = convert(path, work_dir / f'{path.stem}.pth')
-        _test(config, tested, work_dir, store, flags)
+        result = _test(config, tested, work_dir, store, flags)
     except Exception as error:  # whatever is wrong with one file, the others are evaluated, and this one is listed
         return Evaluation(name, config, error=str(error) or type(error).__name__)
-    digest = sha256(tested)
-    return Evaluation(name, config, [result for result in read(store) if result.sha256 == digest][-1])
+    return Evaluation(name, config, result)
 
 
-def _test(config: str, checkpoint: Path, work_dir: Path, store: Path, flags: Sequence[str]) -> None:
+def _test(config: str, checkpoint: Path, work_dir: Path, store: Path, flags: Sequence[str]) -> Result:
+    """Test, and read the result that was just written."""
     command = [sys.executable, str(MIM / 'tools' / 'test.py'), str(MIM / 'configs' / config), str(checkpoint),
                '--work-dir', str(work_dir), '--record', str(store), *flags]
     log = work_dir / 'test.log'
     with open(log, 'w', encoding='utf-8') as file:
         code = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, check=False).returncode
-    if code:
-        output = '\n' + log.read_text(encoding='utf-8', errors='replace').rstrip()
-        message = output.rpartition('\nerror: ' if '\nerror: ' in output else '\n')[2]
-        raise EvaluationError(f'{message or f"exit code {code}"} (log: {log})')
+    text = log.read_text(encoding='utf-8', errors='replace')
+    if not code:
+        return read_result(Path(re.findall('^recorded: (.*)$', text, re.MULTILINE)[-1]))
+    output = '\n' + text.rstrip()
+    message = output.rpartition('\nerror: ' if '\nerror: ' in output else '\n')[2]
+    raise EvaluationError(f'{message or f"exit code {code}"} (log: {log})')

@@ -7,14 +7,13 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.runner import Runner
 
 from ..checkpoints.io import read_checkpoint
 from ..datasets.configs import data_sets, type_name
 from ..errors import ResultError
 from ..utils import environment as machine
 from ..utils.paths import MIM
-from .store import CONVERTED, TRAINED, Result, is_number, sha256
+from .store import CONVERTED, TRAINED, Result, check, sha256
 
 _TASKS = dict(mmpretrain='classification', mmdet='detection', mmseg='segmentation')
 
@@ -44,30 +43,30 @@ def find_provenance(checkpoint: str | None) -> dict[str, str | int | None]:
     return fields | dict(origin=TRAINED, seed=seed if type(seed) is int else None)
 
 
-def make_result(runner: Runner, config: str, mini: bool, metrics: dict, provenance: dict) -> Result:
-    """The result of a runner's test.
+def draft_result(cfg: Config, config: str, mini: bool, provenance: dict) -> Result:
+    """The result of a test that is yet to run: with all fields but ``images`` and ``metrics``.
 
     Args:
-        runner: It has tested.
+        cfg: The config of the run.
         config: The config as the command line names it.
-        mini: Whether that was on miniature data.
-        metrics: Of the test; those that are numbers are kept.
+        mini: Whether it is on miniature data.
         provenance: Of the weights, from :func:`find_provenance`.
 
     Raises:
-        ResultError: The model has none of our backbones.
+        ResultError: The model has none of our backbones, or a field is impossible, such as the name of the config.
     """
     found = machine.describe(torch.device(get_device()))
     commit, now = found.pop('commit', None), datetime.datetime.now()
-    dataset = next(iter(data_sets(runner.cfg.test_dataloader).values()))
+    dataset = next(iter(data_sets(cfg.test_dataloader).values()))
     name = Path(config).stem + '_mini' * mini
-    return Result(
-        id=f'{name}-{provenance["sha256"][:8]}-{now:%Y%m%dT%H%M%S}', config=config_name(config), model=_model(runner.cfg),
-        task=_TASKS.get(runner.cfg.default_scope, runner.cfg.default_scope), mini=mini,
-        dataset=f'{type_name(dataset)} in {dataset.get("data_root", "?")}', images=len(runner.test_dataloader.dataset),
-        metrics={name: value for name, value in metrics.items() if is_number(value)}, commit=commit,
+    draft = Result(
+        id=f'{name}-{provenance["sha256"][:8]}-{now:%Y%m%dT%H%M%S}', config=config_name(config), model=_model(cfg),
+        task=_TASKS.get(cfg.default_scope, cfg.default_scope), mini=mini,
+        dataset=f'{type_name(dataset)} in {dataset.get("data_root", "?")}', images=1, metrics={'none': 0.0}, commit=commit,
         hardware=machine.line(found), date=now.date().isoformat(),
         command=shlex.join(['python', 'tools/test.py', *sys.argv[1:]]), **provenance)
+    check(draft)
+    return draft
 
 
 def config_name(config: str) -> str:

@@ -6,9 +6,11 @@ import json
 import math
 import re
 import types
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..checkpoints.atomic import write_text
 from ..errors import ResultError
 from ..models.archs import get_arch
 
@@ -138,17 +140,30 @@ def read(folder: Path) -> list[Result]:
     """Read the whole store, oldest first.
 
     Raises:
-        ResultError: As :func:`read_file`; or two files have results of one id.
+        ResultError: As :func:`read_file`, but a file that is no json is left out, with a warning; or two files have one
+            id.
     """
     files = {}
     for path in sorted(Path(folder).glob('*.json')):
-        result = read_file(path)
+        try:
+            result = read_file(path)
+        except ResultError as error:
+            if not isinstance(error.__cause__, ValueError):
+                raise
+            warnings.warn(f'{error}; it is left out', stacklevel=2)  # half-written: the others are whole
+            continue
         if result.id in files:
             raise ResultError(
                 f'{files[result.id][0]} and {path} have one id, {result.id!r}', path,
                 'remove one, or give it another id')
         files[result.id] = path, result
-    return sorted((result for _, result in files.values()), key=lambda result: (result.date, result.id))
+    return sorted((result for _, result in files.values()), key=_time)
+
+
+def _time(result: Result) -> tuple[str, str, str]:
+    """When a test ran, to the second, which stands at the end of the id that it is given."""
+    time = re.search(r'-(\d{8}T\d{6})$', result.id)
+    return result.date, time[1] if time else '', result.id
 
 
 def write(folder: Path, result: Result) -> Path:
@@ -158,16 +173,21 @@ def write(folder: Path, result: Result) -> Path:
         ResultError: A field is impossible, or there is a result of this id.
     """
     path = Path(folder) / f'{result.id}.json'
-    content = dataclasses.asdict(result)
-    if problems := _problems(content):
-        raise ResultError('not recorded: ' + '; '.join(f'field {name!r} {problem}' for name, problem in problems.items()))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with open(path, 'x', encoding='utf-8') as file:
-            file.write(json.dumps(content, indent=1) + '\n')
-    except FileExistsError as error:
-        raise ResultError(f'{path} is there already', path, 'results are added, never replaced') from error
+    check(result)
+    if path.exists():
+        raise ResultError(f'{path} is there already', path, 'results are added, never replaced')
+    write_text(path, json.dumps(dataclasses.asdict(result), indent=1) + '\n')
     return path
+
+
+def check(result: Result) -> None:
+    """Check the fields of a result.
+
+    Raises:
+        ResultError: One is impossible.
+    """
+    if problems := _problems(dataclasses.asdict(result)):
+        raise ResultError('not recorded: ' + '; '.join(f'field {name!r} {problem}' for name, problem in problems.items()))
 
 
 def sha256(path: Path) -> str:

@@ -5,6 +5,11 @@ from collections.abc import Iterable, Sequence
 _LONGEST = 200  # characters; a key may be as long as its file
 
 
+def printable(text: str) -> str:
+    """Text of others, with what could steer a terminal, and what is no character, as Python escapes it."""
+    return ''.join(each if each.isprintable() else each.encode('unicode_escape').decode() for each in text)
+
+
 def shown(names: Iterable[str], most: int = 5, total: bool = False) -> str:
     """``a, b, c, d, e, ...``: the first names of a list.
 
@@ -13,7 +18,7 @@ def shown(names: Iterable[str], most: int = 5, total: bool = False) -> str:
         most: How many to show.
         total: Whether to add, where there are more, how many there are.
     """
-    names = list(names)
+    names = list(map(printable, names))
     rest = (', ...' + (f' ({len(names)} in all)' if total else '')) if len(names) > most else ''
     return ', '.join(name if len(name) <= _LONGEST else f'{name[:_LONGEST]}...' for name in names[:most]) + rest
 

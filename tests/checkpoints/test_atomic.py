@@ -1,7 +1,9 @@
 """Files are written as a whole or not at all."""
+import errno
 import os
 import resource
 import signal
+import stat
 import subprocess
 import sys
 
@@ -69,3 +71,26 @@ def test_killed_while_writing(tmp_path):
         assert len(weight) == 500_000 and weight.unique().numel() == 1
     remove_parts(tmp_path)
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_only_abandoned_parts_are_removed(tmp_path):
+    """Those of a process that is gone; a living one's, a download and a user's file stay."""
+    mine, gone = tmp_path / f'.x.pth.{os.getpid()}.part', tmp_path / '.x.pth.99999999.part'
+    others = [tmp_path / '.download.part', tmp_path / 'x.part']
+    for file in (gone, *others):
+        file.touch()
+    with mine.open('w'):
+        assert remove_parts(tmp_path) == [gone]
+        assert mine.exists() and all(file.exists() for file in others)
+    assert remove_parts(tmp_path) == [mine]
+
+
+def test_folder_that_cannot_be_synchronised(tmp_path, monkeypatch):
+    """On some network file systems a folder cannot be: the file is written all the same."""
+    def fsync(descriptor, real=os.fsync):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, 'Invalid argument')
+        real(descriptor)
+    monkeypatch.setattr(os, 'fsync', fsync)
+    write_text(tmp_path / 'x', 'new')
+    assert (tmp_path / 'x').read_text() == 'new'

@@ -11,7 +11,7 @@ VALUES = ['$(touch canary)', '`touch canary`', '; touch canary', '&& touch canar
           "__import__('os').system('touch canary')", 'f"{open(chr(99))}"', '${IFS}touch${IFS}canary']
 
 
-def options(form: str = 'note{}={}') -> list[str]:
+def options(form: str = 'env_cfg.note{}={}') -> list[str]:
     """``--cfg-options`` with every value."""
     return ['--cfg-options', *(form.format(number, value) for number, value in enumerate(VALUES))]
 
@@ -21,7 +21,7 @@ def test_values_are_not_evaluated():
     from argparse import ArgumentParser
 
     from mvit3_bench.cli.common import add_cfg_options
-    from mvit3_bench.engine.run_config import parse_options
+    from mvit3_bench.engine.options import parse_options
     parser = ArgumentParser()
     add_cfg_options(parser)
     found = parse_options(parser.parse_args(options('a{}.b={}')).cfg_options)

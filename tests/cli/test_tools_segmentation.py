@@ -12,29 +12,19 @@ pytest.importorskip('mmseg', reason='mmsegmentation is not installed')
 
 CONFIGS = conftest.ROOT / 'configs' / 'seg'
 VOC = CONFIGS / 'deeplabv3_mvit3_xxs_voc2012.py'
-SHORT = ['train_dataloader.batch_size=4', 'val_dataloader.dataset.indices=2', 'test_dataloader.dataset.indices=2',
-         'train_cfg.max_epochs=1', 'train_cfg.val_interval=1', 'randomness.seed=0']
 TRIED = [path for path in conftest.CONFIGS if path.parent.name == 'seg']
 # one config of each head and data set in `make test` (DeepLabv3 on ADE20K: test_tools.py); all of them take minutes
 QUICK = (VOC.stem, 'pspnet_mvit3_0.5_voc2012', 'pspnet_mvit3_0.5_ade20k', 'deeplabv3_mvit3_xxs_camvid')
 
 
-def short(config) -> list[str]:
-    """Options for one iteration, or for two."""
-    parts = ['dataset.datasets.0', 'dataset.datasets.1'] if 'voc2012' in config.stem else ['dataset']
-    return SHORT + [f'train_dataloader.{part}.indices=4' for part in parts]
-
-
 @pytest.mark.parametrize('config', [
     pytest.param(path, id=path.stem, marks=() if path.stem in QUICK else pytest.mark.slow) for path in TRIED])
-def test_train_and_test(run_dir, tool, config):
+def test_train_and_test(run_dir, trained, tool, config):
     """A work dir keeps its best checkpoint, and testing it writes metrics and predictions, and draws."""
-    outcome = tool('train', config, '--mini', '--work-dir', 'run', '--cfg-options', *short(config))
-    assert outcome.code == 0, outcome.output
-    assert (run_dir / 'run' / 'best_mIoU_epoch_1.pth').is_file()
+    assert (trained(config) / 'best_mIoU_epoch_1.pth').is_file()
 
     outcome = tool('test', config, 'run', '--mini', '--out', 'out', '--show-dir', 'pictures', '--work-dir', 'test',
-                   '--cfg-options', *short(config))
+                   '--cfg-options', *conftest.short(config), 'test_dataloader.dataset.indices=2')
     assert outcome.code == 0, outcome.output
     assert math.isfinite(json.loads((run_dir / 'out' / 'metrics.json').read_text())['mIoU'])
     assert len(list((run_dir / 'out').glob('*.png'))) == len(list((run_dir / 'pictures').glob('*.png'))) == 2
@@ -86,7 +76,7 @@ def test_foreign_labels(voc, tool, action, part):
     folder = voc / ('SegmentationClassAug' if action == 'train' else 'SegmentationClass')
     for mask in folder.iterdir():
         cv2.imwrite(str(mask), np.full_like(cv2.imread(str(mask), cv2.IMREAD_UNCHANGED), 99))
-    outcome = tool(action, VOC, *(['none'] if action == 'test' else []), '--mini', '--cfg-options', *short(VOC),
+    outcome = tool(action, VOC, *(['none'] if action == 'test' else []), '--mini', '--cfg-options', *conftest.short(VOC),
                    f'{action}_dataloader.{part}.data_root={voc}')
     message = refusal(outcome)
     for expected in (str(folder), '99', '0 to 20', '255', 'fix the mask', 'set num_classes and metainfo'):
@@ -129,3 +119,27 @@ def test_inference_as_in_the_test(run_dir, tool, weights):
             image = next((run_dir / 'data' / 'mini' / 'ade').rglob(f'validation/{file.stem}.jpg'))
             found = inference_model(model, str(image)).pred_sem_seg.data[0].numpy()
             assert (found + 1 == cv2.imread(str(file), cv2.IMREAD_UNCHANGED)).all()
+
+
+def test_masks_of_0_and_255():
+    """255 is ignored: masks of nothing else leave a class without a pixel, which is said in the first iteration."""
+    import torch
+    from mmengine.structures import PixelData
+    from mmseg.structures import SegDataSample
+
+    from mvit3_bench.engine.hooks import check_labels
+    found = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(check_labels, 'print_log', lambda text, **kwargs: found.append(text))
+        for labels in ([0, 255, 255, 0], [0, 1, 255, 0], [0, 0, 0, 0]):
+            sample = SegDataSample(gt_sem_seg=PixelData(data=torch.tensor([[labels]])))
+            check_labels.warn_of_binary_masks([sample], ('background', 'cell'))
+    assert len(found) == 1 and '50% of the pixels' in found[0] and 'no pixel is cell' in found[0]
+
+
+def test_classes_without_a_pixel(run_dir, tool, weights):
+    """They are named after the test, since the mean leaves them out."""
+    config, checkpoint = weights['segmentation']
+    outcome = tool('test', config, checkpoint, '--mini', '--work-dir', 'run', '--cfg-options',
+                   'test_dataloader.dataset.indices=1')
+    assert outcome.code == 0 and 'of 150 classes have no pixel in the masks' in outcome.output, outcome.output

@@ -218,3 +218,20 @@ def test_bad_input(run_dir, tool):
     file = coco / 'annotations' / f'instances_{SPLIT}.json'
     file.write_text(json.dumps(json.loads(file.read_text()) | dict(categories=[dict(id=1, name='parrot')])))
     assert 'none of the categories' in message('--coco', coco, *flags)
+
+
+@pytest.mark.parametrize('outline, part', [
+    ([], None), ([[]], None), ([[1, 2, 3, 4]], None), (dict(size=[1, 1], counts=[1]), 'annotation .* run-length code of')])
+def test_degenerate_outlines(folders, tmp_path, outline, part):
+    """Outlines without a pixel draw none; a code of another image's size is refused with its number."""
+    coco, voc, out = folders
+    coco = shutil.copytree(coco, tmp_path / 'coco')
+    file = coco / 'annotations' / f'instances_{SPLIT}.json'
+    content = json.loads(file.read_text())
+    content['annotations'][0]['segmentation'] = outline
+    file.write_text(json.dumps(content))
+    if part is None:
+        assert convert(coco, voc, out, SPLIT)[1] > 10
+    else:
+        with pytest.raises(ValueError, match=part):
+            convert(coco, voc, out, SPLIT)

@@ -1,6 +1,7 @@
 """Corrupted inputs: each kind through the real pipelines of its task, and the judge of what came of it."""
 import json
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -11,6 +12,8 @@ for framework in ('mmdet', 'mmseg', 'mmpretrain'):
 
 from faults import inputs  # noqa: E402
 from faults.isolated import Isolated  # noqa: E402
+
+from mvit3_bench.errors import UnreadableSample  # noqa: E402
 
 KINDS = inputs.kinds()
 
@@ -49,7 +52,7 @@ def test_wrong_labels_are_noticed(folder, monkeypatch):
     for task in inputs.TASKS:
         right, seen = inputs.examine(inputs.Case(task, 'images', 'turned', seed=1, workers=0), folder)
         assert not right and 'pixels differ' in seen
-    monkeypatch.setattr(loading, 'check_sample', lambda results, loaded: None)
+    monkeypatch.setattr(loading, 'check_sample', lambda *args: None)
     for kind in [('segmentation', 'masks', 'mask of 4 bits'), ('segmentation', 'masks', 'mask of 16 bits out of range'),
                  ('detection', 'jsons', 'wrong size of the image'),
                  ('detection', 'frames', 'labels of the image as stored')]:
@@ -102,3 +105,44 @@ def test_json_of_real_coco_layout(run_dir):
     from mvit3_bench.datasets.checks.coco import _read
     file = run_dir / 'data' / 'mini' / 'coco' / 'annotations' / 'instances_train2017.json'
     assert _read(file) == json.loads(file.read_text())
+
+
+def test_each_file_is_read_once(tmp_path):
+    """By the loading transform, with its own backend: the check takes the bytes that were read."""
+    from mmcv.transforms import LoadImageFromFile
+    from mmengine.fileio import BaseStorageBackend, register_backend
+
+    from mvit3_bench.datasets.transforms.loading import Load
+    from mvit3_bench.engine.hooks.check_samples import LoadOrStop
+    read = []
+
+    @register_backend('somewhere_else', force=True)
+    class Elsewhere(BaseStorageBackend):
+        def get(self, filepath):
+            read.append(filepath)
+            return (tmp_path / filepath.rpartition('/')[2]).read_bytes()
+
+        def get_text(self, filepath, encoding='utf-8'):
+            raise NotImplementedError
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / 'x.png')
+    (tmp_path / 'broken.png').write_bytes((tmp_path / 'x.png').read_bytes()[:-20])
+    step = dict(type='LoadImageFromFile', backend_args=dict(backend='somewhere_else'))
+    for load in (Load([step]), LoadOrStop([LoadImageFromFile(backend_args=dict(backend='somewhere_else'))])):
+        assert load(dict(img_path='bucket/x.png'))['img'].shape == (8, 8, 3) and read == ['bucket/x.png']
+        with pytest.raises(UnreadableSample, match='bucket/broken.png'):
+            load(dict(img_path='bucket/broken.png'))
+        read.clear()
+
+
+@pytest.mark.parametrize('image, switch', [
+    (Image.fromarray(np.full((8, 8), 1000, np.uint16)), dict(any_depth=True)),
+    (Image.fromarray(np.zeros((1, 200), np.uint8)), dict(longest=None))], ids=['16 bits', 'long'])
+def test_switches(tmp_path, image, switch):
+    """Medical and satellite images are taken where the config says so."""
+    from mvit3_bench.datasets.transforms.loading import Load
+    image.save(tmp_path / 'x.png')
+    step = dict(type='LoadImageFromFile', color_type='unchanged', imdecode_backend='cv2')
+    with pytest.raises(UnreadableSample, match=next(iter(switch))):
+        Load([step])(dict(img_path=str(tmp_path / 'x.png')))
+    found = Load([step], **switch)(dict(img_path=str(tmp_path / 'x.png')))['img']
+    assert (found == np.asarray(image)).all()

@@ -129,7 +129,8 @@ def flowers(tmp_path):
     root = tmp_path / 'flowers'
     for split in ('train', 'val'):
         make_classes(root / split, ['daisy', 'rose', 'tulip'])
-    cfg = config('cls/mvit3_xxs_imagenette128', **{'model.head.num_classes': 3})
+    cfg = config('cls/mvit3_xxs_imagenette128', **{
+        'model.head.num_classes': 3, 'val_evaluator.topk': (1,), 'test_evaluator.topk': (1,)})
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
         loader.dataset.update(data_root=str(root), metainfo=dict(classes=('daisy', 'rose', 'tulip')))
     return root, cfg
@@ -483,3 +484,82 @@ def test_labels_of_no_classes():
     from mvit3_bench.engine.hooks.check_labels import CheckLabelsHook
     runner = Config(dict(train_dataloader=dict(dataset=dict(metainfo={}))))
     CheckLabelsHook().before_train_iter(runner, 0, dict(data_samples=[]))
+
+
+# ---- what people's own data look like ---------------------------------------------------------------------------------
+
+@pytest.mark.parametrize('classes', [('tulip', 'rose', 'daisy'), ('daisy', 'tulip', 'rose')])
+def test_class_names_in_another_order(flowers, classes):
+    """Names that are those of the folders must stand in their order; other names are free."""
+    root, cfg = flowers
+    cfg.val_dataloader.dataset.metainfo = cfg.train_dataloader.dataset.metainfo = dict(classes=('Daisy', 'Rose', 'Tulip'))
+    check_data(cfg, TRAINING)
+    cfg.train_dataloader.dataset.metainfo = dict(classes=classes)
+    message = refusal(cfg)
+    assert 'another order' in message and 'daisy, rose, tulip' in message and 'train_dataloader.dataset' in message
+
+
+def test_class_numbers_as_names(tmp_path):
+    """Folders 1, 2, 10 are numbered 1, 10, 2."""
+    make_classes(tmp_path / 'train', ['1', '2', '10'])
+    dataset = dict(type='CustomDataset', data_root=str(tmp_path), data_prefix='train',
+                   metainfo=dict(classes=('1', '2', '10')))
+    assert '1, 10, 2' in refusal(unbuilt('mmpretrain', dict(head=dict(num_classes=3)), train=dataset), TRAINING[:1])
+
+
+@pytest.mark.parametrize('first, is_right', [
+    ((65, 970, 230, 809, 516), True), ((490, 361, 171, 822, 297), False), ((489, 360, 170, 821, 296), False)])
+def test_imagenet_list_of_the_devkit(tmp_path, first, is_right):
+    """The devkit numbers the classes in another order than all weights: top-1 would be 0.1 %."""
+    from mvit3_bench.datasets.checks.lists import check_labelled
+    names = [f'ILSVRC2012_val_{number:08d}.JPEG' for number in range(1, 6)]
+    for name in names:
+        (tmp_path / name).touch()
+    file = tmp_path / 'val.txt'
+    file.write_text(''.join(f'{name} {label}\n' for name, label in zip(names, first, strict=True)))
+    if is_right:
+        assert check_labelled(file, tmp_path, 1000) == names
+    else:
+        with pytest.raises(UsageError, match='in the order of synsets it is 65'):
+            check_labelled(file, tmp_path, 1000)
+
+
+def test_list_in_the_format_of_deeplab(voc):
+    """Image and mask in each line: the names alone are wanted."""
+    root, cfg = voc
+    file = root / LIST / 'val.txt'
+    stem = file.read_text().split()[0]
+    file.write_text(f'/JPEGImages/{stem}.jpg /SegmentationClassAug/{stem}.png\n')
+    message = refusal(cfg, ('val_dataloader',))
+    assert 'format of DeepLab' in message and f'{stem} in place of' in message
+
+
+def test_list_of_train_and_aug(voc):
+    """trainaug.txt in place of aug.txt: a line that makes the latter."""
+    root, cfg = voc
+    (root / LIST / 'aug.txt').rename(root / LIST / 'trainaug.txt')
+    message = refusal(cfg)
+    assert 'grep -vxFf train.txt trainaug.txt > aug.txt' in message and 'voc_aug' not in message
+
+
+@pytest.mark.parametrize('name, options, parts', [
+    ('cls/mvit3_xxs_imagenette128', {'model.head.num_classes': 3, 'val_evaluator.topk': (1, 5)},
+     ('val_evaluator.topk=(1, 5), but there are 3 classes', '[1]')),
+    ('seg/deeplabv3_mvit3_xxs_camvid', {'model.decode_head.num_classes': 1}, ('model.decode_head has one score', 'softmax')),
+    ('seg/deeplabv3_mvit3_xxs_camvid', {'model.data_preprocessor.size': (64, 64)}, ('the crop is larger',))])
+def test_settings_that_contradict_each_other(name, options, parts):
+    """Scores among more classes than there are, a softmax over one score, a crop larger than the batch."""
+    from mvit3_bench.datasets.checks.settings import check_settings
+    check_settings(config(name))
+    with pytest.raises(UsageError) as error:
+        check_settings(config(name, **options))
+    assert all(part in str(error.value) for part in parts), error.value
+
+
+def test_padding_is_told(monkeypatch):
+    """A crop much smaller than the size to which batches are padded."""
+    from mvit3_bench.datasets.checks import settings
+    found = []
+    monkeypatch.setattr(settings, 'print_log', lambda text, **kwargs: found.append(text))
+    settings.check_settings(config('seg/deeplabv3_mvit3_xxs_camvid', **{'model.data_preprocessor.size': (2048, 2048)}))
+    assert len(found) == 1 and '% of each image is padding' in found[0]

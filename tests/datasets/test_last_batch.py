@@ -18,7 +18,9 @@ from mvit3_bench.registry import MODELS  # noqa: E402
 @pytest.mark.parametrize('options, parts', [
     (['batch_size=8'], ('9 images in batches of 8', 'image_pool', 'train_dataloader.drop_last=True')),
     (['batch_size=1'], ('batches of 1', 'train_dataloader.batch_size to 2 or more')),
-    (['batch_size=8', 'drop_last=True'], None)])
+    (['batch_size=8', 'drop_last=True'], None),
+    (['batch_size=16', 'drop_last=True'], ('no batch in an epoch: 9 images, batches of 16', 'smaller batches')),
+    (['batch_size=8', 'dataset.indices=1'], ('1 images in batches of 8', 'two images or more'))])
 def test_last_batch_of_one_image(run_dir, tool, monkeypatch, options, parts):
     """A batch norm over 1x1 maps cannot train with one image: said before the start, with the key to set."""
     monkeypatch.setattr('mmengine.runner.Runner.train', lambda runner: None)

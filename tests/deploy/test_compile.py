@@ -9,6 +9,7 @@ from torch._dynamo.testing import CompileCounterWithBackend
 
 from mvit3_bench.deploy import fuse
 
+QUICK = (('v3', 'xxs'), ('v3', '0.5'))  # one of each type: v1 and v2 run the same code with other options
 TOLERANCE = 1e-4  # of the standard deviation
 
 
@@ -25,7 +26,7 @@ def counted(model, backend='eager'):
 
 
 @pytest.mark.parametrize('family, arch, fused', [
-    pytest.param(*each, fused, marks=() if each in TYPES else pytest.mark.slow) for each in ALL for fused in (False, True)])
+    pytest.param(*each, fused, marks=() if each in QUICK else pytest.mark.slow) for each in ALL for fused in (False, True)])
 def test_one_graph(family, arch, fused):
     """No break in evaluation; a batch of another size makes it free, and whatever follows needs no new graph."""
     model = lived_in(build(family, arch, out_indices=(1, -1))).eval()
@@ -37,7 +38,8 @@ def test_one_graph(family, arch, fused):
     assert counter.frame_count == 2
 
 
-@every_type
+@pytest.mark.parametrize('family, arch', [pytest.param(*each, marks=() if each in QUICK else pytest.mark.slow)
+                                          for each in TYPES])
 @pytest.mark.parametrize('with_cp', [False, True])
 def test_one_graph_in_training(family, arch, with_cp):
     """No break in a training step, recomputed activations or not, and the gradients are those of the model."""

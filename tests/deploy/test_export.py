@@ -227,3 +227,62 @@ def test_adaptive_pool(size, bins):
     """Bins of unequal width, and more bins than pixels."""
     x = torch.rand(2, 3, *size)
     torch.testing.assert_close(AdaptivePool(bins)(x), nn.AdaptiveAvgPool2d(bins)(x))
+
+
+def of_head(kind: str) -> nn.Module:
+    """A classifier with another head."""
+    cfg = Config.fromfile(conftest.ROOT / 'configs/cls/mvit3_xxs_in1k.py')
+    init_default_scope(cfg.default_scope)
+    width = MODELS.build(cfg.model).head.fc.in_features
+    cfg.model.head = dict(type=kind, num_classes=5, in_channels=width)
+    cfg.model.train_cfg = None
+    return lived_in(MODELS.build(cfg.model)).eval()
+
+
+def test_head_of_several_labels():
+    """Its scores are those that the framework predicts, a sigmoid each; a head that is not known is refused, raw is not."""
+    pytest.importorskip('mmpretrain')
+    model, bgr = of_head('MultiLabelLinearClsHead'), pixels(64, 64)
+    wrapper = wrap(model, (64, 64))
+    with torch.no_grad():
+        scores, = wrapper(bgr.flip(1).float())
+    assert deviation(scores, torch.stack([each.pred_score for each in predict(model, bgr)])) < 1e-5
+
+    class OwnHead(type(model.head)):
+        def predict(self, feats, data_samples=None):
+            raise NotImplementedError
+    model.head.__class__ = OwnHead
+    with pytest.raises(ValueError, match='OwnHead cannot be exported'):
+        wrap(model, (64, 64))
+    wrap(model, (64, 64), raw=True)
+
+
+def test_what_is_compared_is_the_prediction():
+    """A wrapper that computes something else than the framework deviates from its predictions."""
+    pytest.importorskip('mmpretrain')
+    model = whole('cls/mvit3_xxs_in1k.py')
+    wrapper = wrap(model, (64, 64))
+    images = torch.rand(2, 3, 64, 64) * 255
+    wrapper.sigmoid = True
+    assert not wrapper.deviation(images, wrapper.predicted(images)) < 1e-2
+
+
+@pytest.mark.parametrize('path', ['cls/mvit3_xxs_in1k.py', 'seg/deeplabv3_mvit3_xxs_camvid.py',
+                                  'det/ssdlite_mvit3_xxs_coco.py'])
+def test_wrappers_against_the_prediction(path):
+    """In each task the wrapper's answers are those of the framework's post-processing; with NaN they never are."""
+    changes = {'model.test_cfg.score_thr': 0.3} if path.startswith('det') else {}
+    model = whole(path, **changes)
+    wrapper, images = wrap(model, (96, 128)), torch.rand(2, 3, 96, 128) * 255
+    assert wrapper.deviation(images, wrapper.predicted(images)) < 1e-4
+    found = wrapper.predicted(images)
+    next(model.backbone.parameters()).data.fill_(torch.nan)
+    assert not wrapper.deviation(images, found) <= 1
+
+
+def test_replaced_with_a_word(tmp_path):
+    """An export that was there is replaced, and the log says so."""
+    said = []
+    for _ in range(2):
+        export(lived_in(build('v3', 'xxs')), (64, 64), 'torch', tmp_path / 'a.pt2', log=said.append)
+    assert sum('a.pt2 was there already and is replaced' in each for each in said) == 1

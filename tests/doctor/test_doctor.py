@@ -172,7 +172,7 @@ def test_pipeline(doctor):
     ('nothing.at.all=1', ('the config has no nothing', 'take it away'))])
 def test_unknown_key(doctor, option, parts):
     """A key that is not in the config is named, with the nearest that is."""
-    found = the(doctor(option)[1], 'config', 'warning')
+    found = the(doctor(option)[1], 'config', 'error')
     assert parts[0] in found['found'] and parts[1] in found['fix']
 
 
@@ -234,21 +234,19 @@ def test_start_weights(doctor, run_dir, options, part):
 
 
 # ------------------------------------------------------------------------------------------------ work dir and disk
-def test_work_dir(doctor, run_dir, tool):
+def test_work_dir(doctor, run_dir, trained):
     """The size of its checkpoints is estimated; an earlier run and another config in it are told; so is a broken latest."""
     from mvit3_bench.doctor.disk import checkpoint_sizes
     from mvit3_bench.engine.run_config import read_config
     from mvit3_bench.registry import MODELS
-    short = ['train_dataloader.dataset.indices=8', 'val_dataloader.dataset.indices=2', 'train_cfg.max_epochs=1',
-             'train_cfg.val_interval=1']
-    assert tool('train', CONFIG, '--mini', '--work-dir', 'run', '--cfg-options', *short).code == 0
+    trained(CONFIG)
     cfg = read_config(str(CONFIG))
     size, _, best = checkpoint_sizes(cfg, MODELS.build(cfg.model))
     assert (run_dir / 'run' / 'epoch_1.pth').stat().st_size == pytest.approx(size, rel=0.03)
     assert (run_dir / 'run' / 'best_mIoU_epoch_1.pth').stat().st_size == pytest.approx(best, rel=0.03)
 
     def about(name, *options):
-        _, findings = doctor(*short, *options, flags=('--mini', '--samples', 1, '--work-dir', 'run'))
+        _, findings = doctor(*conftest.short(CONFIG), *options, flags=('--mini', '--samples', 1, '--work-dir', 'run'))
         return next(each for each in findings if each['name'] == name)
     assert 'overwritten' in about('work dir')['found'] and about('resume')['level'] == 'ok'
     other = about('work dir', 'train_cfg.max_epochs=2')

@@ -11,6 +11,9 @@ pytest.importorskip('mmpretrain', reason='mmpretrain is not installed')
 
 CONFIG = conftest.ROOT / 'configs' / 'cls' / 'mvit3_xxs_in1k.py'
 EPOCHS, IMAGES = 4, 14
+# schedules do not depend on the network: a small one
+MODEL = dict(backbone=dict(_delete_=True, type='mmpretrain.ResNet', depth=18, stem_channels=4, base_channels=4),
+             head=dict(in_channels=32))
 PER_BATCH = {14: 1, 7: 2, 4: 4}  # batches in an epoch -> images in a batch
 
 
@@ -26,7 +29,7 @@ def train(run_dir, tool, monkeypatch):
     def call(folder, batches, *flags, warm_up=None, hook=None, code=0, options=(), schedule='',
              multi_scale=False):
         config = run_dir / 'config.py'
-        config.write_text(f'_base_ = [{str(CONFIG)!r}]\n'
+        config.write_text(f'_base_ = [{str(CONFIG)!r}]\nmodel = {MODEL!r}\n'
                           'optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(head=dict(lr_mult=10.0))))\n'
                           f'{schedule}\n'
                           + (f'custom_hooks = [*_base_.custom_hooks, {hook!r}]\n' if hook else ''))

@@ -1,8 +1,6 @@
 """What a run may delete, go on from and take for its own: files of its folder, by names of ours."""
 import os
 import shutil
-import subprocess
-import sys
 from argparse import Namespace
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +13,6 @@ from mmengine.fileio import LocalBackend
 from mmengine.hooks import EMAHook
 
 import mvit3_bench.compat  # noqa: F401, I001
-from mvit3_bench.checkpoints import atomic
 from mvit3_bench.engine import lr_scaling, run_config
 from mvit3_bench.engine.hooks.checkpoint import CheckpointHook
 
@@ -76,30 +73,6 @@ def test_copies_within_an_epoch_stay(tmp_path):
     assert sorted(path.name for path in tmp_path.glob('*.pth')) == ['epoch_3_iter_1200_backup.pth', 'epoch_4.pth']
 
 
-def test_parts_of_others_stay(tmp_path):
-    """Of unfinished files, only those of processes that have ended are removed."""
-    ended = subprocess.Popen([sys.executable, '-c', ''])
-    ended.wait()
-    ours = tmp_path / f'.epoch_9.pth.{ended.pid}.part'
-    others = [tmp_path / name for name in (f'.epoch_9.pth.{os.getpid()}.part', '.Download.part')]
-    for path in (ours, *others):
-        path.touch()
-    assert atomic.remove_parts(tmp_path) == [ours] and all(path.exists() for path in others)
-
-
-def test_folder_that_cannot_be_synchronised(tmp_path, monkeypatch):
-    """The file is written all the same."""
-    sync = os.fsync
-
-    def on_files(descriptor):
-        if os.path.isdir(f'/proc/self/fd/{descriptor}'):
-            raise OSError(22, 'Invalid argument')
-        sync(descriptor)
-    monkeypatch.setattr(os, 'fsync', on_files)
-    atomic.write_text(tmp_path / 'x', 'text')
-    assert (tmp_path / 'x').read_text() == 'text'
-
-
 def test_copied_work_dir(tmp_path):
     """The best checkpoint is the recorded one, the latest that in the copy, whatever the times of the files."""
     original, copy = tmp_path / 'run', tmp_path / 'copy'
@@ -110,11 +83,13 @@ def test_copied_work_dir(tmp_path):
     (original / 'last_checkpoint').write_text(str(original / 'epoch_2.pth'))
     shutil.copytree(original, copy)
     os.utime(copy / 'epoch_2.pth', (1, 1))
-    assert run_config.find_checkpoint(str(copy)) == run_config.latest_checkpoint(copy) == str(copy / 'epoch_2.pth')
+    (copy / 'epoch_3.pth').touch()  # not the run's, which names another
+    assert run_config.find_checkpoint(str(copy)) == str(copy / 'epoch_2.pth')
     for number in (1, 2):
         (copy / f'best_acc_epoch_{number}.pth').touch()
     os.utime(copy / 'best_acc_epoch_1.pth', (1, 1))
     assert run_config.find_checkpoint(str(copy)) == str(copy / 'best_acc_epoch_1.pth')
+    assert run_config.latest_checkpoint(copy) == str(copy / 'epoch_2.pth')
 
 
 def test_mini_of_a_dumped_config(run_dir):
@@ -140,15 +115,6 @@ def test_mini_of_a_sparse_config(run_dir):
     cfg.custom_hooks = [dict(type='EMAHook')]
     to_mini(cfg, run_dir / 'data' / 'mini')
     assert cfg.custom_hooks[0].momentum > 2e-4 and cfg.default_hooks.logger.interval <= 10
-
-
-def test_resume_in_an_empty_folder(run_dir, tool, weights):
-    """The training begins from load_from, and says so."""
-    outcome = tool('train', DETECTION, '--mini', '--work-dir', 'run', '--resume', '--cfg-options',
-                   f'load_from={weights["detection"][1]}', 'train_cfg.max_epochs=1', 'train_cfg.val_interval=2',
-                   'train_dataloader.dataset.indices=4', 'train_dataloader.batch_size=2')
-    assert outcome.code == 0, outcome.output
-    assert 'a new training begins from load_from=' in outcome.output and 'Load checkpoint from' in outcome.output
 
 
 @pytest.mark.parametrize('layout', ['list', 'dict', 'of optimisers', 'none'])
@@ -193,3 +159,10 @@ def test_fingerprint_of_roots_and_long_arrays():
         data.data_root = root
         return fingerprint(data)['hash']
     assert hashed('data/x') == hashed('data/x/') != hashed('data/x', middle=1)
+
+
+@pytest.mark.parametrize('named, is_ours', [('elsewhere/epoch_2.pth', True), ('elsewhere/config.py', False), (7, False)])
+def test_name_of_the_last_checkpoint(tmp_path, named, is_ours):
+    """After a resumed validation the checkpoint is written again, by a name of ours alone."""
+    hook, _ = hook_of(tmp_path / 'run', Hub(last_ckpt=named))
+    assert hook._written == ((2, 20) if is_ours else None)

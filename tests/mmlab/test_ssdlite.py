@@ -316,3 +316,102 @@ def test_foreign_categories_are_left_out(cells, caplog):
     cfg.merge_from_dict({f'{split}_dataloader.dataset.metainfo.classes': ('RBC', 'WBC') for split in ('train', 'val')})
     cfg.model.bbox_head.num_classes = 2
     assert '2 boxes of categories' in check(cfg, caplog)
+
+
+def perfect(cfg, metric: str) -> float:
+    """AP of the ground truth scored against itself."""
+    from mmdet.registry import METRICS
+    dataset = dataset_of(cfg, 'val')
+    scorer = METRICS.build(dict(cfg.val_evaluator, type=metric))
+    scorer.dataset_meta = dataset.metainfo
+    for sample in dataset:
+        sample = sample['data_samples']
+        pred = dict(bboxes=sample.gt_instances.bboxes.tensor, labels=sample.gt_instances.labels,
+                    scores=torch.ones(len(sample.gt_instances)))
+        scorer.process({}, [dict(sample.metainfo, pred_instances=pred)])
+    return scorer.evaluate(len(dataset))['coco/bbox_mAP']
+
+
+@pytest.mark.parametrize('new_id', [lambda old: old - 1, lambda old: f'{old:08x}-uuid', lambda old: old or 'a'],
+                         ids=['from 0', 'texts', 'from 1'])
+def test_ids_of_annotations(cells, new_id, caplog):
+    """Perfect detections score 1 whatever the ids are; the stock metric, which takes 0 for no match, is refused."""
+    cfg, write = cells
+    write(lambda content: [each.update(id=new_id(each['id'])) for each in content['annotations']])
+    assert perfect(cfg, 'mvit3_bench.CocoMetric') == pytest.approx(1, abs=0.01)
+    if new_id(1) == 1:
+        assert check(cfg, caplog) == '' and perfect(cfg, 'CocoMetric') == pytest.approx(1, abs=0.01)
+        return
+    with pytest.raises(UsageError, match="val_evaluator.type='mvit3_bench.CocoMetric'"):
+        check(cfg, caplog)
+    cfg.val_evaluator.type = 'mvit3_bench.CocoMetric'
+    assert check(cfg, caplog) == ''
+
+
+@pytest.mark.parametrize('key, id_of', [('category_id', lambda content: content['categories']),
+                                        ('image_id', lambda content: content['images'])])
+def test_ids_of_two_types(cells, key, id_of, caplog):
+    """Quoted ids are no numbers; ids that are texts throughout are fine."""
+    cfg, write = cells
+
+    def quote(content):
+        for part in id_of(content):
+            part['id'] = str(part['id'])
+
+    def quote_both(content):
+        quote(content)
+        for part in content['annotations']:
+            part[key] = str(part[key])
+    write(quote_both)
+    assert check(cfg, caplog) == ''
+    write(quote)
+    with pytest.raises(UsageError, match=f'annotation 1 has the {key} .*a text is no number'):
+        check(cfg, caplog)
+
+
+def test_two_categories_of_one_name(cells, caplog):
+    """As in exports with a root category: the name and both ids are told."""
+    cfg, write = cells
+    write(lambda content: content['categories'].insert(0, dict(id=0, name='RBC')))
+    with pytest.raises(UsageError, match="2 categories named 'RBC', with the ids 0, 1"):
+        check(cfg, caplog)
+
+
+def test_ignored_boxes(cells, caplog):
+    """Training leaves them out, the score counts them: some are logged, all are refused."""
+    cfg, write = cells
+    write(lambda content: content['annotations'][0].update(ignore=1))
+    assert '1 of 8 boxes have "ignore": 1' in check(cfg, caplog)
+    assert sum(len(dataset_of(cfg, 'train').get_data_info(number)['instances']) for number in range(4)) == 7
+    write(lambda content: [each.update(ignore=1) for each in content['annotations']])
+    with pytest.raises(UsageError, match='8 of 8 boxes of .* have "ignore": 1'):
+        check(cfg, caplog)
+
+
+def test_boxes_as_corners(cells, caplog):
+    """Two corners in place of a corner and a size: the shares of odd boxes are told; outlines within a box are not odd."""
+    cfg, write = cells
+
+    def corners(content):
+        for each in content['annotations']:
+            x, y, width, height = each['bbox']
+            each['bbox'] = [x, y, x + width, y + height]
+    write(corners)
+    text = check(cfg, caplog)
+    assert '4 of 8 boxes (50%) leave their image' in text and 'area of 8 of 8 boxes (100%)' in text
+    caplog.clear()
+    write(lambda content: [each.update(area=each['area'] / 3, segmentation=[[1, 1, 9, 1, 9, 9]])
+                           for each in content['annotations']])
+    assert check(cfg, caplog) == ''
+
+
+@pytest.mark.parametrize('name, cause', [
+    ('..\\images\\0.jpg', 'backslashes'), ('images/0.jpg', 'write 0.jpg'), ('0.JPG', 'the file is 0.jpg: upper and lower'),
+    ('0.png', 'there is 0.jpg, of another suffix')])
+def test_cause_of_a_missing_image(cells, name, cause, caplog):
+    """The usual mistakes in file_name are told by their cause."""
+    cfg, write = cells
+    cfg.val_dataloader = cfg.val_evaluator = None
+    write(lambda content: content['images'][0].update(file_name=name))
+    with pytest.raises(FileNotFoundError, match=cause):
+        check(cfg, caplog)

@@ -11,8 +11,6 @@ from mvit3_bench.errors import ResultError
 from mvit3_bench.results.store import Result, read, write
 
 CONFIG = conftest.ROOT / 'configs' / 'cls' / 'mvit3_xxs_in1k.py'
-SHORT = ['train_dataloader.dataset.indices=8', 'train_dataloader.batch_size=8', 'val_dataloader.dataset.indices=4',
-         'test_dataloader.dataset.indices=4', 'train_cfg.max_epochs=1']
 FIELDS = [field.name for field in dataclasses.fields(Result)]
 
 
@@ -69,11 +67,37 @@ def test_impossible_field(tmp_path, field, value, wanted):
         assert not (tmp_path / 'other').exists()
 
 
-@pytest.mark.parametrize('content, wanted', [('{', 'is no json'), ('[]', 'found list'), ('', 'is no json')])
-def test_no_result(tmp_path, content, wanted):
+def test_no_result(tmp_path):
     """A file that holds something else is named."""
-    message = refused(tmp_path, content)
-    assert str(tmp_path / 'run.json') in message and wanted in message
+    message = refused(tmp_path, '[]')
+    assert str(tmp_path / 'run.json') in message and 'found list' in message
+
+
+@pytest.mark.parametrize('content', ['{"id": "run", "conf', ''])
+def test_half_written(tmp_path, content):
+    """A half-written file is named and left out; the other results are read."""
+    write(tmp_path, result())
+    (tmp_path / 'half.json').write_text(content)
+    with pytest.warns(UserWarning, match='half.json is no json'):
+        assert read(tmp_path) == [result()]
+
+
+def test_order_within_a_day(tmp_path):
+    """The newest result of a day is the last, whatever the hashes in the ids are."""
+    ids = ['x-ffffffff-20261124T090000', 'x_mini-aaaaaaaa-20261124T100000', 'x-00000000-20261124T110000']
+    for each in reversed(ids):
+        write(tmp_path, result(id=each))
+    assert [each.id for each in read(tmp_path)] == ids
+
+
+def test_no_id_is_refused_before_the_test(run_dir, tool, weights):
+    """A config whose name cannot be part of an id is refused before anything is tested."""
+    config, file = weights['classification']
+    (run_dir / 'my config.py').write_text(f"_base_ = ['{config}']\n")
+    torch.save(torch.load(file) | dict(meta=dict(names='published', source='x.pt')), 'x.pth')
+    outcome = tool('test', 'my config.py', 'x.pth', '--mini', '--record', 'store', '--cfg-options', *conftest.short(config))
+    assert outcome.code == 1 and "field 'id'" in outcome.output, outcome.output
+    assert 'Epoch(test)' not in outcome.output and not (run_dir / 'store').exists()
 
 
 def test_two_of_one_id(tmp_path):
@@ -85,27 +109,20 @@ def test_two_of_one_id(tmp_path):
     assert str(tmp_path / 'run.json') in message and str(tmp_path / 'copy.json') in message and "'run'" in message
 
 
-@pytest.fixture
-def trained(run_dir, tool):
-    """A checkpoint of one epoch on miniature data."""
-    pytest.importorskip('mmpretrain', reason='mmpretrain is not installed')
-    outcome = tool('train', CONFIG, '--mini', '--work-dir', 'run', '--cfg-options', *SHORT, 'randomness.seed=3')
-    assert outcome.code == 0, outcome.output
-    return run_dir / 'run' / 'epoch_1.pth'
-
-
-def test_recorded(trained, tool):
+def test_recorded(trained, run_dir, tool):
     """test.py --record writes a result that tells everything, marked miniature; without the flag it writes none."""
-    outcome = tool('test', CONFIG, trained, '--mini', '--record', 'store', '--cfg-options', *SHORT)
+    pytest.importorskip('mmpretrain', reason='mmpretrain is not installed')
+    file = trained(CONFIG) / 'epoch_1.pth'
+    outcome = tool('test', CONFIG, file, '--mini', '--record', 'store', '--cfg-options', *conftest.short(CONFIG))
     assert outcome.code == 0, outcome.output
-    found, = read(trained.parents[1] / 'store')
+    found, = read(run_dir / 'store')
     assert f'recorded: store/{found.id}.json' in outcome.output
     assert (found.config, found.model, found.task) == ('cls/mvit3_xxs_in1k.py', 'mvit3_xxs', 'classification')
     assert (found.mini, found.images, found.origin, found.seed) == (True, 4, 'trained here', 3)
-    assert found.sha256 == hashlib.sha256(trained.read_bytes()).hexdigest() and found.checkpoint == 'epoch_1.pth'
+    assert found.sha256 == hashlib.sha256(file.read_bytes()).hexdigest() and found.checkpoint == 'epoch_1.pth'
     assert found.percent('top1') == found.metrics['accuracy/top1'] and found.percent('mIoU') is None
     assert found.command.startswith('python tools/test.py ') and 'cores' in found.hardware
-    assert not (trained.parents[1] / 'docs').exists()
+    assert not (run_dir / 'docs').exists()
 
 
 @pytest.mark.parametrize('content, wanted', [

@@ -145,3 +145,46 @@ def test_names_of_classes(run_dir, tool, weights):
     outcome = tool('demo', image, '--config', 'own.py', '--checkpoint', file, '--mini')
     assert outcome.code == 1 and 'Traceback' not in outcome.output
     assert 'neither the checkpoint nor the config names the classes' in outcome.output
+
+
+@pytest.mark.parametrize('classes', [['crack'], ['back\x1b[2Jground', 'crack']])
+def test_sigmoid_head(run_dir, tool, classes):
+    """A segmentor of one foreground class is drawn and described; control characters in names of classes are escaped."""
+    from mmengine.config import Config
+    from mmengine.registry import MODELS, init_default_scope
+    config = run_dir / 'crack.py'
+    loss = "loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=True)"
+    config.write_text(f"_base_ = ['{Path(__file__).parents[2] / 'configs' / TASKS['segmentation']}']\n"
+                      f'model = dict(decode_head=dict(num_classes=2, out_channels=1, threshold=0.5, {loss}))\n')
+    cfg = Config.fromfile(config)
+    init_default_scope(cfg.default_scope)
+    model = MODELS.build(cfg.model)
+    model.decode_head.conv_seg.bias.data.fill_(100)  # every pixel is foreground
+    meta = dict(dataset_meta=dict(classes=classes, palette=((1, 2, 3),)))
+    torch.save(dict(state_dict=model.state_dict(), meta=meta), 'x.pth')
+    file = pictures('segmentation')[0]
+    outcome = tool('demo', file, '--config', config, '--checkpoint', 'x.pth', '--device', 'cpu')
+    assert outcome.code == 0 and 'crack 100%' in outcome.output and '\x1b' not in outcome.output, outcome.output
+    assert Path(f'outputs/{file.name}.png').is_file()
+
+
+def test_palette():
+    """A colour for each class, whatever the metadata have; those that are known stay."""
+    from mvit3_bench.apis.drawing import complete_palette
+    for palette in ((), None, ((1, 2, 3),), [[1, 2, 3]] * 80):
+        found = complete_palette(dict(classes=['x'] * 100, palette=palette))['palette']
+        assert len(found) == 100 and all(isinstance(each, list) and len(each) == 3 for each in found)
+        assert found[0] == [1, 2, 3] or not palette
+
+
+@pytest.mark.parametrize('name', [b'a%d.jpg', b'[a].jpg', b'caf\xe9.jpg'])
+def test_odd_names(run_dir, tool, weights, name):
+    """Names that are patterns, or not UTF-8, are names."""
+    import os
+    file = os.path.join(b'odd', name)
+    os.mkdir('odd')
+    with open(file, 'wb') as target:
+        target.write(pictures('classification')[0].read_bytes())
+    outcome = tool('demo', 'odd', *flags(weights, 'classification'))
+    assert outcome.code == 0, outcome.output
+    assert os.listdir(b'outputs') == [name + b'.png']

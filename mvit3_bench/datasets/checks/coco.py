@@ -12,9 +12,11 @@ from mmengine.logging import print_log
 
 from ...errors import MissingFileError, UsageError
 from ...utils.text import shown
-from ..configs import type_name
-from .folders import absent
+from ..configs import class_path, type_name
+from .folders import absent, cause_of_absence
 from .sources import Source, is_remote
+
+_STRAY = 0.05  # share of boxes that may be odd without a word: every large set has some
 
 
 @dataclass(frozen=True)
@@ -26,12 +28,14 @@ class Coco:
         file: The json.
         images: Id of an image -> its path below the image folder.
         has_box: Whether there is a box that can be trained on.
+        counts_from_one: Whether the ids of the annotations are whole numbers from 1, as pycocotools needs them for a score.
         test_mode: Whether it is not for training.
     """
     name: str
     file: Path
     images: dict[int, str]
     has_box: bool
+    counts_from_one: bool
     test_mode: bool
 
 
@@ -58,6 +62,11 @@ def check_coco(source: Source, num_classes: int | None, scored: bool) -> Coco:
     sizes = {image['id']: (image['width'], image['height']) for image in content['images']}
 
     found = list(categories.values())
+    if twice := [category for category, count in Counter(found).items() if count > 1 and category in classes]:
+        ids = [id for id, category in categories.items() if category == twice[0]]
+        raise UsageError(f'{name}: {file} has {len(ids)} categories named {twice[0]!r}, with the ids '
+                         f'{shown(map(str, ids))}', file, 'keep one, and give its id to the annotations of the others',
+                         '\n  ')
     # mmdet numbers the classes as the json does, whatever the order in the config
     if [category for category in found if category in classes] != list(classes):
         only = [f'{place} alone: {", ".join(map(str, left))}' for place, left in (
@@ -65,19 +74,24 @@ def check_coco(source: Source, num_classes: int | None, scored: bool) -> Coco:
             ('in the json', [c for c in found if c not in classes])) if left]
         raise UsageError(
             f'{name}: the categories of {file} are not the classes of the config: '
-            + ('; '.join(only) or 'the order is another'), file,
+            + ('; '.join(only) or f'the order is another, {tuple(found)}'), file,
             f'set metainfo.classes of every dataset to (as in the json) {tuple(found)}, and num_classes of the head to '
-            f'{len(found)}', '\n  ')
+            f'{len(found)}' + ('' if only else '; or, where the other json files of the config have its order, put '
+                               f'the categories of {file} in that order'), '\n  ')
     if num_classes not in (None, len(classes)):
         raise UsageError(f'{name}: the data set has {len(classes)} classes, but the head num_classes={num_classes}',
                          name, f'set model.bbox_head.num_classes={len(classes)}')
     if missing := absent(list(images.values()), folder):
         raise MissingFileError(
             f'{name}: {len(missing)} of {len(images)} images named in {file} are not in {folder}: '
-            f'{shown(missing, total=True)}', file, 'put them there, or take them out of the json', '\n  ')
+            f'{shown(missing, total=True)}', file,
+            cause_of_absence(missing[0], folder) or 'put them there, or take them out of the json', '\n  ')
 
+    boxes = content.get('annotations', [])
+    _check_references(file, boxes, categories, images)
     annotated, usable, broken, foreign = set(), set(), set(), 0
-    for box in content.get('annotations', []):
+    ignored = leaving = unlike = 0
+    for box in boxes:
         image_id, category, area = box['image_id'], box['category_id'], box['area']
         x, y, width, height = box['bbox']
         right, bottom = sizes.get(image_id, (0, 0))
@@ -85,22 +99,58 @@ def check_coco(source: Source, num_classes: int | None, scored: bool) -> Coco:
             foreign += 1
             continue
         annotated.add(image_id)
+        ignored += bool(box.get('ignore'))
+        leaving += x < -1 or y < -1 or x + width > right + 1 or y + height > bottom + 1
+        unlike += area > 1.1 * width * height + 1 or not box.get('segmentation') and area < 0.9 * width * height - 1
         if not (area > 0 and width >= 1 and height >= 1 and -width < x < right and -height < y < bottom):  # or NaN
             broken.add(image_id)
-        elif not box['iscrowd']:
+        elif not box['iscrowd'] and not box.get('ignore'):
             usable.add(image_id)
+    known = len(boxes) - foreign
+    if ignored and not (usable or test_mode):
+        raise UsageError(f'{name}: {ignored} of {known} boxes of {file} have "ignore": 1, which training leaves out, and '
+                         'none is left', file, 'remove the key from those that are to be learned', '\n  ')
+    if ignored:
+        warn(f'{file}: {ignored} of {known} boxes have "ignore": 1: training leaves them out, the score counts them')
+    if leaving > _STRAY * known:
+        warn(f'{file}: {leaving} of {known} boxes ({leaving / known:.0%}) leave their image by more than a pixel: a bbox is '
+             '[x, y, width, height], not two corners')
+    if unlike > _STRAY * known:
+        warn(f'{file}: the area of {unlike} of {known} boxes ({unlike / known:.0%}) is not width times height of their bbox '
+             '[x, y, width, height], nor can it be that of an outline within: are they two corners?')
     if foreign:
-        print_log(f'{file}: {foreign} boxes of categories that the config does not name are left out', logger='current',
-                  level=logging.WARNING)
+        warn(f'{file}: {foreign} boxes of categories that the config does not name are left out')
     if broken:
-        print_log(f'{file}: boxes without area, less than a pixel wide or high, outside the image or NaN are left out in '
-                  'training, and\n  missed in evaluation; fix or remove those of '
-                  + shown((images.get(i, f'image {i}') for i in sorted(broken)), total=True),
-                  logger='current', level=logging.WARNING)
+        warn(f'{file}: boxes without area, less than a pixel wide or high, outside the image or NaN are left out in '
+             'training, and\n  missed in evaluation; fix or remove those of '
+             + shown((images.get(i, f'image {i}') for i in sorted(broken, key=str)), total=True))
     if not test_mode and (empty := len(images.keys() - annotated)):
         print_log(f'{file}: {empty} of {len(images)} images have no boxes and do not take part in the training',
                   logger='current')
-    return Coco(name, file, images, bool(usable), test_mode)
+    return Coco(name, file, images, bool(usable), _count_from_one(boxes), test_mode)
+
+
+def _count_from_one(boxes: list[dict]) -> bool:
+    return all(type(box['id']) is int and box['id'] > 0 for box in boxes)
+
+
+def _check_references(file: Path, boxes: list[dict], categories: dict, images: dict) -> None:
+    """Check that the ids by which boxes name their category and image are of the type that these have.
+
+    Raises:
+        UsageError: ``"1"`` stands for 1, or the reverse, so that no box would be found.
+    """
+    for key, known in (('category_id', categories), ('image_id', images)):
+        others = {str(id): id for id in known}
+        for box in boxes:
+            if box[key] not in known and str(box[key]) in others:
+                raise UsageError(f'{file}: annotation {box["id"]} has the {key} {box[key]!r}, where the id is '
+                                 f'{others[str(box[key])]!r}: a text is no number', file, 'write both as numbers', '\n  ')
+
+
+def warn(message: str) -> None:
+    """Log a warning."""
+    print_log(message, logger='current', level=logging.WARNING)
 
 
 def check_boxes(loader: str, found: list[Coco], scored: bool) -> None:
@@ -138,13 +188,19 @@ def check_evaluators(cfg: Config, loader: str, found: list[Coco]) -> None:
 
     Raises:
         FileNotFoundError: There is no such json.
-        UsageError: It has other images.
+        UsageError: It has other images, or annotations whose ids the metric takes for no match.
     """
     own, files = {id for part in found for id in part.images}, ' and '.join(str(part.file) for part in found)
     fix = f'set it to the json of {loader}: ' if len(found) == 1 else f'set it to a json of all images of {loader}: '
     for key, metric in _metrics(cfg, loader):
         if not metric.get('ann_file') or is_remote(metric):
             continue
+        renumbers = class_path(metric).startswith('mvit3_bench.')
+        if not (renumbers or metric.get('format_only') or all(part.counts_from_one for part in found)):
+            raise UsageError(f'{key}: annotations of {files} have ids that are no whole numbers from 1; pycocotools takes 0 '
+                             'for "no match", so a perfect detection would count as a wrong one', key,
+                             f"set {key}.type='mvit3_bench.CocoMetric', which numbers them anew, or number them from 1",
+                             '\n  ')
         key, other = f'{key}.ann_file', Path(metric.ann_file)
         keyed = f'{fix}{key}={files if len(found) == 1 else "..."}'
         if not other.is_file():

@@ -11,9 +11,10 @@ from torch.utils.data import BatchSampler, DataLoader
 from ...errors import UsageError
 from ..configs import LOADERS, data_sets, type_name
 from .coco import check_boxes, check_coco, check_evaluators, is_scored
-from .folders import check_classes, check_images, check_pairs, class_folders, list_folder
+from .folders import check_class_names, check_classes, check_images, check_pairs, class_folders, list_folder
 from .leaks import Images, check_leaks, check_repeats, warn_of_trained
 from .lists import check_labelled, check_names
+from .settings import check_settings, model_part
 from .sources import Source, check_present, find_source, find_sources
 
 
@@ -35,7 +36,7 @@ def check_data(cfg: Config, loaders: tuple[str, ...]) -> dict[str, list[Images]]
         FileNotFoundError: Something is missing; the message names it, the layout expected and the fixes.
         UsageError: A data set is there but wrong; the message names the file or folder and the fix.
     """
-    _check_num_classes(cfg)
+    check_settings(cfg)
     known = {loader: _check_loader(cfg, loader) for loader in loaders}
     check_repeats(known.get('train_dataloader', []))
     check_leaks(known.get('train_dataloader', []), known.get('val_dataloader', []))
@@ -56,6 +57,10 @@ def check_last_batch(cfg: Config, model: nn.Module, loader: DataLoader) -> None:
         UsageError: The last batch of an epoch is one image, of which such a norm has one value per channel.
     """
     batches = getattr(loader.batch_sampler, 'batches', loader.batch_sampler)
+    if isinstance(batches, Sized) and not len(batches):
+        raise UsageError(f'train_dataloader: no batch in an epoch: {len(loader.dataset)} images, batches of '
+                         f'{getattr(batches, "batch_size", "?")}, drop_last=True', 'train_dataloader',
+                         'take smaller batches, or drop_last=False')
     if type(batches) is not BatchSampler or batches.drop_last or not isinstance(batches.sampler, Sized):
         return
     if get_world_size() > 1 and cfg.get('sync_bn'):  # the norm has the values of the other processes
@@ -66,26 +71,11 @@ def check_last_batch(cfg: Config, model: nn.Module, loader: DataLoader) -> None:
               and any(isinstance(inner, _BatchNorm) for inner in part.modules())]
     if pooled and (images % size or size) == 1:
         fix = 'train_dataloader.batch_size to 2 or more' if size == 1 else 'train_dataloader.drop_last=True'
+        if images == 1:
+            fix = 'train_dataloader.dataset to a data set of two images or more'
         raise UsageError('train_dataloader: the last batch of an epoch is one image '
                          f'({images} images in batches of {size}), with which the batch norm over 1x1 in {pooled[0]} cannot '
                          'train', 'train_dataloader', f'set {fix}', ': ')
-
-
-def _part(cfg: Config, name: str) -> dict:
-    """A part of the model; without it, or where it is a list of several, an empty one."""
-    part = (cfg.get('model') or {}).get(name)
-    return part if isinstance(part, dict) else {}
-
-
-def _check_num_classes(cfg: Config) -> None:
-    """Mixup and cutmix turn labels into vectors of the preprocessor's length, which the loss compares with the head's."""
-    preprocessor, head = _part(cfg, 'data_preprocessor'), _part(cfg, 'head')
-    if not (_part(cfg, 'train_cfg').get('augments') or preprocessor.get('batch_augments')):
-        return
-    vectors, scores = preprocessor.get('num_classes'), head.get('num_classes')
-    if None not in (vectors, scores) and vectors != scores:
-        raise UsageError(f'model.data_preprocessor.num_classes={vectors}, but model.head.num_classes={scores}',
-                         'num_classes', 'set both to the number of classes of the data', ': ')
 
 
 def _check_loader(cfg: Config, loader: str) -> list[Images]:
@@ -99,7 +89,7 @@ def _check_loader(cfg: Config, loader: str) -> list[Images]:
         if source.format == 'coco':
             if not source.listed:
                 continue
-            jsons.append(check_coco(source, _part(cfg, 'bbox_head').get('num_classes'), scored))
+            jsons.append(check_coco(source, model_part(cfg, 'bbox_head').get('num_classes'), scored))
             names = list(jsons[-1].images.values())
         elif source.format == 'masks':
             names = _check_segmented(source)
@@ -128,14 +118,16 @@ def _check_segmented(source: Source) -> list[str]:
 
 
 def _check_classified(cfg: Config, source: Source, dataset: ConfigDict) -> list[str]:
-    num_classes, folder, split = _part(cfg, 'head').get('num_classes'), source.folder, dataset.get('split')
+    num_classes, folder, split = model_part(cfg, 'head').get('num_classes'), source.folder, dataset.get('split')
     if source.listed:
         return check_labelled(source.file, folder, num_classes)
     fix = (f'put the images of each class into a folder of {folder}, or list them in '
               f'{folder.parent / "meta" / split}.txt, a file below {folder} and the number of its class in each line'
               if split else 'remove what is no class, or set metainfo.classes and num_classes')
+    names = (dataset.get('metainfo') or {}).get('classes')
     check_classes(folder, _class_folders(cfg, source, dataset), num_classes, fix,
-                  synsets=type_name(dataset) == 'ImageNet' and 'classes' not in (dataset.get('metainfo') or {}))
+                  synsets=type_name(dataset) == 'ImageNet' and names is None)
+    check_class_names(source.name, folder, source.dataset.metainfo.get('classes') if names else None)
     return check_images(source.name, folder, tuple(sorted(source.dataset.extensions)))
 
 

@@ -3,6 +3,7 @@ import logging
 import os
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -76,6 +77,25 @@ def absent(names: list[str], folder: Path) -> list[str]:
                          if entry.is_file())
     # `..` and the like are looked up
     return [name for name in names if name not in files and not os.path.isfile(os.path.join(folder, name))]
+
+
+def cause_of_absence(name: str, folder: Path) -> str:
+    """Why a name is no file below a folder, with the fix, if that is one of the usual mistakes; otherwise empty."""
+    slashed = name.replace('\\', '/')
+    if slashed != name and (folder / slashed).is_file():
+        return f'the name has backslashes, as on Windows: write {slashed}'
+    parts = Path(slashed).parts
+    for number in range(1, len(parts)):
+        if (folder / Path(*parts[number:])).is_file():
+            return (f'names are relative to {folder}, without {Path(*parts[:number])}/ before them: write '
+                    f'{Path(*parts[number:])}')
+    parent = (folder / slashed).parent
+    for path in parent.iterdir() if parent.is_dir() else ():
+        if path.name != parts[-1] and path.name.lower() == parts[-1].lower():
+            return f'the file is {path.name}: upper and lower case differ'
+        if path.stem == Path(parts[-1]).stem and path.is_file():
+            return f'there is {path.name}, of another suffix'
+    return ''
 
 
 def check_pairs(name: str, images: Path, masks: Path | None, suffixes: tuple[str, str]) -> list[str]:
@@ -171,6 +191,19 @@ def check_classes(folder: Path, folders: dict[Path, set[str]], num_classes: int 
             raise UsageError(f'{folder} and {other} have other folders of classes: {", ".join(only)}', folder,
                              'classes are numbered by their folders in alphabetical order: give both the same folders',
                              '\n  ')
+
+
+def check_class_names(name: str, folder: Path, classes: Sequence[str] | None) -> None:
+    """Check that names for the classes, if they are those of the folders, stand in the order in which these are numbered.
+
+    Raises:
+        UsageError: They stand in another.
+    """
+    order = sorted(class_folders(folder))
+    if classes and list(classes) != order and sorted(classes) == order:
+        raise UsageError(f'{name}: metainfo.classes={tuple(classes)} names the folders of {folder} in another order than '
+                         f'they are numbered in: {shown(order)}', name,
+                         'leave metainfo.classes out, or put the names in this order, that of the alphabet', '\n  ')
 
 
 def check_images(name: str, folder: Path, suffixes: tuple[str, ...]) -> list[str]:

@@ -3,61 +3,78 @@
 An image is seen as a viewer shows it, its EXIF orientation applied: so the decoders of mmcv do, and so COCO's boxes are
 meant. Labels must be those of that image.
 """
+from dataclasses import dataclass
 from io import BytesIO
 from math import isfinite
 
 import cv2
 import numpy as np
-from mmengine import fileio
 from PIL import ExifTags, Image
+
+from ..kept_bytes import take_bytes
 
 # it fills what a truncated JPEG lacks with grey, and says nothing
 _CV2_HIDES_TRUNCATION = int(cv2.__version__.partition('.')[0]) < 5
 LONGEST = 100  # times the shorter side: resized to keep its ratio, a longer image has no height, or gigabytes of width
 
 
-def check_sample(results: dict, loaded: set[str]) -> None:
+@dataclass(frozen=True)
+class Limits:
+    """What of an image is refused.
+
+    Args:
+        longest: Times the shorter side that the longer one may have; None for any.
+        any_depth: Whether grey images of more than 8 bits are taken as their loading transform reads them.
+    """
+    longest: float | None = LONGEST
+    any_depth: bool = False
+
+
+def check_sample(results: dict, loaded: set[str], limits: Limits = Limits()) -> None:
     """Check what a loading transform has added to a sample.
 
     Args:
         results: The sample, after the transform.
         loaded: The keys that are new in it.
+        limits: What of an image is refused.
 
     Raises:
         ValueError: The labels would not be those of the pixels, or the image cannot be used; the message has the reason.
         OSError, SyntaxError: A check sum in a PNG is wrong, or a JPEG is truncated.
     """
     for key in loaded & _CHECKS.keys():
-        _CHECKS[key](results)
+        _CHECKS[key](results, limits)
 
 
 def _open(path: str) -> tuple[Image.Image, bytes]:
     """The header of an image, and the file; the check sums of a PNG are compared, which no decoder does."""
-    content = fileio.get(path)
+    content = take_bytes(path)
     header = Image.open(BytesIO(content))
     if header.format == 'PNG':
         header.verify()
     return header, content
 
 
-def _check_image(results: dict) -> None:
+def _check_image(results: dict, limits: Limits) -> None:
     height, width = results['ori_shape']
-    if max(height, width) > LONGEST * min(height, width):
-        raise ValueError(f'{width}x{height} pixels: one side is more than {LONGEST} times the other')
+    if limits.longest and max(height, width) > limits.longest * min(height, width):
+        raise ValueError(f'{width}x{height} pixels: one side is more than {limits.longest} times the other; longest=None in '
+                         'mvit3_bench.Load and in default_hooks.samples takes it')
     stated = results.get('width'), results.get('height')
     if None not in stated and stated != (width, height):
         raise ValueError(f'the annotation is of {stated[0]}x{stated[1]} pixels, the image, with its EXIF orientation '
                          f'applied, has {width}x{height}')
     if results.get('img_path'):
         header, content = _open(results['img_path'])
-        if header.mode.startswith(('I', 'F')):
+        if header.mode.startswith(('I', 'F')) and not limits.any_depth:
             raise ValueError(f'a grey image of more than 8 bits (mode {header.mode}), whose range is not known: '
-                             'save it with 8')
+                             'save it with 8; or set any_depth=True in mvit3_bench.Load and in default_hooks.samples, '
+                             'a decoder that reads it and a data_preprocessor for its range')
         if _CV2_HIDES_TRUNCATION and header.format in ('JPEG', 'MPO'):
             Image.open(BytesIO(content)).load()
 
 
-def _check_mask(results: dict) -> None:
+def _check_mask(results: dict, limits: Limits) -> None:
     header, content = _open(results['seg_map_path'])
     _check_mask_format(header, content)
     height, width = results['ori_shape']
@@ -89,7 +106,7 @@ def _check_mask_format(header: Image.Image, content: bytes) -> None:
             raise ValueError(f'the mask has the labels {pixels.min()} to {pixels.max()}; possible are 0 to 255')
 
 
-def _check_boxes(results: dict) -> None:
+def _check_boxes(results: dict, limits: Limits) -> None:
     for instance in results.get('instances', []):
         if not all(map(isfinite, instance['bbox'])):
             raise ValueError(f'the box {instance["bbox"]} is not finite')

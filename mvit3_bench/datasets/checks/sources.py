@@ -119,7 +119,8 @@ def check_present(cfg: Config, loader: str, key: str, dataset: ConfigDict) -> No
               ', '.join(parts) or ('CLASS/*.jpg' if _format(kind) == 'classes' else '*.jpg'))
     raise MissingFileError('\n  '.join(filter(None, [
         f'{loader}: {type_name(dataset)} not found in {root}', f'missing: {", ".join(missing)}',
-        f'expected layout of {root}: {layout}', _too_deep(root, parts, f'{loader}.{key}'), _without_sbd(missing)])), root,
+        f'expected layout of {root}: {layout}', _too_deep(root, parts, f'{loader}.{key}'),
+        _without_sbd(root, missing)])), root,
         f'put or link the data there, name another folder with --cfg-options {" ".join(keys)}, or try it without data: '
         '--mini', '\n  ')
 
@@ -165,8 +166,12 @@ def _too_deep(root: Path, parts: list[str], name: str) -> str:
     return f'they are one level too deep, in {folders[0]}: set {name}.data_root to it' if folders else ''
 
 
-def _without_sbd(missing: list[str]) -> str:
+def _without_sbd(root: Path, missing: list[str]) -> str:
     if not set(missing) & set(_VOC_AUG):
         return ''
+    both = root / Path(_VOC_AUG[1]).with_name('trainaug.txt')
+    if missing == [_VOC_AUG[1]] and both.is_file():
+        return (f'{both} names the images of train.txt, too: write its other lines to aug.txt, in that folder: '
+                'grep -vxFf train.txt trainaug.txt > aug.txt')
     return ("the extra annotations (SBD) are made by mmsegmentation's tools/dataset_converters/voc_aug.py: "
             'docs/segmentation.md')

@@ -6,7 +6,8 @@ from mmengine.logging import MMLogger
 
 from ...errors import UnreadableSample
 from ...registry import TRANSFORMS
-from ..checks.samples import check_sample
+from ..checks.samples import LONGEST, Limits, check_sample
+from ..kept_bytes import forget_bytes, keep_bytes
 
 _MOST_IN_A_ROW = 100  # broken samples, after which the data set is taken to be broken as a whole
 
@@ -19,6 +20,8 @@ class Load(BaseTransform):
         transforms: Loading transforms (image, annotations) as configs, or built.
         on_error: ``'raise'`` stops the training and names the files of the sample. ``'skip'`` logs them and a count, and
             lets the data set draw another sample.
+        longest: Times the shorter side that the longer one of an image may have; None for any.
+        any_depth: Whether grey images of more than 8 bits are taken as the transform reads them.
 
     Raises:
         UnreadableSample: A file cannot be read, or its labels are not those of the image (see
@@ -27,11 +30,14 @@ class Load(BaseTransform):
 
     fix = "repair or remove it, or set on_error='skip' in mvit3_bench.Load"
 
-    def __init__(self, transforms: list, on_error: str = 'raise'):
+    def __init__(self, transforms: list, on_error: str = 'raise', longest: float | None = LONGEST, any_depth: bool = False):
         if on_error not in ('raise', 'skip'):
             raise ValueError(f"on_error={on_error!r} is not possible; allowed: 'raise', 'skip'")
         self.transforms = Compose(transforms)
+        for step in self.transforms.transforms:
+            keep_bytes(step)
         self.on_error = on_error
+        self.limits = Limits(longest, any_depth)
         self.skipped = 0  # of this process: with several workers, each counts its own
         self.in_a_row = 0
 
@@ -44,11 +50,13 @@ class Load(BaseTransform):
                     raise ValueError(f'{file} is not a file')
             loaded = self.transforms(results)
             if loaded is not None:
-                check_sample(loaded, loaded.keys() - known)
+                check_sample(loaded, loaded.keys() - known, self.limits)
             self.in_a_row = 0
             return loaded
         except Exception as error:  # decoders raise whatever they like
             reason = ' '.join(str(error).split()) or type(error).__name__
+        finally:
+            forget_bytes()
         message = f'cannot read {" with ".join(files)}: {reason}'
         if self.on_error == 'raise':
             raise UnreadableSample(message, ' with '.join(files), self.fix)

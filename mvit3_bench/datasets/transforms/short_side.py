@@ -21,7 +21,8 @@ class ResizeShortSide(BaseTransform):
         interpolation: Of the image, as in :func:`mmcv.imresize`.
 
     Raises:
-        ValueError: The least length is above the largest, or not positive; or the mask has another size than the image; the message names both files.
+        ValueError: The least length is above the largest, or not positive; or the mask has another size than the image:
+            the message names both files.
     """
 
     def __init__(self, scale: int | tuple[int, int], max_size: int | None = None, enlarge_only: bool = False,

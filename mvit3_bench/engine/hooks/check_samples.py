@@ -12,12 +12,16 @@ class LoadOrStop(Load):
     fix = 'repair or remove it'  # a metric over fewer images is another metric
 
 
-def check_samples(dataset) -> None:
-    """Wrap every loading step of a data set's pipeline in :class:`LoadOrStop`, also in data sets that it wraps or joins."""
+def check_samples(dataset, **limits) -> None:
+    """Wrap every loading step of a data set's pipeline in :class:`LoadOrStop`, also in data sets that it wraps or joins.
+
+    ``limits`` are those of :class:`Load`.
+    """
     for part in getattr(dataset, 'datasets', None) or filter(None, [getattr(dataset, 'dataset', None)]):
-        check_samples(part)
+        check_samples(part, **limits)
     steps = getattr(getattr(dataset, 'pipeline', None), 'transforms', [])
-    steps[:] = [LoadOrStop([step]) if isinstance(step, (LoadImageFromFile, LoadAnnotations)) else step for step in steps]
+    steps[:] = [LoadOrStop([step], **limits) if isinstance(step, (LoadImageFromFile, LoadAnnotations)) else step
+                for step in steps]
 
 
 @HOOKS.register_module()
@@ -25,13 +29,19 @@ class CheckSamplesHook(Hook):
     """Stop validation and test, and a training pipeline without ``Load``, at a broken file, and name it.
 
     This is a hook, since the frameworks' inferencers look for ``LoadImageFromFile`` by name in the test pipeline.
+
+    Args:
+        **limits: ``longest`` and ``any_depth`` of :class:`Load`.
     """
 
+    def __init__(self, **limits):
+        self.limits = limits
+
     def before_train(self, runner) -> None:
-        check_samples(runner.train_dataloader.dataset)
+        check_samples(runner.train_dataloader.dataset, **self.limits)
 
     def before_val(self, runner) -> None:
-        check_samples(runner.val_dataloader.dataset)
+        check_samples(runner.val_dataloader.dataset, **self.limits)
 
     def before_test(self, runner) -> None:
-        check_samples(runner.test_dataloader.dataset)
+        check_samples(runner.test_dataloader.dataset, **self.limits)

@@ -19,6 +19,8 @@ from ..loops import ResumableTrainLoop
 from .check_invalid_loss import advice, not_finite
 
 _ATOMIC = 'mvit3_bench.atomic'
+_WITHIN = re.compile(r'epoch_\d+_iter_\d+\.pth')
+_OURS = re.compile(rf'{_WITHIN.pattern}|(best_.+_)?(epoch|iter)_\d+\.pth')
 
 
 @register_backend(_ATOMIC)
@@ -54,7 +56,6 @@ class CheckpointHook(hooks.CheckpointHook):
         WriteError: A checkpoint cannot be written.
     """
     _within = 'epoch_{}_iter_{}.pth'
-    _within_name = re.compile(r'epoch_\d+_iter_\d+\.pth')
 
     def __init__(self, every_minutes: float | None = None, **kwargs):
         if not kwargs.get('file_client_args') and '://' not in str(kwargs.get('out_dir')):
@@ -75,7 +76,9 @@ class CheckpointHook(hooks.CheckpointHook):
             self.loop = runner.train_loop
         if runner._resume:
             self.last_ckpt = runner.message_hub.runtime_info.get('last_ckpt')
-            self._written = (runner.epoch, runner.iter) if str(self.last_ckpt).endswith('.pth') else None
+            # its name is written again after the validation, so it has to be one of ours
+            is_ours = _OURS.fullmatch(Path(str(self.last_ckpt)).name)
+            self._written = (runner.epoch, runner.iter) if is_ours else None
         if is_main_process() and (parts := remove_parts(runner.work_dir) + remove_parts(self.out_dir)):
             runner.logger.info(f'removed what an interrupted run left unfinished: {shown(map(str, parts))}')
         self._time = time.monotonic()
@@ -144,14 +147,9 @@ class CheckpointHook(hooks.CheckpointHook):
         after = {key: path or before.get(key) for key, path in self._best().items()}
         self._set_best(after)
         for key, path in before.items():
-            if path and path != after[key] and self._is_own_best(path):
-                self._remove(path)
+            # the path may come out of a checkpoint: of it only the name counts, and only of a file in this run's folder
+            if path and path != after[key] and self._remove(self._path(Path(str(path)).name)):
                 runner.logger.info(f'The previous best checkpoint {path} is removed')
-
-    def _is_own_best(self, path: str) -> bool:
-        """Whether a path, which may come out of a checkpoint, is that of a best checkpoint in this run's own folder."""
-        name = re.split(r'[\\/]', str(path))[-1]
-        return re.fullmatch(r'best_.+\.pth', name) is not None and str(path) == self._path(name)
 
     def _best(self) -> dict:
         """The path of the best checkpoint for each metric."""
@@ -183,15 +181,18 @@ class CheckpointHook(hooks.CheckpointHook):
             return
         write_text(os.path.join(runner.work_dir, 'last_checkpoint'), self.last_ckpt)
         for other in list(self.file_backend.list_dir_or_file(self.out_dir, list_dir=False, suffix='.pth')):
-            if self._within_name.fullmatch(other) and other != name:
+            if _WITHIN.fullmatch(Path(other).name) and other != name:
                 self._remove(self._path(other))
 
     def _path(self, name: str) -> str:
         return self.file_backend.join_path(self.out_dir, name)
 
-    def _remove(self, path: str) -> None:
-        if is_main_process() and self.file_backend.isfile(path):
-            self.file_backend.remove(path)
+    def _remove(self, path: str) -> bool:
+        """Remove a checkpoint that such a run has written; whether it was there. Other names are left alone."""
+        if not (is_main_process() and _OURS.fullmatch(Path(path).name) and self.file_backend.isfile(path)):
+            return False
+        self.file_backend.remove(path)
+        return True
 
 
 def _model(runner):

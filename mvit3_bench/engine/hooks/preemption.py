@@ -13,7 +13,7 @@ from mmengine.logging import print_log
 from ...registry import HOOKS
 from .checkpoint import CheckpointHook
 
-EXIT_CODE = os.EX_TEMPFAIL  # 75: not finished, may be tried again
+EXIT_CODE = getattr(os, 'EX_TEMPFAIL', 75)  # not finished, may be tried again; Windows has no name for it
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 

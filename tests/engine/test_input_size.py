@@ -1,0 +1,13 @@
+"""The size of the images that a config sees, whatever form the pipeline gives it in."""
+import pytest
+from mmengine.config import Config
+
+from mvit3_bench.engine.input_size import input_size
+
+
+@pytest.mark.parametrize('step, size', [
+    (dict(type='Resize', scale=256), (256, 256)), (dict(type='mmcv.Resize', scale=(320, 160)), (160, 320)),
+    (dict(type='CenterCrop', crop_size=224), (224, 224)), (dict(type='Resize', scale_factor=0.5), (64, 64))])
+def test_input_size(step, size):
+    """A number for both sides, a scale of (width, height), and no scale at all."""
+    assert input_size(Config(dict(test_pipeline=[step], model=dict(data_preprocessor=dict(size=64))))) == size

@@ -1,0 +1,58 @@
+"""--cfg-options: what nothing would take is refused, with the nearest key; what something takes stays possible."""
+import conftest
+import pytest
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from mvit3_bench.engine.options import merge_options
+from mvit3_bench.errors import UsageError
+
+COMMON = dict(taken=['model.backbone.init_cfg.type=Pretrained', 'randomness.seed=0', 'train_dataloader.dataset.indices=3',
+                     'optim_wrapper.clip_grad.max_norm=1', 'default_hooks.x.type=EMAHook', 'work_dir=x',
+                     'optim_wrapper.paramwise_cfg.custom_keys.norm1.lr_mult=0', 'default_hooks.visualization.interval=2',
+                     'train_dataloader.persistent_workers=False', 'train_dataloader.dataset.metainfo.classes=(a,b)'],
+              refused={'train_dataloder.batch_size=4': 'train_dataloader', 'train_dataloader.batchsize=4': 'batch_size',
+                       'model.backbone.arhc=s': 'model.backbone.arch', 'model.backbne.arch=s': 'model.backbone',
+                       'train_cfg.max_epoch=3': 'train_cfg.max_epochs',
+                       'randomness.sed=0': 'randomness.seed',
+                       'default_hooks.checkpont.interval=1': 'default_hooks.checkpoint', 'note=1': 'take it away',
+                       'custom_hooks.0.momentm=1': 'custom_hooks.0.momentum',
+                       'env_cfg.cudnn_benchmrk=True': 'cudnn_benchmark',
+                       'test_dataloader.dataset.ann_flie=x': 'ann_file'})
+
+
+@pytest.fixture(params=conftest.TASKS)
+def cfg(request):
+    """A config of each task."""
+    found = Config.fromfile(conftest.ROOT / 'configs' / conftest.TASKS[request.param])
+    pytest.importorskip(found.default_scope)
+    init_default_scope(found.default_scope)
+    return found
+
+
+def test_new_keys(cfg):
+    """In each task: a new key is refused where its class, or nobody, takes it, and merged where somebody does."""
+    for word in COMMON['taken']:
+        assert merge_options(cfg, [word]), word
+    for word, near in COMMON['refused'].items():
+        with pytest.raises(UsageError) as error:
+            merge_options(cfg, [word])
+        assert word.partition('=')[0] in str(error.value) and near in error.value.fix, word
+
+
+@pytest.mark.parametrize('word, part', [
+    ('param_scheduler.9.end=1', 'Index 9'), ('param_scheduler.-1.end=1', 'param_scheduler.-1.end=1'),
+    ('model.test_cfg=[1,(2,3]', 'not balanced'), ('train_cfg.max_epochs=', 'has no value'), ('work_dir=[1', 'not balanced'),
+    ('train_cfg.max_epochs.x=1', 'does not fit'), ('train_cfg.max_epochs =3', 'train_cfg.max_epochs')])
+def test_words_that_do_not_fit(tool, run_dir, word, part):
+    """Through a command: an error in a line, no traceback."""
+    outcome = tool('get_flops', conftest.ROOT / 'configs' / conftest.TASKS['segmentation'], '--cfg-options', word)
+    assert outcome.code == 1 and 'Traceback' not in outcome.output
+    assert part in outcome.output[outcome.output.rindex('error: '):]
+
+
+@pytest.mark.parametrize('words', [['=3'], ['model.head'], ['train_cfg.max_epochs=', '3']])
+def test_no_key_or_no_value(tool, run_dir, words):
+    """A word that is not KEY=VALUE is a wrong call."""
+    outcome = tool('train', conftest.ROOT / 'configs' / conftest.TASKS['segmentation'], '--cfg-options', *words)
+    assert outcome.code == 2 and f'{words[-1]!r} is not KEY=VALUE' in outcome.output

@@ -1,0 +1,81 @@
+"""From a command line to a run: options that cannot be, work dirs, and what --resume means where there is nothing yet."""
+import shutil
+from pathlib import Path
+
+import conftest
+import pytest
+import torch
+
+import mvit3_bench.compat  # noqa: F401  before mmseg
+
+pytest.importorskip('mmseg', reason='mmsegmentation is not installed')
+
+from mvit3_bench.engine.run_config import find_checkpoint  # noqa: E402
+from mvit3_bench.errors import UsageError  # noqa: E402
+
+CONFIG = conftest.ROOT / 'configs' / conftest.TASKS['segmentation']
+
+
+@pytest.mark.parametrize('options', [
+    ['train_cfg.max_epochs=[1,2'], ['train_dataloader.dataset.pipeline.99.scale=3'], ['train_cfg.max_epochs.x=1'],
+    ['model.decode_head.in_index=(1,2']])
+@pytest.mark.parametrize('command', [['train', CONFIG], ['test', CONFIG, 'none'], ['get_flops', CONFIG]])
+def test_impossible_options(run_dir, tool, command, options):
+    """A usage error that names the option, in every tool."""
+    outcome = tool(*command, '--cfg-options', *options)
+    assert outcome.code in (1, 2) and 'Traceback' not in outcome.output
+    assert options[0].partition('=')[0] in outcome.output, outcome.output
+
+
+@pytest.mark.parametrize('options', [['train_cfg.max_epochs'], ['train_cfg.max_epochs=', '3']])
+def test_options_without_a_value(run_dir, tool, options):
+    outcome = tool('train', CONFIG, '--cfg-options', *options)
+    assert outcome.code == 2 and 'is not KEY=VALUE' in outcome.output
+
+
+def test_checkpoint_of_a_copied_folder(tmp_path):
+    """The numbers in the names decide, not the times, which are those of the copy."""
+    for name in ('best_mIoU_epoch_12.pth', 'best_mIoU_epoch_9.pth', 'epoch_20.pth'):
+        (tmp_path / name).touch()
+    assert find_checkpoint(str(tmp_path)) == str(tmp_path / 'best_mIoU_epoch_12.pth')
+    for name in ('best_mIoU_epoch_12.pth', 'best_mIoU_epoch_9.pth'):
+        (tmp_path / name).unlink()
+    (tmp_path / 'epoch_3.pth').touch()
+    assert find_checkpoint(str(tmp_path)) == str(tmp_path / 'epoch_20.pth')
+    with pytest.raises(UsageError, match='no checkpoint'):
+        find_checkpoint(str(conftest.ROOT / 'docs'))
+
+
+def test_another_run_keeps_its_best(trained, tool):
+    """Resumed in another folder, a run removes nothing of the one that it goes on from, nor files of other names."""
+    run = trained(CONFIG)
+    checkpoint = torch.load(run / 'epoch_1.pth', weights_only=True)
+    checkpoint['message_hub']['runtime_info']['best_score'] = -1.0  # so that the next validation is better
+    torch.save(checkpoint, run / 'epoch_1.pth')
+    kept = shutil.copy(run / 'epoch_1.pth', run / 'epoch_1_iter_2_backup.pth')
+    outcome = tool('train', CONFIG, '--mini', '--work-dir', 'other', '--resume', run / 'epoch_1.pth', '--cfg-options',
+                   *conftest.short(CONFIG), 'train_cfg.max_epochs=2')
+    assert outcome.code == 0, outcome.output
+    assert Path('other/best_mIoU_epoch_2.pth').is_file()
+    assert (run / 'best_mIoU_epoch_1.pth').is_file() and Path(kept).is_file()
+
+
+@pytest.mark.parametrize('first', [True, False])
+def test_resume_without_a_checkpoint(run_dir, tool, weights, monkeypatch, first):
+    """In an empty folder --resume begins a new run, with the weights that load_from names."""
+    monkeypatch.setattr('mmengine.runner.Runner.train', lambda runner: print('loads', runner._load_from, runner._resume))
+    outcome = tool('train', CONFIG, '--mini', '--work-dir', 'run', '--resume', '--cfg-options',
+                   'randomness.seed=0', *([f'load_from={weights["segmentation"][1]}'] if first else []))
+    assert outcome.code == 0, outcome.output
+    assert f'loads {weights["segmentation"][1] if first else None} False' in outcome.output
+
+
+def test_miniature_of_a_dumped_config(trained, tool, monkeypatch):
+    """It writes into a folder of its own, not into that of the run that dumped the config."""
+    run = trained(CONFIG)
+    monkeypatch.setattr('mmengine.runner.Runner.train', lambda runner: print('writes into', runner.work_dir))
+    dumped = run / CONFIG.name
+    dumped.write_text(dumped.read_text() + f'\nwork_dir = {str(run)!r}\n')
+    outcome = tool('train', dumped, '--mini')
+    assert outcome.code == 0, outcome.output
+    assert f'writes into {Path.cwd()}/work_dirs/{CONFIG.stem}_mini' in outcome.output
