@@ -28,7 +28,6 @@ def main(args: argparse.Namespace) -> None:
     """Run the command."""
     from mmengine.device import get_device
     from mmengine.logging import print_log
-    from mmengine.runner import find_latest_checkpoint
 
     from ..checkpoints.io import check_fits
     from ..datasets.checks.data import check_data, check_last_batch
@@ -51,8 +50,8 @@ def main(args: argparse.Namespace) -> None:
             schedule.scale_lr(cfg)
     if args.resume and args.resume != 'auto':
         cfg.resume, cfg.load_from = True, args.resume
-    elif args.resume and find_latest_checkpoint(cfg.work_dir):
-        cfg.resume, cfg.load_from = True, None
+    elif args.resume and (latest := run_config.latest_checkpoint(cfg.work_dir)):
+        cfg.resume, cfg.load_from = True, latest
     elif args.resume:
         print_log(f'--resume: no checkpoint in {cfg.work_dir} yet, a new run begins', logger='current',
                   level=logging.WARNING)
@@ -60,7 +59,7 @@ def main(args: argparse.Namespace) -> None:
     runner = run_config.build_runner(cfg)
     if warning := schedule.check_batch(cfg, processes):
         print_log(warning, logger='current', level=logging.WARNING)
-    if checkpoint := cfg.load_from or args.resume and find_latest_checkpoint(cfg.work_dir):
+    if checkpoint := cfg.load_from:
         check_fits(runner.model, checkpoint, any_head=not args.resume, resume=bool(args.resume),
                    classes=getattr(runner.train_dataloader.dataset, 'metainfo', {}).get('classes'))
     check_last_batch(cfg, runner.model, runner.train_dataloader)

@@ -22,8 +22,17 @@ def is_average(hook: ConfigDict) -> bool:
 
 def iteration_keys(scheduler: ConfigDict) -> list[str]:
     """The keys that count iterations, in the config of a scheduler."""
-    keys = ('warmup_iters',) if scheduler.get('by_epoch', True) else ('begin', 'end', 'T_max', 'step_size', 'milestones')
+    keys = ('warmup_iters',) if scheduler.get('by_epoch', True) else (
+        'begin', 'end', 'T_max', 'step_size', 'milestones', 'periods', 'total_steps')
     return [key for key in keys if key in scheduler]
+
+
+def schedulers(cfg: Config) -> list[ConfigDict]:
+    """The configs of all schedulers: a config has one, a list, some for each optimiser, or none."""
+    found = cfg.get('param_scheduler') or []
+    if isinstance(found, dict):
+        found = [found] if 'type' in found else list(found.values())
+    return [each for part in found for each in (part if isinstance(part, (list, tuple)) else [part])]
 
 
 def accumulate(cfg: Config, count: str, processes: int) -> None:
@@ -52,8 +61,7 @@ def accumulate(cfg: Config, count: str, processes: int) -> None:
     # they count iterations, but the recipe means steps of the optimiser
     _multiply(cfg.get('train_cfg'), ('max_iters', 'val_begin', 'val_interval', 'dynamic_intervals'), steps,
               counts='max_iters' in (cfg.get('train_cfg') or {}))
-    schedulers = cfg.get('param_scheduler') or []
-    for scheduler in [schedulers] if isinstance(schedulers, dict) else schedulers:
+    for scheduler in schedulers(cfg):
         _multiply(scheduler, iteration_keys(scheduler), steps)
     for hook in cfg.get('custom_hooks') or []:
         if is_average(hook):

@@ -12,7 +12,7 @@ from ..datasets.configs import EVALUATORS, LOADERS, class_path, data_sets, type_
 from ..datasets.mini import FOLDERS, MAKERS
 from ..registry import DATA_SAMPLERS
 from ..utils.paths import MIM
-from .lr_scaling import is_average, iteration_keys
+from .lr_scaling import is_average, iteration_keys, schedulers
 
 _SHARE = 0.05  # of the iterations, the most that warm-up and the horizon of EMA may take: 0.9995^500 is still 78 %
 # of transforms, of the data preprocessor, of the multi-scale sampler
@@ -132,17 +132,19 @@ def _shrink_schedule(cfg: Config, mini: Mini) -> None:
     epochs_before = cfg.train_cfg.max_epochs
     cfg.train_cfg.max_epochs = mini.epochs
     cfg.train_cfg.val_interval = max(1, mini.epochs // 5)
-    for scheduler in cfg.param_scheduler:
+    for scheduler in schedulers(cfg):
         by_iteration = iteration_keys(scheduler)
         for key in ('begin', 'end', 'T_max', 'warmup_iters'):
             if key in by_iteration:
                 scheduler[key] = min(scheduler[key], round(_SHARE * iters))
             elif key in scheduler:
                 scheduler[key] = round(scheduler[key] * mini.epochs / epochs_before)
-    for hook in cfg.get('custom_hooks', []):
+    for hook in cfg.get('custom_hooks') or []:
         if is_average(hook):
-            hook.momentum = max(hook.momentum, 1 / (_SHARE * iters))
-    cfg.default_hooks.logger.interval = min(cfg.default_hooks.logger.interval, min(lengths))
+            hook.momentum = max(hook.get('momentum', 2e-4), 1 / (_SHARE * iters))
+    cfg.default_hooks = cfg.get('default_hooks') or ConfigDict()
+    if (logger := cfg.default_hooks.setdefault('logger', ConfigDict(type='LoggerHook'))) is not None:
+        logger.interval = min(logger.get('interval', 10), min(lengths))
 
 
 def name_pipelines(cfg: Config) -> None:

@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from ..checkpoints import loaders
+from ..checkpoints.io import read_file
 from ..errors import UsageError, user_errors
 from ..registry import MODELS
 from .config_files import find_config
@@ -61,7 +62,8 @@ def load_config(args: argparse.Namespace, check_options: bool = True) -> Config:
     if options and not any(key.partition('.')[0].endswith('_pipeline') for key in options):
         name_pipelines(cfg)
     # the config that a run has dumped names that run's folder, which its miniature must not write into
-    cfg.work_dir = args.work_dir or (not args.mini and cfg.get('work_dir')) or str(Path('work_dirs') / name)
+    named = (options or {}).get('work_dir') if args.mini else cfg.get('work_dir')
+    cfg.work_dir = args.work_dir or named or str(Path('work_dirs') / name)
     with user_errors(ValueError):
         distribute(cfg, args.launcher)
     return cfg
@@ -95,9 +97,25 @@ def find_checkpoint(path: str) -> str:
         return path
     # by the numbers in their names: times are those of a copy where the folder is one
     candidates = sorted(Path(path).glob('best_*.pth'), key=_place) or sorted(Path(path).glob('*.pth'), key=_place)
+    latest = latest_checkpoint(path)
+    if candidates and not candidates[-1].name.startswith('best_'):
+        return next((str(file) for file in candidates if latest and file.name == Path(latest).name), str(candidates[-1]))
+    if len(candidates) > 1 and latest and Path(latest).is_file():
+        recorded = (read_file(latest).get('message_hub') or {}).get('runtime_info', {}).get('best_ckpt')
+        candidates = [file for file in candidates if file.name == Path(str(recorded)).name] or candidates
     if not candidates:
         raise UsageError(f'no checkpoint (*.pth) in {path}', path)
     return str(candidates[-1])
+
+
+def latest_checkpoint(folder: str | Path) -> str | None:
+    """The checkpoint that ``last_checkpoint`` of a work dir names: the one in this folder, should it be a copy."""
+    note = Path(folder, 'last_checkpoint')
+    if not note.is_file():
+        return None
+    latest = note.read_text(encoding='utf-8').strip()
+    here = Path(folder, Path(latest).name)
+    return str(here) if here.is_file() else latest
 
 
 def _place(checkpoint: Path) -> tuple:

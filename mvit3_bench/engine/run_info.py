@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from mmengine.device import get_device
 from mmengine.runner import BaseLoop, Runner
@@ -110,10 +111,12 @@ def fingerprint(dataset: Dataset) -> dict[str, int | str | None]:
     """
     digest, parts = hashlib.sha256(), list(_parts(dataset))
     for part in parts:
-        root, step = str(part.data_root or ''), max(1, -(-len(part) // _SIZES))
+        root, step = str(part.data_root or '').rstrip('/'), max(1, -(-len(part) // _SIZES))
         for start in range(0, len(part), _CHUNK):
             infos = [part.get_data_info(index) for index in range(start, min(start + _CHUNK, len(part)))]
-            digest.update(repr(infos).replace(root, '').encode(errors='surrogateescape'))
+            with np.printoptions(threshold=sys.maxsize):  # long arrays, too, without dots
+                text = repr(infos)
+            digest.update(text.replace(root, '').encode(errors='surrogateescape'))
         for index in range(0, len(part), step):
             info = part.get_data_info(index)
             files = filter(os.path.isfile, (info[key] for key in ('img_path', 'seg_map_path') if info.get(key)))

@@ -68,12 +68,17 @@ class CheckpointHook(hooks.CheckpointHook):
         self._time = time.monotonic()
 
     def before_train(self, runner) -> None:
+        if 'keep_ckpt_ids' in runner.message_hub.runtime_info:  # out of a checkpoint: MMEngine deletes what they name
+            kept = [each for each in runner.message_hub.get_info('keep_ckpt_ids') if isinstance(each, int)]
+            runner.message_hub.update_info('keep_ckpt_ids', kept)
         super().before_train(runner)
         if isinstance(runner.train_loop, ResumableTrainLoop):
             self.loop = runner.train_loop
         if runner._resume:
             self.last_ckpt = runner.message_hub.runtime_info.get('last_ckpt')
-            self._written = (runner.epoch, runner.iter) if self.last_ckpt else None
+            # its name is written again after the validation, so it has to be one of ours
+            is_ours = _OURS.fullmatch(Path(str(self.last_ckpt)).name)
+            self._written = (runner.epoch, runner.iter) if is_ours else None
         if is_main_process() and (parts := remove_parts(runner.work_dir) + remove_parts(self.out_dir)):
             runner.logger.info(f'removed what an interrupted run left unfinished: {shown(map(str, parts))}')
         self._time = time.monotonic()
