@@ -161,7 +161,7 @@ def test_unlike_published(doctor, run_dir):
 
 def test_pipeline(doctor):
     """A transform that fails on real images is an error of its loader."""
-    _, findings = doctor('train_dataloader.dataset.pipeline.2.crop_size="(0,8)"')
+    _, findings = doctor('train_dataloader.dataset.pipeline.4.crop_size="(0,8)"')
     assert {each['name'] for each in complaints(findings, 'error')} == {'train_dataloader'}
 
 

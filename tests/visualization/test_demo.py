@@ -173,8 +173,8 @@ def test_palette():
     from mvit3_bench.apis.drawing import complete_palette
     for palette in ((), None, ((1, 2, 3),), [[1, 2, 3]] * 80):
         found = complete_palette(dict(classes=['x'] * 100, palette=palette))['palette']
-        assert len(found) == 100 and all(isinstance(each, list) and len(each) == 3 for each in found)
-        assert found[0] == [1, 2, 3] or not palette
+        assert len(found) == 100 and all(isinstance(each, tuple) and len(each) == 3 for each in found)
+        assert found[0] == (1, 2, 3) or not palette
 
 
 @pytest.mark.parametrize('name', [b'a%d.jpg', b'[a].jpg', b'caf\xe9.jpg'])
