@@ -88,7 +88,7 @@ def graphs(model: TimedModel, images: Tensor, dtype: str, layout: str) -> tuple[
 
 @functools.cache
 def _onnx(model: TimedModel) -> bytes:
-    """The inference copy as ONNX, images -> raw outputs; the batch is free."""
+    """The inference copy as ONNX, images -> output of `forward_tensor`; the batch is free."""
     _, *size = model.size
     network = replace_layers(copy.deepcopy(model.deployed))
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():

@@ -18,7 +18,7 @@ from .baselines import build_baseline
 
 
 class Network(nn.Module):
-    """Images, (B, C, H, W) as the backbone sees them, -> raw outputs, a tuple of tensors, of a model of any framework."""
+    """Images, (B, C, H, W) as the backbone sees them, -> `forward_tensor` of a model of any framework, as a tuple."""
 
     def __init__(self, model: nn.Module):
         super().__init__()

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from mmengine.logging import print_log
 
 EXT = 'mmcv._ext'
-REMEDY = 'pip install -U openmim && mim install "mmcv==2.1.0"'
+INSTALL = 'pip install -U openmim && mim install "mmcv==2.1.0"'
 
 
 @functools.cache
@@ -25,7 +25,7 @@ def _announce() -> None:
     hear of it, and by then the run has its log file.
     """
     print_log('mmcv has no compiled operators: mvit3_bench computes NMS, RoIAlign and focal loss '
-              f'with torchvision and torch. For the compiled ones: {REMEDY}',
+              f'with torchvision and torch. For the compiled ones: {INSTALL}',
               logger='current', level=logging.INFO)
 
 
@@ -42,7 +42,7 @@ def _pool(features, rois, aligned_height, aligned_width, spatial_scale, sampling
     from torchvision.ops import roi_align
     if pool_mode != 1:  # mmcv's code: 0 is max, 1 is avg
         raise NotImplementedError(
-            f"RoIAlign with pool_mode='max' needs the compiled mmcv; use 'avg', or: {REMEDY}")
+            f"RoIAlign with pool_mode='max' needs the compiled mmcv; use 'avg', or: {INSTALL}")
     return roi_align(features, rois.to(features.dtype), (aligned_height, aligned_width),
                      spatial_scale, sampling_ratio, bool(aligned))
 
@@ -116,7 +116,7 @@ class ExtStandIn(types.ModuleType):
             if name not in OPERATORS:
                 raise NotImplementedError(
                     f'operator {name!r} needs the compiled mmcv, but mmcv-lite is installed; '
-                    f'mvit3_bench stands in for {", ".join(OPERATORS)} only. Install: {REMEDY}')
+                    f'mvit3_bench stands in for {", ".join(OPERATORS)} only. Install: {INSTALL}')
             _announce()
             return OPERATORS[name](*args, **kwargs)
 

@@ -1,4 +1,4 @@
-"""The raw outputs of a network, of torch alone or of OpenMMLab."""
+"""`forward_tensor`: the output of a network, of torch alone or of OpenMMLab."""
 from types import SimpleNamespace
 
 from torch import Tensor, nn
@@ -14,7 +14,7 @@ def forward_tensor(model: nn.Module, image: Tensor):
 
     Returns:
         The maps of a backbone or the logits of a classifier; for a model of OpenMMLab, identified by its
-        ``data_preprocessor``, the outputs of its ``tensor`` mode: logits, or the raw outputs of the head. A two-stage
+        ``data_preprocessor``, the outputs of its ``tensor`` mode: logits, or the output of the head. A two-stage
         detector uses the proposals that it makes.
     """
     if not hasattr(model, 'data_preprocessor'):

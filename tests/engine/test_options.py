@@ -1,4 +1,6 @@
 """--cfg-options: what nothing would take is refused, with the nearest key; what something takes stays possible."""
+import re
+
 import conftest
 import pytest
 from mmengine.config import Config
@@ -7,6 +9,7 @@ from mmengine.registry import init_default_scope
 from mvit3_bench.engine.options import merge_options
 from mvit3_bench.errors import UsageError
 
+CONFIG = conftest.ROOT / 'configs' / conftest.TASKS['segmentation']
 COMMON = dict(taken=['model.backbone.init_cfg.type=Pretrained', 'randomness.seed=0', 'train_dataloader.dataset.indices=3',
                      'optim_wrapper.clip_grad.max_norm=1', 'default_hooks.x.type=EMAHook', 'work_dir=x',
                      'optim_wrapper.paramwise_cfg.custom_keys.norm1.lr_mult=0', 'default_hooks.visualization.interval=2',
@@ -43,16 +46,24 @@ def test_new_keys(cfg):
 @pytest.mark.parametrize('word, part', [
     ('param_scheduler.9.end=1', 'Index 9'), ('param_scheduler.-1.end=1', 'param_scheduler.-1.end=1'),
     ('model.test_cfg=[1,(2,3]', 'not balanced'), ('train_cfg.max_epochs=', 'has no value'), ('work_dir=[1', 'not balanced'),
-    ('train_cfg.max_epochs.x=1', 'does not fit'), ('train_cfg.max_epochs =3', 'train_cfg.max_epochs')])
-def test_words_that_do_not_fit(tool, run_dir, word, part):
-    """Through a command: an error in a line, no traceback."""
-    outcome = tool('get_flops', conftest.ROOT / 'configs' / conftest.TASKS['segmentation'], '--cfg-options', word)
+    ('train_cfg.max_epochs.x=1', 'does not fit'), ('train_cfg.max_epochs =3', 'train_cfg.max_epochs'),
+    ('train_dataloader.dataset.pipeline.99.scale=3', 'pipeline.99.scale')])
+def test_words_that_do_not_fit(word, part):
+    """An error that names the option."""
+    with pytest.raises(UsageError, match=re.escape(part)):
+        merge_options(Config.fromfile(CONFIG), [word])
+
+
+@pytest.mark.parametrize('command', [['train', CONFIG], ['test', CONFIG, 'none'], ['get_flops', CONFIG]])
+def test_impossible_option(tool, run_dir, command):
+    """Through each command: an error in a line, no traceback."""
+    outcome = tool(*command, '--cfg-options', 'train_dataloader.dataset.pipeline.99.scale=3')
     assert outcome.code == 1 and 'Traceback' not in outcome.output
-    assert part in outcome.output[outcome.output.rindex('error: '):]
+    assert 'pipeline.99.scale' in outcome.output[outcome.output.rindex('error: '):]
 
 
 @pytest.mark.parametrize('words', [['=3'], ['model.head'], ['train_cfg.max_epochs=', '3']])
 def test_no_key_or_no_value(tool, run_dir, words):
     """A word that is not KEY=VALUE is a wrong call."""
-    outcome = tool('train', conftest.ROOT / 'configs' / conftest.TASKS['segmentation'], '--cfg-options', *words)
+    outcome = tool('train', CONFIG, '--cfg-options', *words)
     assert outcome.code == 2 and f'{words[-1]!r} is not KEY=VALUE' in outcome.output

@@ -16,23 +16,6 @@ from mvit3_bench.errors import UsageError  # noqa: E402
 CONFIG = conftest.ROOT / 'configs' / conftest.TASKS['segmentation']
 
 
-@pytest.mark.parametrize('options', [
-    ['train_cfg.max_epochs=[1,2'], ['train_dataloader.dataset.pipeline.99.scale=3'], ['train_cfg.max_epochs.x=1'],
-    ['model.decode_head.in_index=(1,2']])
-@pytest.mark.parametrize('command', [['train', CONFIG], ['test', CONFIG, 'none'], ['get_flops', CONFIG]])
-def test_impossible_options(run_dir, tool, command, options):
-    """A usage error that names the option, in every tool."""
-    outcome = tool(*command, '--cfg-options', *options)
-    assert outcome.code in (1, 2) and 'Traceback' not in outcome.output
-    assert options[0].partition('=')[0] in outcome.output, outcome.output
-
-
-@pytest.mark.parametrize('options', [['train_cfg.max_epochs'], ['train_cfg.max_epochs=', '3']])
-def test_options_without_a_value(run_dir, tool, options):
-    outcome = tool('train', CONFIG, '--cfg-options', *options)
-    assert outcome.code == 2 and 'is not KEY=VALUE' in outcome.output
-
-
 def test_checkpoint_of_a_copied_folder(tmp_path):
     """The numbers in the names decide, not the times, which are those of the copy."""
     for name in ('best_mIoU_epoch_12.pth', 'best_mIoU_epoch_9.pth', 'epoch_20.pth'):
