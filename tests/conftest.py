@@ -37,12 +37,24 @@ def pytest_report_header():
 
 
 @pytest.fixture(scope='session')
-def mini_data(tmp_path_factory):
+def shared(tmp_path_factory):
+    """A folder for what is made once for all workers."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if 'PYTEST_XDIST_WORKER' in os.environ else base) / 'shared'
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope='session')
+def mini_data(shared):
     """The miniature data sets, each drawn once."""
     from mvit3_bench.datasets.mini import FOLDERS, MAKERS
-    root = tmp_path_factory.mktemp('mini')
-    for name, make in MAKERS.items():
-        make(root / FOLDERS[name])
+    root = shared / 'mini'
+    with FileLock(shared / 'mini.lock'):
+        if not root.exists():
+            for name, make in MAKERS.items():
+                make(shared / 'drawn' / FOLDERS[name])
+            (shared / 'drawn').rename(root)
     return root
 
 
@@ -124,10 +136,9 @@ def short(config: Path) -> list[str]:
 
 
 @pytest.fixture
-def trained(run_dir, tool, tmp_path_factory):
+def trained(run_dir, tool, shared):
     """A short run of a config, trained once for all tests: ``trained(config)`` -> ``run``, a copy of its work dir."""
-    base = tmp_path_factory.getbasetemp()
-    kept = (base.parent if 'PYTEST_XDIST_WORKER' in os.environ else base) / 'trained'  # one for all workers
+    kept = shared / 'trained'
 
     def call(config: Path) -> Path:
         kept.mkdir(exist_ok=True)

@@ -4,6 +4,7 @@
 sampled values, mean and std.
 """
 import csv
+import functools
 import json
 import zlib
 from pathlib import Path
@@ -45,10 +46,15 @@ def draw(key: str, shape: list[int]) -> torch.Tensor:
     return torch.from_numpy(np.asarray(value, dtype=np.float32))
 
 
-def state_dict(name: str) -> dict[str, torch.Tensor]:
-    """The published state dict of a golden model, weights drawn from their names."""
+@functools.lru_cache(maxsize=1)
+def _state_dict(name: str) -> dict[str, torch.Tensor]:
     keys_and_shapes = json.loads((GOLDEN / f'{name}.json').read_text())['state_dict']
     return {key: draw(key, shape) for key, shape in keys_and_shapes}
+
+
+def state_dict(name: str) -> dict[str, torch.Tensor]:
+    """The published state dict of a golden model, weights drawn from their names."""
+    return {key: value.clone() for key, value in _state_dict(name).items()}
 
 
 def image(height: int, width: int, batch: int = 2) -> torch.Tensor:

@@ -80,23 +80,26 @@ def test_killed_training_resumes(run_dir, tool):
 
 def test_two_processes(run_dir, tool):
     """Two processes train, say once that a CPU does not synchronise batch norms, and test to the same metrics as one."""
-    def run(script, *args):
+    config = conftest.ROOT / 'configs' / conftest.TASKS['classification']
+    short = [*conftest.short(config), 'test_dataloader.dataset.indices=5']
+
+    def run(script, *args, options=()):
         env = dict(os.environ, PORT=str(free_port()), PATH=f'{Path(sys.executable).parent}:{os.environ["PATH"]}')
-        result = subprocess.run(['bash', str(conftest.ROOT / 'tools' / script), *map(str, args), '--cfg-options', *SHORT,
-                                 'test_dataloader.dataset.indices=5', 'train_cfg.max_epochs=1'],
-                                env=env, text=True, capture_output=True)
+        result = subprocess.run(['bash', str(conftest.ROOT / 'tools' / script), *map(str, args), '--cfg-options', *short,
+                                 *options], env=env, text=True, capture_output=True)
         assert result.returncode == 0, result.stdout + result.stderr
         return result.stdout + result.stderr
 
     def metrics(text):
-        return next(line for line in text.splitlines() if line.startswith('aAcc'))
+        return next(line for line in text.splitlines() if line.startswith('accuracy/top1'))
 
-    text = run('dist_train.sh', CONFIG, 2, '--mini', '--work-dir', 'run')
+    text = run('dist_train.sh', config, 2, '--mini', '--work-dir', 'run', options=[
+        'sync_bn=torch', 'train_dataloader.dataset.indices=16'])
     assert text.count('sync_bn=torch needs GPUs') == 1
     checkpoint = run_dir / 'run' / 'epoch_1.pth'
     assert torch.load(checkpoint, weights_only=True)['meta']['iter'] == 2
-    two = run('dist_test.sh', CONFIG, checkpoint, 2, '--mini')
-    one = tool('test', CONFIG, checkpoint, '--mini', '--cfg-options', *SHORT, 'test_dataloader.dataset.indices=5')
+    two = run('dist_test.sh', config, checkpoint, 2, '--mini')
+    one = tool('test', config, checkpoint, '--mini', '--cfg-options', *short)
     assert metrics(one.output) == metrics(two)
 
 

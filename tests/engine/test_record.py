@@ -35,10 +35,10 @@ def outcome(run_dir, config, name, *flags):
 
 
 @pytest.mark.parametrize('framework, flags', [
-    pytest.param('mmpretrain', ['--deterministic'], marks=pytest.mark.slow),
+    ('mmpretrain', ['--deterministic']),
     pytest.param('mmdet', ['--deterministic'], marks=pytest.mark.slow),
     pytest.param('mmseg', [], marks=pytest.mark.slow),
-    ('mmseg', ['--deterministic'])])
+    pytest.param('mmseg', ['--deterministic'], marks=pytest.mark.slow)])
 def test_same_bits(run_dir, framework, flags):
     """Twice the same command leaves the same weights, averages and optimiser; slow ones: a minute for each task."""
     pytest.importorskip(framework)
