@@ -72,17 +72,18 @@ class At(Hook):
 @pytest.fixture
 def runner(tmp_path):
     """A runner in the folder ``run``: ``runner(*hooks, checkpoint=dict(...), train_cfg=dict(...), **kwargs)``."""
-    def make(*hooks, metainfo=None, accumulate=1, **kwargs):
-        checkpoint = kwargs.pop('checkpoint', dict(max_keep_ckpts=2, save_best='acc', rule='greater'))
+    def make(*hooks, metainfo=None, accumulate=1, sampler='InfiniteSampler', **kwargs):
+        checkpoint = kwargs.pop('checkpoint', dict(interval=1, max_keep_ckpts=2, save_best='acc', rule='greater'))
         make.count += 1
-        loader = dict(dataset=Data(**metainfo or {}), batch_size=2, num_workers=0,
+        loader = dict(dataset=dict(type=Data, **metainfo or {}), batch_size=2, num_workers=0,
                       sampler=dict(type='DefaultSampler', shuffle=False))
         torch.manual_seed(0)
         return Runner(**dict(dict(
             model=Model(), work_dir=str(tmp_path / 'run'), experiment_name=f'{tmp_path}{make.count}',
             default_scope='mmengine', log_level='WARNING', randomness=dict(seed=0),
-            train_dataloader=dict(loader, sampler=dict(type='InfiniteSampler', shuffle=True, seed=1)), val_dataloader=loader,
-            train_cfg=dict(type='IterBasedTrainLoop', max_iters=12, val_interval=4), val_cfg=dict(), val_evaluator=Metric(),
+            train_dataloader=dict(loader, sampler=dict(type=sampler, shuffle=True, seed=1)), val_dataloader=loader,
+            train_cfg=dict(type='IterBasedTrainLoop', max_iters=12, val_interval=4), val_cfg=dict(),
+            val_evaluator=dict(type=Metric),
             optim_wrapper=dict(optimizer=dict(type='SGD', lr=1e-3, momentum=0.9), accumulative_counts=accumulate),
             param_scheduler=dict(type='PolyLR', by_epoch=False, begin=0, end=12), custom_hooks=[PreemptionHook(), *hooks],
             default_hooks=dict(checkpoint=CheckpointHook(**checkpoint), logger=None)), **kwargs))
@@ -103,8 +104,7 @@ def test_checkpoints_at_intervals(tmp_path, runner):
     assert read_file(tmp_path / 'run' / 'iter_8.pth')['meta']['iter'] == 8
 
 
-@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
-@pytest.mark.parametrize('accumulate, iteration, saved', [(1, 5, 6), (2, 6, 8)])
+@pytest.mark.parametrize('number, accumulate, iteration, saved', [(signal.SIGTERM, 1, 5, 6), (signal.SIGUSR1, 2, 6, 8)])
 def test_stopped_and_resumed(tmp_path, runner, number, accumulate, iteration, saved):
     """A signal saves after the next step of the optimiser; resumed, the batches and the weights are those of a whole run."""
     whole = runner(accumulate=accumulate)
@@ -133,19 +133,20 @@ def test_signal_at_the_end(tmp_path, runner):
 def test_checkpoints_by_the_clock(tmp_path, runner):
     """They replace each other."""
     made = runner(At(7, lambda runner: (tmp_path / 'names').write_text(str(sorted(
-        path.name for path in (tmp_path / 'run').glob('*.pth'))))), checkpoint=dict(every_minutes=1e-9))
+        path.name for path in (tmp_path / 'run').glob('*.pth'))))), checkpoint=dict(interval=1, every_minutes=1e-9))
     made.train()
     assert (tmp_path / 'names').read_text() == "['epoch_0_iter_7.pth', 'iter_4.pth']"
 
 
-@pytest.mark.parametrize('loop', [dict(type='IterBasedTrainLoop', max_iters=12, val_interval=4),
-                                  dict(type='mvit3_bench.ResumableTrainLoop', max_epochs=2)])
-def test_notes_that_cannot_be_read(tmp_path, runner, caplog, loop):
+@pytest.mark.parametrize('loop, sampler', [
+    (dict(type='IterBasedTrainLoop', max_iters=12, val_interval=4), 'InfiniteSampler'),
+    (dict(type='mvit3_bench.ResumableTrainLoop', max_epochs=2), 'DefaultSampler')])
+def test_notes_that_cannot_be_read(tmp_path, runner, loop, sampler):
     """Values of hooks and data sets that no checkpoint can hold are left out and named, and the run can be resumed."""
     def note(made):
         made.message_hub.update_info('place', dict(folder=Path('x'), good=3))
         made.message_hub.update_info('scales', {0.5: 1})
-    made = runner(At(0, note), metainfo=dict(classes=('a',), root=Path('data')), train_cfg=loop)
+    made = runner(At(0, note), metainfo=dict(classes=('a',), root=Path('data')), train_cfg=loop, sampler=sampler)
     told = []
     made.logger.warning = told.append
     made.train()
@@ -158,7 +159,7 @@ def test_notes_that_cannot_be_read(tmp_path, runner, caplog, loop):
     assert 'message_hub.runtime_info.place.folder (PosixPath)' in told[1]
     assert 'message_hub.runtime_info.scales: the key 0.5 (float)' in told[1]
     longer = {key: value + 1 if key.startswith('max_') else value for key, value in loop.items()}
-    again = runner(train_cfg=longer, resume=True, load_from=last)
+    again = runner(train_cfg=longer, sampler=sampler, resume=True, load_from=last)
     again.train()
     assert again.message_hub.get_info('place') == dict(good=3)
 
