@@ -14,7 +14,7 @@ from mmengine.runner import load_checkpoint
 from mmengine.structures import BaseDataElement
 
 from ..checkpoints.io import check_fits
-from ..datasets.configs import data_sets, test_meta
+from ..datasets.configs import data_sets, meta_of_test
 from ..engine.hooks.check_samples import LoadOrStop
 from ..engine.run_config import check_device, find_checkpoint, load_config
 from ..errors import UsageError, user_errors
@@ -54,7 +54,7 @@ class Predictor:
         self.model.to(device).eval()
         dataset = next(iter(data_sets(cfg.test_dataloader).values()))
         # labels are numbers, which have the names that they were trained with, whatever the config calls them
-        self.meta = complete_palette(_named(trained_on) or _named(test_meta(cfg)))
+        self.meta = complete_palette(_named(trained_on) or _named(meta_of_test(cfg)))
         if 'classes' not in self.meta:
             raise UsageError('neither the checkpoint nor the config names the classes', 'metainfo.classes',
                              'set test_dataloader.dataset.metainfo.classes, a list of names', ': ')

@@ -26,7 +26,7 @@ def main(args: argparse.Namespace) -> None:
     from mmengine.runner import load_checkpoint
 
     from ..checkpoints.io import check_fits
-    from ..datasets.configs import test_meta
+    from ..datasets.configs import meta_of_test
     from ..deploy.export import OPSET, SUFFIXES, export, require
     from ..engine import run_config
     with user_errors(ImportError):
@@ -34,7 +34,7 @@ def main(args: argparse.Namespace) -> None:
     cfg, model, size = run_config.model_and_size(args)
     if args.checkpoint != 'none':
         checkpoint = run_config.find_checkpoint(args.checkpoint)
-        check_fits(model, checkpoint, classes=test_meta(cfg).get('classes'))
+        check_fits(model, checkpoint, classes=meta_of_test(cfg).get('classes'))
         load_checkpoint(model, checkpoint, map_location='cpu')
     out = args.out or Path(args.config).stem + SUFFIXES[args.to]
     note = f'{Path(args.config).name}, {Path(args.checkpoint).name}'

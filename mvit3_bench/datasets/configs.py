@@ -27,7 +27,7 @@ def type_name(dataset: ConfigDict) -> str:
     return class_path(dataset).rpartition('.')[2]
 
 
-def test_meta(cfg: Config) -> dict:
+def meta_of_test(cfg: Config) -> dict:
     """What the data set of a config's test says of itself, such as ``classes``, by its class or ``metainfo``, without the
     data; nothing if there is no such data set.
     """

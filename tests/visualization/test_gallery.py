@@ -7,7 +7,7 @@ import torch
 from conftest import ROOT, TASKS
 from mmengine.config import Config
 
-from mvit3_bench.datasets.configs import test_meta
+from mvit3_bench.datasets.configs import meta_of_test
 
 
 def models(weights, *tasks):
@@ -47,7 +47,7 @@ def test_other_images(run_dir, tool, weights):
 def test_classes_in_another_order(run_dir, tool, weights):
     """The truth has the numbers of the test set, and the names are the checkpoint's."""
     config, file = weights['segmentation']
-    classes = list(test_meta(Config.fromfile(config))['classes'])
+    classes = list(meta_of_test(Config.fromfile(config))['classes'])
     torch.save(dict(torch.load(file, weights_only=True), meta=dict(dataset_meta=dict(classes=classes[::-1]))), 'turned.pth')
     outcome = tool('gallery', 'all.png', '--model', config, 'turned.pth', '--mini', '--device', 'cpu')
     assert outcome.code == 1 and 'the test set has them in another order: wall, building' in outcome.output, outcome.output
