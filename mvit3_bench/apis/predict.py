@@ -9,12 +9,12 @@ from mmcv.transforms import Compose, LoadAnnotations, LoadImageFromFile
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.model import revert_sync_batchnorm
-from mmengine.registry import DATASETS, TRANSFORMS, VISUALIZERS, init_default_scope
+from mmengine.registry import TRANSFORMS, VISUALIZERS, init_default_scope
 from mmengine.runner import load_checkpoint
 from mmengine.structures import BaseDataElement
 
 from ..checkpoints.io import check_fits
-from ..datasets.configs import data_sets
+from ..datasets.configs import data_sets, meta_of_test
 from ..engine.hooks.check_samples import LoadOrStop
 from ..engine.run_config import check_device, find_checkpoint, load_config
 from ..errors import UsageError, user_errors
@@ -53,21 +53,17 @@ class Predictor:
         trained_on = load_checkpoint(self.model, str(checkpoint), map_location='cpu').get('meta', {}).get('dataset_meta')
         self.model.to(device).eval()
         dataset = next(iter(data_sets(cfg.test_dataloader).values()))
-        self.meta = complete_palette(_named(trained_on) or self._meta_of(dataset))
+        # labels are numbers, which have the names that they were trained with, whatever the config calls them
+        self.meta = complete_palette(_named(trained_on) or _named(meta_of_test(cfg)))
+        if 'classes' not in self.meta:
+            raise UsageError('neither the checkpoint nor the config names the classes', 'metainfo.classes',
+                             'set test_dataloader.dataset.metainfo.classes, a list of names', ': ')
         steps = [TRANSFORMS.build(step) for step in dataset.pipeline]
         self._load = LoadOrStop([step for step in steps if isinstance(step, LoadImageFromFile)])
         self._transform = Compose([step for step in steps if not isinstance(step, (LoadImageFromFile, LoadAnnotations))])
         self._kept = KeepBackend()
         self._visualizer = VISUALIZERS.get(_DRAWN_BY[self.scope])(name=f'predictor_{id(self)}', vis_backends=[self._kept])
         self._visualizer.dataset_meta = self.meta
-
-    def _meta_of(self, dataset: dict) -> dict:
-        with DATASETS.switch_scope_and_registry(self.scope) as registry:
-            meta = dict(getattr(registry.get(dataset.type), 'METAINFO', {}), **dataset.get('metainfo') or {})
-        if 'classes' not in meta:
-            raise UsageError('neither the checkpoint nor the config names the classes', 'metainfo.classes',
-                             'set test_dataloader.dataset.metainfo.classes, a list of names', ': ')
-        return meta
 
     def read(self, path: str | Path) -> np.ndarray:
         """Read an image as the test pipeline does, (H, W, 3) BGR.

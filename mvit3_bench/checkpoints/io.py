@@ -103,7 +103,8 @@ def write_checkpoint(path: str | Path, state_dict: dict[str, Tensor], meta: dict
     with atomic_write(path) as file:
         if is_safetensors(path):
             from safetensors.torch import save
-            file.write(save(state_dict, metadata=dict(format='pt', meta=json.dumps(meta or {}))))
+            text = json.dumps(meta or {}, skipkeys=True, default=lambda value: getattr(value, 'tolist', value.__str__)())
+            file.write(save(state_dict, metadata=dict(format='pt', meta=text)))
         else:
             torch.save(state_dict if meta is None else dict(meta=meta, state_dict=state_dict), file)
 

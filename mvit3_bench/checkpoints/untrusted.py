@@ -23,17 +23,22 @@ def load_torch(path: str | Path, map_location='cpu'):
         Exception: The file is damaged or refused; which type depends on where it breaks off.
     """
     with open(path, 'rb') as file:
-        size = Path(path).stat().st_size
-        start = file.read(16)
-        is_zip = start.startswith(_ZIP)
-        if start[8:10] == b'{"':  # behind the length of this header
-            raise UnsafePickleError('a file of safetensors: let its name end in .safetensors')
-        file.seek(0)
-        scan = _scan_zip(file, size) if is_zip else _scan_old(file, size)
-        if scan.viewed > _MOST_VIEWED * size:
-            raise UnsafePickleError(f'tensors of {scan.viewed} bytes out of a file of {size}')
-        file.seek(0)  # the very file that was looked at, whatever has come to stand under its name
-        return torch.load(file, map_location=map_location, weights_only=True, mmap=False)
+        return load_stream(file, Path(path).stat().st_size, map_location)
+
+
+def load_stream(file: BinaryIO, size: int, map_location='cpu'):
+    """Load the contents of a file of this many bytes; errors as :func:`load_torch`."""
+    file.seek(0)
+    start = file.read(16)
+    is_zip = start.startswith(_ZIP)
+    if start[8:10] == b'{"':  # behind the length of this header
+        raise UnsafePickleError('a file of safetensors: let its name end in .safetensors')
+    file.seek(0)
+    scan = _scan_zip(file, size) if is_zip else _scan_old(file, size)
+    if scan.viewed > _MOST_VIEWED * size:
+        raise UnsafePickleError(f'tensors of {scan.viewed} bytes out of a file of {size}')
+    file.seek(0)  # the very file that was looked at, whatever has come to stand under its name
+    return torch.load(file, map_location=map_location, weights_only=True, mmap=False)
 
 
 def load_safetensors(path: str | Path, map_location='cpu') -> dict:

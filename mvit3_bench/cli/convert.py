@@ -52,12 +52,11 @@ def main(args: argparse.Namespace) -> None:
     """Run the command."""
     if os.path.lexists(args.dst):
         raise UsageError(f'{args.dst} exists already', args.dst, 'remove it or choose another name')
-    from .. import __version__
     from ..checkpoints import to_published
     from ..checkpoints.io import check_finite, read_file, write_checkpoint
     from ..converters.extract import extract_state_dict
-    from ..converters.identify import original_names, to_ours
-    from ..mmlab.configs import match_configs
+    from ..converters.identify import to_ours
+    from ..mmlab.configs import match_configs, meta_of
     checkpoint = read_file(args.src)
     try:
         state_dict, entry = extract_state_dict(checkpoint)
@@ -76,10 +75,7 @@ def main(args: argparse.Namespace) -> None:
     if args.reverse:
         converted, meta = to_published(converted, identified.task), None
     else:
-        meta = dict(model=identified.model, task=identified.task, configs=list(identified.configs),
-                    names=original_names(checkpoint, identified), source=args.src.name, mvit3_bench_version=__version__)
-        if identified.dataset_meta:
-            meta['dataset_meta'] = identified.dataset_meta
+        meta = meta_of(checkpoint, identified, args.src.name)
     write_checkpoint(args.dst, converted, meta)
     print(f'read: {args.src}' + (f', entry {entry}' if entry else ''))
     report(identified)

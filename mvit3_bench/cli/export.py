@@ -26,14 +26,15 @@ def main(args: argparse.Namespace) -> None:
     from mmengine.runner import load_checkpoint
 
     from ..checkpoints.io import check_fits
+    from ..datasets.configs import meta_of_test
     from ..deploy.export import OPSET, SUFFIXES, export, require
     from ..engine import run_config
     with user_errors(ImportError):
         require(args.to)
-    _, model, size = run_config.model_and_size(args)
+    cfg, model, size = run_config.model_and_size(args)
     if args.checkpoint != 'none':
         checkpoint = run_config.find_checkpoint(args.checkpoint)
-        check_fits(model, checkpoint)
+        check_fits(model, checkpoint, classes=meta_of_test(cfg).get('classes'))
         load_checkpoint(model, checkpoint, map_location='cpu')
     out = args.out or Path(args.config).stem + SUFFIXES[args.to]
     note = f'{Path(args.config).name}, {Path(args.checkpoint).name}'

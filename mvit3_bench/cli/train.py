@@ -56,6 +56,8 @@ def main(args: argparse.Namespace) -> None:
         print_log(f'--resume: no checkpoint in {cfg.work_dir} yet, a new run begins', logger='current',
                   level=logging.WARNING)
         args.resume = None
+    if not args.resume and run_config.rank(args.launcher) == 0:
+        run_config.check_work_dir(cfg)
     runner = run_config.build_runner(cfg)
     if warning := schedule.check_batch(cfg, processes):
         print_log(warning, logger='current', level=logging.WARNING)

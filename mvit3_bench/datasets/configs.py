@@ -1,5 +1,6 @@
 """What a config says of its data sets."""
-from mmengine.config import ConfigDict
+from mmengine.config import Config, ConfigDict
+from mmengine.registry import DATASETS
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 EVALUATORS = ('val_evaluator', 'test_evaluator')
@@ -24,3 +25,14 @@ def class_path(dataset: ConfigDict) -> str:
 def type_name(dataset: ConfigDict) -> str:
     """The name of a data set's class, without the scope or the module that may stand before it."""
     return class_path(dataset).rpartition('.')[2]
+
+
+def meta_of_test(cfg: Config) -> dict:
+    """What the data set of a config's test says of itself, such as ``classes``, by its class or ``metainfo``, without the
+    data; nothing if there is no such data set.
+    """
+    for dataset in data_sets(cfg.get('test_dataloader')).values():
+        with DATASETS.switch_scope_and_registry(cfg.get('default_scope')) as registry:
+            kind = dataset.type if isinstance(dataset.type, type) else registry.get(dataset.type)
+        return dict(getattr(kind, 'METAINFO', {}), **dataset.get('metainfo') or {})
+    return {}

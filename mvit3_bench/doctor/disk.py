@@ -57,7 +57,9 @@ def checkpoint_sizes(cfg: Config, model: nn.Module) -> tuple[int, int, int]:
     trained = sum(parameter.nbytes for parameter in model.parameters() if parameter.requires_grad)
     kept = _states(cfg.get('optim_wrapper', {}).get('optimizer', {})) * trained * hook.get('save_optimizer', True)
     train = cfg.get('train_cfg') or {}
-    written = max(1, (train.get('max_epochs') or train.get('max_iters') or 1) // max(1, hook.get('interval', 1)))
+    # where iterations are counted, an interval in epochs is one in validations
+    unit = train.get('val_interval', 1000) if 'max_iters' in train and hook.get('by_epoch', True) else 1
+    written = max(1, (train.get('max_epochs') or train.get('max_iters') or 1) // (unit * max(1, hook.get('interval', 1))))
     keep = hook.get('max_keep_ckpts', -1)
     # the oldest is removed once the new one is written
     files = written if keep < 0 else min(written, keep + 1)

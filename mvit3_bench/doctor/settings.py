@@ -7,12 +7,11 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
-from mmengine.runner import find_latest_checkpoint
 
 from ..checkpoints.io import check_fits
 from ..engine import lr_scaling
 from ..engine.options import misspelt
-from ..engine.run_info import changes
+from ..engine.run_config import earlier_run, latest_checkpoint
 from ..errors import CheckpointError
 from ..registry import MODELS
 from ..utils.text import shown
@@ -69,9 +68,11 @@ def _start_weights(plan: Plan) -> Iterator[Finding]:
 def _fit(plan: Plan, name: str, file: str, level: str = ERROR) -> Finding:
     if '://' in file:
         return _finding(name, INFO, f'{file} is downloaded at the start', 'without a network, name a local file')
+    dataset = getattr(plan.loaders.get('train_dataloader'), 'dataset', None)
     with listening() as records:
         try:
-            check_fits(plan.model, file, any_head=name == 'load_from')
+            check_fits(plan.model, file, any_head=name == 'load_from',
+                       classes=(getattr(dataset, 'metainfo', None) or {}).get('classes'))
         except (CheckpointError, FileNotFoundError) as error:
             return _finding(name, level, str(error), 'name a checkpoint of this very model'
                             if name == 'load_from' else 'resume from an earlier one: --resume FILE')
@@ -164,24 +165,16 @@ def _work_dir(plan: Plan) -> Iterator[Finding]:
     if not folder.is_dir():
         yield _finding('work dir', OK, f'{folder}: new')
         return
-    checkpoints = sorted(folder.glob('*.pth'))
-    old = sorted(folder.glob('*.py'), key=lambda file: file.stat().st_mtime)
+    checkpoints, name, differing = earlier_run(plan.cfg)
     if not checkpoints:
         yield _finding('work dir', OK, f'{folder}: without checkpoints')
-    elif old and (found := _changes(old[-1], plan.cfg)):
-        yield _finding('work dir', WARNING, f'{folder} has {len(checkpoints)} checkpoints of another config, '
-                                            f'{old[-1].name}: ' + shown(found, total=True),
-                       'another --work-dir, or remove the old run')
+    elif differing:
+        yield _finding('work dir', WARNING, f'{folder} has {len(checkpoints)} checkpoints of another config, {name}: '
+                                            + shown(differing, total=True),
+                       'another --work-dir, or remove the old run; a new run there is refused')
     else:
         yield _finding('work dir', WARNING, f'{folder} has {len(checkpoints)} checkpoints of an earlier run, which would be '
                                             'overwritten', '--resume to go on, or another --work-dir')
-    latest = find_latest_checkpoint(str(folder)) if (folder / 'last_checkpoint').is_file() else None
+    latest = latest_checkpoint(folder)
     if latest and plan.model is not None:
         yield _fit(plan, 'resume', latest, ERROR if plan.cfg.get('resume') else WARNING)
-
-
-def _changes(file: Path, cfg: Config) -> list[str]:
-    try:
-        return changes(file.read_text(encoding='utf-8'), cfg.pretty_text)
-    except (ValueError, OSError):  # not a config that MMEngine wrote
-        return [f'{file.name} is no config of a run']

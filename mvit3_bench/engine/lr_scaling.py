@@ -5,6 +5,11 @@ from mmengine.config import Config, ConfigDict
 
 from ..datasets.configs import type_name
 
+# the arguments of all schedulers of OpenMMLab and of ours: those that count what the scheduler goes by, and the others
+COUNTS = ('begin', 'end', 'T_max', 'step_size', 'milestones', 'periods', 'total_steps')
+OTHERS = {'type', '_scope_', 'by_epoch', 'convert_to_iter_based', 'param_name', 'last_step', 'verbose', 'gamma', 'factor',
+          'power', 'start_factor', 'end_factor', 'eta_min', 'eta_min_ratio', 'eta_max', 'pct_start', 'anneal_strategy',
+          'div_factor', 'final_div_factor', 'three_phase', 'restart_weights', 'warmup_iters', 'warmup_start_factor'}
 _INITIAL_LEFT = 0.05  # largest share in the average at the end of a training
 
 
@@ -22,9 +27,11 @@ def is_average(hook: ConfigDict) -> bool:
 
 def iteration_keys(scheduler: ConfigDict) -> list[str]:
     """The keys that count iterations, in the config of a scheduler."""
-    keys = ('warmup_iters',) if scheduler.get('by_epoch', True) else (
-        'begin', 'end', 'T_max', 'step_size', 'milestones', 'periods', 'total_steps')
-    return [key for key in keys if key in scheduler]
+    return [key for key in (COUNTS if _is_by_iterations(scheduler) else ('warmup_iters',)) if key in scheduler]
+
+
+def _is_by_iterations(scheduler: ConfigDict) -> bool:
+    return not scheduler.get('by_epoch', True)
 
 
 def schedulers(cfg: Config) -> list[ConfigDict]:
@@ -62,12 +69,28 @@ def accumulate(cfg: Config, count: str, processes: int) -> None:
     _multiply(cfg.get('train_cfg'), ('max_iters', 'val_begin', 'val_interval', 'dynamic_intervals'), steps,
               counts='max_iters' in (cfg.get('train_cfg') or {}))
     for scheduler in schedulers(cfg):
-        _multiply(scheduler, iteration_keys(scheduler), steps)
+        _stretch(scheduler, steps)
     for hook in cfg.get('custom_hooks') or []:
         if is_average(hook):
             hook.interval = hook.get('interval', 1) * steps  # one update of the average for each step of the optimiser
     checkpoints = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
     _multiply(checkpoints, ('interval',), steps, counts=not checkpoints.get('by_epoch', True))
+
+
+def _stretch(scheduler: ConfigDict, steps: int) -> None:
+    """Stretch, in place, the schedule of a config that goes by iterations.
+
+    Raises:
+        ValueError: It has arguments that no scheduler of OpenMMLab has.
+    """
+    if _is_by_iterations(scheduler) and (unknown := scheduler.keys() - OTHERS - set(COUNTS)):
+        raise ValueError(f'--accumulate: whether {", ".join(sorted(unknown))} of {type_name(scheduler)} in param_scheduler '
+                         'count iterations is not known; set accumulative_counts of optim_wrapper, and them, by hand')
+    _multiply(scheduler, iteration_keys(scheduler), steps)
+    # a factor for each iteration; by epochs, too, if MMEngine converts it
+    if type_name(scheduler).startswith('Exponential') and (
+            _is_by_iterations(scheduler) or scheduler.get('convert_to_iter_based')):
+        scheduler.gamma **= 1 / steps
 
 
 def _multiply(part: ConfigDict | None, keys: Iterable[str], steps: int, counts: bool = True) -> None:

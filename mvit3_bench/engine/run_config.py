@@ -1,11 +1,13 @@
 """From a command line to what runs: the config by path or name, its model, its runner, and the checkpoint that is meant."""
 import argparse
+import logging
 import os
 import re
 from pathlib import Path
 
 import torch
 from mmengine.config import Config
+from mmengine.logging import print_log
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
@@ -13,13 +15,19 @@ from torch import nn
 
 from ..checkpoints import loaders
 from ..checkpoints.io import read_file
-from ..errors import UsageError, user_errors
+from ..errors import CheckpointError, UsageError, user_errors
 from ..registry import MODELS
+from ..utils.text import printable, shown
 from .config_files import find_config
 from .distributed import distribute
+from .hooks.checkpoint import OURS
 from .input_size import input_size
 from .mini import name_pipelines, to_mini
 from .options import merge_options
+from .run_info import changes
+
+# what makes no other config of one: what a launcher adds, see distribute(), and another seed
+_NO_DIFFERENCE = ('model_wrapper_cfg', 'sync_bn', 'default_hooks.sync_buffers', 'randomness')
 
 loaders.install()  # the commands load nothing by another way, whatever the environment says of importing the plugin
 
@@ -120,7 +128,44 @@ def latest_checkpoint(folder: str | Path) -> str | None:
 
 def _place(checkpoint: Path) -> tuple:
     """Epoch and iteration in the name of a checkpoint, and its time for names without them."""
-    return [int(number) for number in re.findall(r'(?:epoch|iter)_(\d+)', checkpoint.stem)], checkpoint.stat().st_mtime
+    numbers = {name: int(number) for name, number in re.findall(r'(epoch|iter)_(\d+)', checkpoint.stem)}
+    return numbers.get('epoch', 0), numbers.get('iter', 0), checkpoint.stat().st_mtime
+
+
+def earlier_run(cfg: Config) -> tuple[list[Path], str, list[str]]:
+    """The checkpoints in a work dir that a new run would replace.
+
+    Returns:
+        The files; the name of their config; and what differs between that and this one, ``key: before -> now``.
+    """
+    files = sorted((file for file in Path(cfg.work_dir).glob('*.pth') if OURS.fullmatch(file.name)), key=_place)
+    if not files:
+        return [], '', []
+    noted = Path(latest_checkpoint(cfg.work_dir) or '').name
+    latest = next((file for file in files if file.name == noted), files[-1])
+    try:
+        meta = read_file(latest)['meta']
+        name, found = str(meta.get('experiment_name', '?')), changes(meta['cfg'], cfg.pretty_text)
+    except (CheckpointError, KeyError, ValueError, TypeError):  # damaged, or of other software
+        return files, '?', [f'{latest.name} does not tell its config']
+    name = printable(re.sub(r'_\d{8}_\d{6}$', '', name))
+    return files, name, [each for each in found if not each.startswith(_NO_DIFFERENCE)]
+
+
+def check_work_dir(cfg: Config) -> None:
+    """Check that a new run replaces no checkpoints of another config; of those of its own it warns.
+
+    Raises:
+        UsageError: It would; the message names both configs.
+    """
+    files, name, differing = earlier_run(cfg)
+    if differing:
+        raise UsageError(f'{cfg.work_dir} holds {len(files)} checkpoints of another config, {name}, which a new run of '
+                         f'{Path(cfg.filename).stem} would replace\n  {shown(differing, total=True)}', cfg.work_dir,
+                         'take another --work-dir, or go on with that run (--resume), or remove its checkpoints', '\n  ')
+    if files:
+        print_log(f'{cfg.work_dir} holds {len(files)} checkpoints of an earlier run of this config, which will be replaced; '
+                  'another --work-dir keeps them, --resume goes on from the last', logger='current', level=logging.WARNING)
 
 
 def build_runner(cfg: Config) -> Runner:
@@ -144,6 +189,11 @@ def check_device(device: str) -> None:
     """
     if device.startswith('cuda') and not torch.cuda.is_available():
         raise UsageError(f'--device {device} is not possible: torch finds no GPU', '--device')
+
+
+def rank(launcher: str) -> int:
+    """The number of this process in a run, whose config is loaded."""
+    return 0 if launcher == 'none' else int(os.environ['RANK'])
 
 
 def world_size(launcher: str) -> int:

@@ -10,8 +10,9 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS
 from torch import nn
 
+from .. import __version__
 from ..converters.compare import differences, report
-from ..converters.identify import Identified, identify, to_ours
+from ..converters.identify import Identified, identify, original_names, to_ours
 from ..converters.published import StateDict, to_published
 from ..registry import MODELS
 from ..utils.paths import MIM
@@ -44,6 +45,21 @@ def match_configs(state_dict: StateDict, task: str = 'auto', arch: str = 'auto')
     found = identify(state_dict, task, arch)
     configs, dataset_meta = ((), None) if found.task == 'backbone' else _fitting(state_dict, found)
     return Match(**vars(found), configs=configs, dataset_meta=dataset_meta)
+
+
+def meta_of(checkpoint: dict, found: Match, source: str) -> dict:
+    """What is known of a checkpoint, for the entry ``meta`` of the converted one: its own classes precede those of configs.
+
+    Args:
+        checkpoint: The contents of its file.
+        found: What it is.
+        source: Name of its file.
+    """
+    meta = dict(model=found.model, task=found.task, configs=list(found.configs), names=original_names(checkpoint, found),
+                source=source, mvit3_bench_version=__version__)
+    own = (checkpoint.get('meta') or {}).get('dataset_meta')
+    known = own if found.task != 'backbone' and isinstance(own, dict) and 'classes' in own else found.dataset_meta
+    return meta | (dict(dataset_meta=known) if known else {})
 
 
 def _fitting(state_dict: StateDict, identified: Identified) -> tuple[tuple[str, ...], dict | None]:

@@ -10,7 +10,7 @@ from ..checkpoints.io import check_finite, read_file, write_checkpoint
 from ..converters.extract import extract_state_dict
 from ..converters.identify import original_names, to_ours
 from ..errors import EvaluationError
-from ..mmlab.configs import Match, match_configs
+from ..mmlab.configs import Match, match_configs, meta_of
 from ..utils.paths import MIM
 from .store import Result
 from .store import read_file as read_result
@@ -62,8 +62,7 @@ def convert(path: Path, target: Path) -> tuple[str, Path]:
         raise ValueError('weights of timm for v1 take RGB, and the configs give BGR; see docs/weights.md')
     if found.names == 'ours':
         return config, path
-    meta = dict(model=found.model, task=found.task, configs=list(found.configs), names=found.names, source=path.name)
-    write_checkpoint(target, to_ours(state_dict, found.names, found.task), meta)
+    write_checkpoint(target, to_ours(state_dict, found.names, found.task), meta_of(checkpoint, found, path.name))
     return config, target
 
 

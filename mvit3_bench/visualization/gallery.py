@@ -13,6 +13,7 @@ from ..apis.drawing import rendered
 from ..apis.predict import Predictor
 from ..engine.hooks.check_samples import check_samples
 from ..errors import UsageError
+from ..utils.text import shown
 
 
 @dataclass(frozen=True)
@@ -24,8 +25,18 @@ class Contestant:
 
 
 def contestant(name: str, cfg: Config, predictor: Predictor) -> Contestant:
-    """A model with its test set, which stops at a broken file."""
+    """A model with its test set, which stops at a broken file.
+
+    Raises:
+        UsageError: The classes of the test set are those of the checkpoint in another order, so the truth would have wrong
+            names.
+    """
     dataset = DATASETS.build(cfg.test_dataloader.dataset)
+    names, trained = (list(map(str, meta.get('classes') or ())) for meta in (dataset.metainfo, predictor.meta))
+    if names != trained and sorted(names) == sorted(trained):
+        raise UsageError(f'{name}: the checkpoint was trained with the classes {shown(trained)}, and the test set has them '
+                         f'in another order: {shown(names)}', 'metainfo.classes',
+                         'set metainfo.classes of the test set to the order of the checkpoint', '\n  ')
     check_samples(dataset)
     return Contestant(name, predictor, dataset)
 

@@ -1,8 +1,10 @@
 """tools/convert_checkpoint.py: every published checkpoint is identified and converts; anything else is refused."""
 import errno
+from dataclasses import replace
 
 import conftest
 import golden
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
@@ -15,7 +17,7 @@ from mvit3_bench.converters.extract import extract_state_dict
 from mvit3_bench.converters.identify import MODELS as NAMES
 from mvit3_bench.converters.identify import backbone_tensors
 from mvit3_bench.errors import CheckpointError, WriteError
-from mvit3_bench.mmlab.configs import match_configs
+from mvit3_bench.mmlab.configs import Match, match_configs, meta_of
 from mvit3_bench.registry import MODELS
 
 for framework in ('mmseg', 'mmpretrain', 'mmdet'):
@@ -355,3 +357,14 @@ def test_help(tool):
     """--help explains, with an example."""
     outcome = tool('convert_checkpoint', '--help')
     assert outcome.code == 0 and 'example' in outcome.output
+
+
+def test_own_classes_stay(tmp_path):
+    """A checkpoint's own names of classes, in their order, precede those of the config that it fits; as safetensors, too."""
+    found = Match('published', 'classification', 'mvit3_s', configs=('a.py',), dataset_meta=dict(classes=('cat', 'dog')))
+    own = dict(meta=dict(dataset_meta=dict(classes=('dog', 'cat'), palette=np.zeros((2, 3)))))
+    assert meta_of(own, found, 'x.pt')['dataset_meta'] == own['meta']['dataset_meta']
+    assert meta_of({}, found, 'x.pt')['dataset_meta']['classes'] == ('cat', 'dog')
+    assert 'dataset_meta' not in meta_of(own, replace(found, task='backbone', dataset_meta=None), 'x.pt')
+    write_checkpoint(tmp_path / 'x.safetensors', dict(w=torch.zeros(1)), meta_of(own, found, 'x.pt'))
+    assert read_file(tmp_path / 'x.safetensors')['meta']['dataset_meta']['classes'] == ['dog', 'cat']

@@ -13,6 +13,7 @@ from mmengine.registry import init_default_scope
 from test_deploy import deviation, lived_in
 from torch import nn
 
+from mvit3_bench.datasets.configs import meta_of_test
 from mvit3_bench.deploy.export import SUFFIXES, ExportError, export, require
 from mvit3_bench.deploy.wrappers import AdaptivePool, wrap
 from mvit3_bench.registry import MODELS
@@ -286,3 +287,15 @@ def test_replaced_with_a_word(tmp_path):
     for _ in range(2):
         export(lived_in(build('v3', 'xxs')), (64, 64), 'torch', tmp_path / 'a.pt2', log=said.append)
     assert sum('a.pt2 was there already and is replaced' in each for each in said) == 1
+
+
+@pytest.mark.parametrize('task', conftest.TASKS)
+def test_classes_in_another_order(tmp_path, tool, weights, task):
+    """The numbers that an exported model gives are those of the checkpoint's classes: with others in the config, refused."""
+    config, file = weights[task]
+    classes = list(meta_of_test(Config.fromfile(config))['classes'])
+    meta = dict(dataset_meta=dict(classes=classes[::-1]))
+    torch.save(dict(torch.load(file, weights_only=True), meta=meta), tmp_path / 'turned.pth')
+    outcome = tool('export', config, tmp_path / 'turned.pth', '--to', 'torch', '--out', tmp_path / 'model.pt2')
+    assert outcome.code == 1 and 'this run has them in another order' in outcome.output, outcome.output
+    assert 'Traceback' not in outcome.output and not (tmp_path / 'model.pt2').exists()

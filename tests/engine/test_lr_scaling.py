@@ -1,9 +1,15 @@
 """Accumulated gradients where a loop counts iterations, and averages however they are named."""
-import pytest
-from mmengine.config import Config, ConfigDict
+import inspect
+import warnings
 
+import pytest
+import torch
+from mmengine.config import Config, ConfigDict
+from mmengine.registry import PARAM_SCHEDULERS
+
+import mvit3_bench.compat  # noqa: F401  before mmdet
 from mvit3_bench.engine.hooks.ema import EMAHook
-from mvit3_bench.engine.lr_scaling import accumulate, is_average
+from mvit3_bench.engine.lr_scaling import COUNTS, OTHERS, accumulate, is_average
 
 
 def by_iterations(**options) -> Config:
@@ -43,3 +49,80 @@ def test_form_of_the_schedule(schedule):
 @pytest.mark.parametrize('kind', ['EMAHook', 'mmengine.EMAHook', 'mvit3_bench.EMAHook', EMAHook])
 def test_averages(kind):
     assert is_average(ConfigDict(type=kind)) and not is_average(ConfigDict(type='mmengine.LoggerHook'))
+
+
+STEPS, N = 24, 4
+SCHEDULES = dict(
+    ConstantLR=dict(factor=0.5, begin=3, end=10), CosineAnnealingLR=dict(T_max=STEPS, eta_min=0.01),
+    ExponentialLR=dict(gamma=0.9), LinearLR=dict(start_factor=0.1, begin=0, end=12),
+    MultiStepLR=dict(milestones=[8, 16], gamma=0.5), OneCycleLR=dict(eta_max=1.0, total_steps=STEPS),
+    PolyLR=dict(power=0.9, begin=0, end=STEPS), StepLR=dict(step_size=7, gamma=0.5),
+    CosineRestartLR=dict(periods=[10, 14], restart_weights=[1, 0.5], eta_min=0.01))
+SCHEDULES |= {'mmdet.QuadraticWarmupLR': dict(begin=0, end=12), 'mmseg.PolyLRRatio': dict(eta_min_ratio=0.1, end=STEPS)}
+
+
+def rates(scheduler: dict, iterations: int) -> list[float]:
+    """The learning rate of each iteration."""
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        built, found = PARAM_SCHEDULERS.build(dict(scheduler), default_args=dict(optimizer=optimizer)), []
+        for _ in range(iterations):
+            found.append(optimizer.param_groups[0]['lr'])
+            optimizer.step()
+            built.step()
+    return found
+
+
+@pytest.mark.parametrize('kind', SCHEDULES)
+def test_rates(kind):
+    """In each step of the optimiser the rate is that without accumulation, but for a step where the whole is longer."""
+    import_of(kind)
+    before = rates(dict(SCHEDULES[kind], type=kind, by_epoch=False), STEPS)
+    cfg = by_iterations(param_scheduler=[dict(SCHEDULES[kind], type=kind, by_epoch=False)])
+    accumulate(cfg, str(N), processes=1)
+    after = rates(cfg.param_scheduler[0], N * STEPS)[::N]
+    assert len({round(rate, 6) for rate in before}) > 1
+    if kind in ('LinearLR', 'PolyLR', 'OneCycleLR', 'ConstantLR', *list(SCHEDULES)[-2:]):  # their ends count one step less
+        neighbours = zip([before[0], *before[:-1]], before, [*before[1:], before[-1]], strict=True)
+        assert all(min(near) - 0.01 <= rate <= max(near) + 0.01 for rate, near in zip(after, neighbours, strict=True))
+    else:
+        assert after == pytest.approx(before, rel=1e-9)
+
+
+def import_of(kind: str) -> None:
+    framework, _, name = kind.rpartition('.')
+    if name == kind:
+        return
+    __import__(pytest.importorskip(framework).__name__ + '.engine')
+
+
+def test_factor_of_an_iteration():
+    """By epochs, too, if MMEngine converts them, since it takes the factor for one of an iteration."""
+    cfg = by_iterations(param_scheduler=[dict(type='ExponentialLR', gamma=0.5, convert_to_iter_based=True),
+                                         dict(type='ExponentialLR', gamma=0.5)])
+    accumulate(cfg, '2', processes=1)
+    assert [each.gamma for each in cfg.param_scheduler] == [0.5**0.5, 0.5]
+
+
+def test_all_arguments_are_known():
+    """Those of every scheduler that goes by iterations."""
+    for framework in ('mmdet', 'mmseg', 'mmpretrain'):
+        if pytest.importorskip(framework):
+            __import__(f'{framework}.engine')
+    kinds = [*PARAM_SCHEDULERS.module_dict.values(),
+             *(kind for child in PARAM_SCHEDULERS.children.values() for kind in child.module_dict.values())]
+    assert len(kinds) > 20
+    for kind in kinds:
+        if getattr(kind, 'need_val_args', False):  # by epochs only
+            continue
+        names = {name for base in inspect.getmro(kind)[:-1] if '__init__' in vars(base)
+                 for name in inspect.signature(base.__init__).parameters}
+        assert names - {'self', 'optimizer', 'args', 'kwargs', 'epoch_length'} <= OTHERS | set(COUNTS), kind
+
+
+def test_unknown_arguments():
+    """A scheduler of the user's own may count iterations by any name."""
+    cfg = by_iterations(param_scheduler=dict(type='MineLR', hold_iters=100, by_epoch=False))
+    with pytest.raises(ValueError, match='hold_iters of MineLR'):
+        accumulate(cfg, '2', processes=1)

@@ -5,12 +5,13 @@ from pathlib import Path
 import conftest
 import pytest
 import torch
+from mmengine.config import Config
 
 import mvit3_bench.compat  # noqa: F401  before mmseg
 
 pytest.importorskip('mmseg', reason='mmsegmentation is not installed')
 
-from mvit3_bench.engine.run_config import find_checkpoint  # noqa: E402
+from mvit3_bench.engine.run_config import earlier_run, find_checkpoint, rank  # noqa: E402
 from mvit3_bench.errors import UsageError  # noqa: E402
 
 CONFIG = conftest.ROOT / 'configs' / conftest.TASKS['segmentation']
@@ -25,6 +26,10 @@ def test_checkpoint_of_a_copied_folder(tmp_path):
         (tmp_path / name).unlink()
     (tmp_path / 'epoch_3.pth').touch()
     assert find_checkpoint(str(tmp_path)) == str(tmp_path / 'epoch_20.pth')
+    for name in ('iter_9.pth', 'epoch_0_iter_10.pth'):
+        (tmp_path / 'counted').mkdir(exist_ok=True)
+        (tmp_path / 'counted' / name).touch()
+    assert find_checkpoint(str(tmp_path / 'counted')) == str(tmp_path / 'counted' / 'epoch_0_iter_10.pth')
     with pytest.raises(UsageError, match='no checkpoint'):
         find_checkpoint(str(conftest.ROOT / 'docs'))
 
@@ -62,3 +67,42 @@ def test_miniature_of_a_dumped_config(trained, tool, monkeypatch):
     outcome = tool('train', dumped, '--mini')
     assert outcome.code == 0, outcome.output
     assert f'writes into {Path.cwd()}/work_dirs/{CONFIG.stem}_mini' in outcome.output
+
+
+@pytest.mark.parametrize('options, flags, code, said', [
+    ((), (), 0, ['2 checkpoints of an earlier run of this config, which will be replaced', 'starts']),
+    (('default_hooks.logger.interval=7',), (), 1, [
+        '2 checkpoints of another config, deeplabv3_mvit3_0.5_ade20k', 'default_hooks.logger.interval: ', '-> 7',
+        'another --work-dir', '--resume']),
+    (('default_hooks.logger.interval=7',), ('--resume',), 0, ['starts'])])
+def test_folder_of_an_earlier_run(trained, tool, monkeypatch, options, flags, code, said):
+    """A new run of the same config is warned that it replaces checkpoints, one of another config is refused."""
+    run = trained(CONFIG)
+    monkeypatch.setattr('mmengine.runner.Runner.train', lambda runner: print('starts'))
+    before = {path: path.stat().st_mtime_ns for path in run.iterdir()}
+    outcome = tool('train', CONFIG, '--mini', '--work-dir', run, *flags, '--cfg-options', *conftest.short(CONFIG), *options)
+    assert outcome.code == code and all(each in outcome.output for each in said), outcome.output
+    if code:
+        assert 'Traceback' not in outcome.output and 'starts' not in outcome.output
+        assert before == {path: path.stat().st_mtime_ns for path in run.iterdir()}
+
+
+def test_earlier_run(tmp_path):
+    """What a launcher adds is no other config; a checkpoint that tells no config is taken for one of another."""
+    cfg = Config(dict(lr=1, work_dir=str(tmp_path)))
+    assert earlier_run(cfg) == ([], '', [])
+    (tmp_path / 'pretrained.pth').touch()  # by no name of a run's
+    assert earlier_run(cfg) == ([], '', [])
+    file = tmp_path / 'iter_10.pth'
+    text = "lr = 1\nmodel_wrapper_cfg = dict(type='D')\n"
+    torch.save(dict(meta=dict(cfg=text, experiment_name='a_20260101_000000')), file)
+    assert earlier_run(cfg) == ([file], 'a', [])
+    cfg.lr = 2
+    assert earlier_run(cfg) == ([file], 'a', ['lr: 1 -> 2'])
+    file.write_bytes(b'half')
+    assert earlier_run(cfg) == ([file], '?', ['iter_10.pth does not tell its config'])
+
+
+def test_first_rank(monkeypatch):
+    monkeypatch.setenv('RANK', '3')
+    assert (rank('none'), rank('slurm')) == (0, 3)

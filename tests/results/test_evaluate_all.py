@@ -45,6 +45,8 @@ def test_good_and_broken(run_dir, tool):
     assert (found.origin, found.source) == ('converted weights', 'checkpoint_ema_best.pt')
     assert '[2/3] XXS/checkpoint_ema_best.pt: cls/mvit3_xxs_in1k.py, ' in outcome.output
     row = next(line for line in outcome.output.splitlines() if line.startswith('XXS/checkpoint_ema_best.pt'))
+    converted = torch.load('work_dirs/evaluate_all/XXS/checkpoint_ema_best.pt/checkpoint_ema_best.pth', weights_only=True)
+    assert len(converted['meta']['dataset_meta']['classes']) == 1000  # with which the test compares
     assert ['top1', '70.98', f'{found.percent("top1"):.2f}'] == row.split()[2:5] and row.endswith('4, miniature')
     assert 'not evaluated: 2 of 3' in outcome.output
     failures = outcome.output[outcome.output.index('not evaluated'):]

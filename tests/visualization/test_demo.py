@@ -1,4 +1,5 @@
 """tools/demo.py: images, folders and videos of all three tasks, drawn from the very predictions of tools/test.py."""
+import re
 from pathlib import Path
 
 import cv2
@@ -141,6 +142,11 @@ def test_names_of_classes(run_dir, tool, weights):
     image = pictures('classification')[0]
     outcome = tool('demo', image, '--config', config, '--checkpoint', 'named.pth', '--mini')
     assert outcome.code == 0 and ': thing' in outcome.output, outcome.output
+    names = [f'thing{n}' for n in range(1000)]
+    Path('turned.py').write_text(f"_base_ = [{str(config)!r}]\ntest_dataloader = dict(dataset=dict(metainfo=dict("
+                                 f"classes={names[::-1]})))\n")  # the numbers are those of the checkpoint's classes
+    turned = tool('demo', image, '--config', 'turned.py', '--checkpoint', 'named.pth', '--mini')
+    assert turned.code == 0 and re.findall(r'thing\d+', turned.output) == re.findall(r'thing\d+', outcome.output)
     Path('own.py').write_text(f"_base_ = [{str(config)!r}]\ntest_dataloader = dict(dataset=dict(type='CustomDataset'))\n")
     outcome = tool('demo', image, '--config', 'own.py', '--checkpoint', file, '--mini')
     assert outcome.code == 1 and 'Traceback' not in outcome.output

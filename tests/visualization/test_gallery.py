@@ -3,7 +3,11 @@ from pathlib import Path
 
 import cv2
 import pytest
+import torch
 from conftest import ROOT, TASKS
+from mmengine.config import Config
+
+from mvit3_bench.datasets.configs import meta_of_test
 
 
 def models(weights, *tasks):
@@ -38,3 +42,13 @@ def test_other_images(run_dir, tool, weights):
                    '--mini', '--device', 'cpu')
     assert outcome.code == 1
     assert 'have different test sets' in outcome.output
+
+
+def test_classes_in_another_order(run_dir, tool, weights):
+    """The truth has the numbers of the test set, and the names are the checkpoint's."""
+    config, file = weights['segmentation']
+    classes = list(meta_of_test(Config.fromfile(config))['classes'])
+    torch.save(dict(torch.load(file, weights_only=True), meta=dict(dataset_meta=dict(classes=classes[::-1]))), 'turned.pth')
+    outcome = tool('gallery', 'all.png', '--model', config, 'turned.pth', '--mini', '--device', 'cpu')
+    assert outcome.code == 1 and 'the test set has them in another order: wall, building' in outcome.output, outcome.output
+    assert 'Traceback' not in outcome.output and not Path('all.png').exists()

@@ -16,7 +16,7 @@ def advice(runner: Runner) -> str:
         return f'there is no checkpoint yet: start again with a lower learning rate, {lower}'
     return (f'the last checkpoint is finite: {last}\n  if the data was the cause, fix it and go on with --resume; if not, '
             'lower the learning rate, which a resumed run\n  would take from the checkpoint: start from its weights, with '
-            f'{lower} load_from={last}')
+            f'another --work-dir and {lower} load_from={last}')
 
 
 def not_finite(tree, name: str = '') -> list[str]:

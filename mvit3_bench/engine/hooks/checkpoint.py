@@ -10,9 +10,11 @@ from mmengine.dist import get_world_size, is_main_process
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
+from mmengine.runner import IterBasedTrainLoop
 
 from ...checkpoints.atomic import atomic_write, remove_parts, write_text
-from ...errors import DivergedError
+from ...checkpoints.readable import is_readable, unreadable, without_unreadable
+from ...errors import CheckpointError, DivergedError
 from ...registry import HOOKS
 from ...utils.text import shown
 from ..loops import ResumableTrainLoop
@@ -20,7 +22,8 @@ from .check_invalid_loss import advice, not_finite
 
 _ATOMIC = 'mvit3_bench.atomic'
 _WITHIN = re.compile(r'epoch_\d+_iter_\d+\.pth')
-_OURS = re.compile(rf'{_WITHIN.pattern}|(best_.+_)?(epoch|iter)_\d+\.pth')
+OURS = re.compile(  # names of a run's checkpoints
+    rf'{_WITHIN.pattern}|(best_.+_)?(epoch|iter)_\d+\.pth')
 
 
 @register_backend(_ATOMIC)
@@ -43,8 +46,9 @@ class CheckpointHook(hooks.CheckpointHook):
 
     A checkpoint is written, then ``last_checkpoint`` names it, and only then older ones are removed; the disk needs room for
     one more than ``max_keep_ckpts``. A checkpoint with NaN or infinite weights is not written. With a
-    :class:`.ResumableTrainLoop`, checkpoints hold their position within the epoch. Accumulated gradients are saved in a run
-    of one process.
+    :class:`.ResumableTrainLoop`, checkpoints hold their position within the epoch. With a loop that counts iterations, an
+    ``interval`` in epochs is one in validations (``val_interval``); MMEngine goes on from any iteration, by loading the
+    batches before it again. Accumulated gradients are saved in a run of one process.
 
     Args:
         every_minutes: Also write a checkpoint within an epoch when this many minutes have passed since the
@@ -52,6 +56,8 @@ class CheckpointHook(hooks.CheckpointHook):
         **kwargs: As in MMEngine.
 
     Raises:
+        CheckpointError: A run could not read again what a checkpoint would hold, apart from the notes in ``meta`` and
+            ``message_hub``, which are left out.
         DivergedError: Weights or the optimiser's state are not finite.
         WriteError: A checkpoint cannot be written.
     """
@@ -62,12 +68,20 @@ class CheckpointHook(hooks.CheckpointHook):
             kwargs.setdefault('backend_args', dict(backend=_ATOMIC))
         super().__init__(**kwargs)
         self.every_minutes = every_minutes
-        self.loop = None  # of the training, if it can be resumed within an epoch
+        self.loop = None  # of the training, if it knows its position within the epoch
+        self.counts_iterations = False  # the training's loop, for which all of it is one epoch
         self._written = None  # (epoch, iteration) of the last checkpoint
         self._is_stale = False  # the state has changed since
         self._time = time.monotonic()
+        self._has_told = set()  # parts of checkpoints of which something was left out
 
     def before_train(self, runner) -> None:
+        self.counts_iterations = isinstance(runner.train_loop, IterBasedTrainLoop)
+        if self.counts_iterations and self.by_epoch:
+            unit = runner.train_loop.val_interval
+            self.by_epoch, self.interval, self.save_begin = False, self.interval * unit, self.save_begin * unit
+            self.filename_tmpl = self.filename_tmpl.replace('epoch', 'iter')
+            runner.logger.info(f'the training counts iterations: a checkpoint each {self.interval} of them')
         if 'keep_ckpt_ids' in runner.message_hub.runtime_info:  # out of a checkpoint: MMEngine deletes what they name
             kept = [each for each in runner.message_hub.get_info('keep_ckpt_ids') if isinstance(each, int)]
             runner.message_hub.update_info('keep_ckpt_ids', kept)
@@ -77,7 +91,7 @@ class CheckpointHook(hooks.CheckpointHook):
         if runner._resume:
             self.last_ckpt = runner.message_hub.runtime_info.get('last_ckpt')
             # its name is written again after the validation, so it has to be one of ours
-            is_ours = _OURS.fullmatch(Path(str(self.last_ckpt)).name)
+            is_ours = OURS.fullmatch(Path(str(self.last_ckpt)).name)
             self._written = (runner.epoch, runner.iter) if is_ours else None
         if is_main_process() and (parts := remove_parts(runner.work_dir) + remove_parts(self.out_dir)):
             runner.logger.info(f'removed what an interrupted run left unfinished: {shown(map(str, parts))}')
@@ -98,8 +112,13 @@ class CheckpointHook(hooks.CheckpointHook):
             self._write(runner, Path(self.last_ckpt).name, *self._written)
 
     def can_save_within(self, runner) -> bool:
-        """Whether a run resumed from a checkpoint after this iteration gives the same weights."""
-        return self.loop is not None and runner.optim_wrapper.should_update()
+        """Whether a run can be resumed from a checkpoint after this iteration."""
+        return self.saves_within and runner.optim_wrapper.should_update()
+
+    @property
+    def saves_within(self) -> bool:
+        """Whether a run can go on from a checkpoint within an epoch."""
+        return self.loop is not None or self.counts_iterations
 
     def save_now(self, runner, epoch: int, iteration: int) -> None:
         """Save the state after ``epoch`` epochs and ``iteration`` iterations of the run, unless it is saved already."""
@@ -118,6 +137,22 @@ class CheckpointHook(hooks.CheckpointHook):
                 and 'optimizer' in checkpoint):
             checkpoint['gradients'] = {name: parameter.grad.cpu() for name, parameter in _model(runner).named_parameters()
                                        if parameter.grad is not None}
+        if not is_readable(checkpoint):
+            self._leave_out_unreadable(runner, checkpoint)
+
+    def _leave_out_unreadable(self, runner, checkpoint: dict) -> None:
+        """Leave out what ``--resume`` would refuse to read; only in the notes of data sets and hooks can it be missed."""
+        for part, value in checkpoint.items():
+            if not (found := unreadable(value, part)):
+                continue
+            what = f'which no run could read again: {shown(found, total=True)}'
+            fix = 'what can be: tensors, numbers, texts, and lists and dictionaries of these, with texts as keys'
+            if part not in ('meta', 'message_hub'):
+                raise CheckpointError(f'not saved, because of parts of the checkpoint {what}', part, fix, '\n  ')
+            checkpoint[part] = without_unreadable(value)
+            if part not in self._has_told:
+                runner.logger.warning(f'left out of the checkpoints, {what}\n  {fix}')
+                self._has_told.add(part)
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         if not runner._resume:
@@ -189,7 +224,7 @@ class CheckpointHook(hooks.CheckpointHook):
 
     def _remove(self, path: str) -> bool:
         """Remove a checkpoint that such a run has written; whether it was there. Other names are left alone."""
-        if not (is_main_process() and _OURS.fullmatch(Path(path).name) and self.file_backend.isfile(path)):
+        if not (is_main_process() and OURS.fullmatch(Path(path).name) and self.file_backend.isfile(path)):
             return False
         self.file_backend.remove(path)
         return True

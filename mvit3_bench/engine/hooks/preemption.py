@@ -9,12 +9,13 @@ import torch
 from mmengine.dist import all_reduce, barrier, get_world_size, is_distributed
 from mmengine.hooks import EMAHook, Hook
 from mmengine.logging import print_log
+from mmengine.runner import EpochBasedTrainLoop
 
 from ...registry import HOOKS
 from .checkpoint import CheckpointHook
 
 EXIT_CODE = getattr(os, 'EX_TEMPFAIL', 75)  # not finished, may be tried again; Windows has no name for it
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_SIGNALS = [getattr(signal, name) for name in ('SIGTERM', 'SIGINT', 'SIGUSR1') if hasattr(signal, name)]
 
 
 class Stopped(SystemExit):
@@ -37,12 +38,13 @@ def end_together() -> None:
 # the second name stands in the configs of work dirs that an earlier version wrote
 @HOOKS.register_module(name=['PreemptionHook', 'StopHook'])
 class PreemptionHook(Hook):
-    """Save and stop at the end of an iteration after SIGTERM or SIGINT (Ctrl-C); a second SIGINT ends the process at once.
+    """Save and stop at the end of an iteration after SIGTERM, SIGUSR1 or SIGINT (Ctrl-C); a second SIGINT ends the process
+    at once.
 
     The iteration is one with a step of the optimiser, the same in all processes. In a validation, a single process stops
-    after the current batch, several processes stop at its end; a resumed run repeats the validation. Without our
-    :class:`.CheckpointHook` and a :class:`.ResumableTrainLoop` the run stops, too, but the last checkpoint is that of the
-    config's interval.
+    after the current batch, several processes stop at its end; a resumed run repeats the validation, if its loop is a
+    :class:`.ResumableTrainLoop`. With MMEngine's loop by epochs, or without our :class:`.CheckpointHook`, the run stops,
+    too, but the last checkpoint is that of the config's interval.
 
     Raises:
         Stopped: The state is saved.
@@ -65,13 +67,15 @@ class PreemptionHook(Hook):
             loop.dataloader.worker_init_fn = functools.partial(_outlive_signals, loop.dataloader.worker_init_fn)
 
     def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
-        if self.end_of_epoch(runner.train_dataloader, batch_idx) or not runner.optim_wrapper.should_update():
+        if (self.end_of_epoch(runner.train_dataloader, batch_idx) or self.is_last_train_iter(runner)
+                or not runner.optim_wrapper.should_update()):
             return
         if self._is_agreed():
             self._stop(runner, runner.epoch, runner.iter + 1)
 
     def after_train_epoch(self, runner) -> None:
-        if self._is_agreed():
+        # for a loop that counts iterations it is the end of the training
+        if isinstance(runner.train_loop, EpochBasedTrainLoop) and self._is_agreed():
             self._stop(runner, runner.epoch + 1, runner.iter)
 
     def after_val_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
@@ -110,7 +114,7 @@ class PreemptionHook(Hook):
 
     def _stop(self, runner, epoch: int, iteration: int) -> None:
         hook = next((hook for hook in runner.hooks if isinstance(hook, CheckpointHook)), None)
-        if hook is not None and hook.loop is not None:
+        if hook is not None and hook.saves_within:
             hook.save_now(runner, epoch, iteration)
         end_together()
         self.after_train(runner)
@@ -124,7 +128,8 @@ class PreemptionHook(Hook):
 
 def _outlive_signals(init: Callable[[int], None] | None, worker: int) -> None:
     """Keep a data loader's worker alive until the training has saved; torch's handler would end it at once."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in set(_SIGNALS) - {signal.SIGTERM}:
+        signal.signal(number, signal.SIG_IGN)
     if hasattr(signal, 'sigwaitinfo'):  # not on macOS
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         threading.Thread(target=_end_with_training, daemon=True).start()
