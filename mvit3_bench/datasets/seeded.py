@@ -88,12 +88,17 @@ class SeededBatchSampler(Sampler):
         return self.batches.length_of(epoch) if hasattr(self.batches, 'length_of') else len(self.batches)
 
     def __iter__(self) -> Iterator[list[Numbered]]:
-        turns = Counter()  # some samplers give an index several times in an epoch, each to be augmented in its own way
+        # some samplers give an index several times in an epoch, each to be augmented in its own way: a byte says whether it
+        # has come, and only what comes again is counted
+        seen, turns = bytearray(), Counter()
         for number, batch in enumerate(self.batches):
             keys = []
-            for index in batch:
-                keys.append((self.seed, self.epoch, int(index), turns[index]))
-                turns[index] += 1
+            for index in map(int, batch):
+                seen.extend(bytes(max(0, index + 1 - len(seen))))
+                if seen[index]:
+                    turns[index] += 1
+                seen[index] = 1
+                keys.append((self.seed, self.epoch, index, turns[index]))
             if number >= self.start:
                 yield [Numbered(index, key) for index, key in zip(batch, keys, strict=True)]
 

@@ -1,5 +1,6 @@
 """Samples and batches that depend on the seed, the epoch and the index only."""
 import random
+import tracemalloc
 from types import SimpleNamespace
 
 import numpy as np
@@ -77,6 +78,19 @@ def test_repeated_index():
     """An index that a sampler gives twice in an epoch is augmented in two ways."""
     batches = list(SeededBatchSampler([4, 4, 1], 3))[0]
     assert [number.index for number in batches] == [4, 4, 1] and batches[0].key != batches[1].key
+    assert [each.key[-1] for each in list(SeededBatchSampler([2, 5, 2, 0, 2, 5], 6))[0]] == [0, 0, 1, 0, 2, 1]
+
+
+def test_memory_of_an_epoch():
+    """What is noted of the samples that have come takes a byte each, not a hundred."""
+    batches = iter(SeededBatchSampler(range(50_000), 50))
+    tracemalloc.start()
+    try:
+        for _ in range(999):
+            next(batches)
+        assert tracemalloc.get_traced_memory()[0] < 2 * 50_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_data_set_is_the_one_within():
