@@ -7,11 +7,11 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
-from mmengine.runner import find_latest_checkpoint
 
 from ..checkpoints.io import check_fits
 from ..engine import lr_scaling
 from ..engine.options import misspelt
+from ..engine.run_config import latest_checkpoint
 from ..engine.run_info import changes
 from ..errors import CheckpointError
 from ..registry import MODELS
@@ -43,7 +43,7 @@ def examine_settings(plan: Plan) -> Iterator[Finding]:
 def _options(plan: Plan) -> Iterator[Finding]:
     """A key that nothing takes, which the other commands refuse."""
     for key in plan.options:
-        if problem := misspelt(plan.file, plan.cfg, key):
+        if problem := misspelt(plan.file._cfg_dict, plan.cfg, key):
             yield _finding(f'--cfg-options {key}', ERROR, *problem)
 
 
@@ -175,7 +175,7 @@ def _work_dir(plan: Plan) -> Iterator[Finding]:
     else:
         yield _finding('work dir', WARNING, f'{folder} has {len(checkpoints)} checkpoints of an earlier run, which would be '
                                             'overwritten', '--resume to go on, or another --work-dir')
-    latest = find_latest_checkpoint(str(folder)) if (folder / 'last_checkpoint').is_file() else None
+    latest = latest_checkpoint(folder)
     if latest and plan.model is not None:
         yield _fit(plan, 'resume', latest, ERROR if plan.cfg.get('resume') else WARNING)
 
