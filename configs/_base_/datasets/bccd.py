@@ -37,6 +37,8 @@ train_dataloader = dict(
 val_dataloader = dict(num_workers=2, dataset=dict(dataset, ann_file='annotations/val.json', pipeline=test_pipeline))
 test_dataloader = dict(num_workers=2, dataset=dict(dataset, ann_file='annotations/test.json', pipeline=test_pipeline))
 
-# mmdet's own metric, with which the results of docs/results were measured
-val_evaluator = dict(_delete_=True, type='CocoMetric', ann_file=f'{data_root}/annotations/val.json', metric='bbox')
-test_evaluator = dict(_delete_=True, type='CocoMetric', ann_file=f'{data_root}/annotations/test.json', metric='bbox')
+# without the limits of COCO: mmdet's
+val_evaluator = dict(
+    _delete_=True, type='mvit3_bench.CocoMetric', ann_file=f'{data_root}/annotations/val.json', metric='bbox')
+test_evaluator = dict(
+    _delete_=True, type='mvit3_bench.CocoMetric', ann_file=f'{data_root}/annotations/test.json', metric='bbox')
