@@ -33,7 +33,7 @@ def enlarged(image: np.ndarray, sample: BaseDataElement | None) -> tuple[np.ndar
 
 
 def complete_palette(meta: Mapping) -> dict:
-    """Metadata of a data set with a colour, as a tuple of three numbers, for each class; those that are missing are drawn."""
+    """Metadata of a data set with a colour, a tuple of three numbers, for each class; those that are missing are drawn."""
     known = [tuple(map(int, colour)) for colour in meta.get('palette') or []]
     drawn = np.random.default_rng(0).integers(256, size=(len(meta.get('classes') or ()), 3)).tolist()
     return dict(meta, palette=known + [*map(tuple, drawn[len(known):])])
