@@ -245,6 +245,7 @@ while [[ $1 == -* ]]; do
   case $1 in -p) shift 2;; --ntasks=*) ntasks=${1#*=}; shift;; *) shift;; esac
 done
 printf '%s\n' "${args[@]}" > srun_arguments
+export SLURM_JOB_ID=$$ SLURM_STEP_ID=0
 for ((rank = 0; rank < ntasks; rank++)); do
   SLURM_PROCID=$rank SLURM_NTASKS=$ntasks SLURM_LOCALID=$rank SLURM_NODELIST='localhost,node[1-3]' "$@" & pids+=($!)
 done
@@ -267,7 +268,7 @@ def test_slurm_script_with_an_imitation_of_srun(run_dir):
     config = fixed_recipe(run_dir, 'segmentation')
     path = f'{srun.parent}:{ENV["PATH"]}'
     text = output(begin('slurm_train.sh', 'part', 'a name', config, *flags('segmentation', 2), '--work-dir', 'run',
-                        PATH=path, GPUS=2, CPUS_PER_TASK=3, MASTER_PORT=free_port(), SRUN_ARGS='--quotatype=spot --time=10'))
+                        PATH=path, GPUS=2, CPUS_PER_TASK=3, SRUN_ARGS='--quotatype=spot --time=10'))
     arguments = (run_dir / 'srun_arguments').read_text().splitlines()
     assert arguments[:2] == ['-p', 'part']
     assert {'--job-name=a name', '--gres=gpu:2', '--ntasks=2', '--ntasks-per-node=2', '--cpus-per-task=3', '--time=10',
