@@ -61,7 +61,7 @@ class WriteError(BenchError, RuntimeError):
 
     def __init__(self, path: str | Path, error: OSError):
         self.error = error
-        folder = Path(path).absolute().parent
+        folder = next(each for each in Path(path).absolute().parents if each.is_dir())  # that it is for may be missing yet
         free, fix = '', 'fix that'
         if error.errno in NO_SPACE:
             free, fix = f'; {shutil.disk_usage(folder).free / 1e6:.1f} MB are free in {folder}', 'make room'

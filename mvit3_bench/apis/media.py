@@ -7,6 +7,7 @@ import mmcv
 import numpy as np
 
 from ..errors import MissingFileError, UsageError
+from ..utils.text import not_text
 
 IMAGES = ('.bmp', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.webp')
 _ENOUGH = 0.99  # of the frames that the header of a video tells of: some tell an estimate
@@ -29,6 +30,17 @@ def images(path: Path) -> list[Path]:
     return found
 
 
+def _named(path: Path) -> str:
+    """The name of a video for OpenCV, which crashes on one that is not UTF-8.
+
+    Raises:
+        UsageError: It is not.
+    """
+    if not_text([str(path)]):
+        raise UsageError(f'{path} cannot be the name of a video: it is not UTF-8', path, 'rename it')
+    return str(path)
+
+
 class Video:
     """The frames of a video, (H, W, 3) BGR, as OpenCV decodes them.
 
@@ -36,11 +48,12 @@ class Video:
         path: The file.
 
     Raises:
-        UsageError: It cannot be decoded; when it is iterated over, also if that ends before the end of the video.
+        UsageError: It cannot be decoded, or its name is not UTF-8; when it is iterated over, also if that ends before the
+            end of the video.
     """
 
     def __init__(self, path: Path):
-        self.path, self._reader = path, mmcv.VideoReader(str(path)) if path.is_file() else None
+        self.path, self._reader = path, mmcv.VideoReader(_named(path)) if path.is_file() else None
         if self._reader is None or not self._reader.opened or self._reader.width < 1:
             raise UsageError(f'{path} cannot be decoded: neither an image ({", ".join(IMAGES)}) nor a video that OpenCV '
                              'can read', path, 'convert it, for instance to an mp4 with H.264')
@@ -80,10 +93,11 @@ class Writer:
         """Append a picture, (H, W, 3) RGB.
 
         Raises:
-            UsageError: OpenCV cannot write the file.
+            UsageError: OpenCV cannot write the file, or its name is not UTF-8.
         """
         if self._writer is None:
-            self._writer = cv2.VideoWriter(str(self.path), cv2.VideoWriter_fourcc(*'mp4v'), self.fps, picture.shape[1::-1])
+            codec, size = cv2.VideoWriter_fourcc(*'mp4v'), picture.shape[1::-1]
+            self._writer = cv2.VideoWriter(_named(self.path), codec, self.fps, size)
             if not self._writer.isOpened():
                 raise UsageError(f'OpenCV cannot write {self.path}', self.path)
         self._writer.write(mmcv.rgb2bgr(picture))

@@ -1,11 +1,14 @@
 """What the commands share: OpenMMLab's flags, and errors that speak to the user."""
 import argparse
+import logging
 import sys
+import traceback
 from collections.abc import Sequence
 from types import ModuleType
 
 from ..engine.config_files import find_config
 from ..errors import BenchError, message_of, space_needed
+from ..utils.text import printable
 
 RESULTS = 'docs/results/runs'  # the store of results, of a checkout
 
@@ -35,13 +38,27 @@ def run(command: ModuleType, call: str, prog: str | None = None, argv: Sequence[
     args = build_parser(command, call, prog).parse_args(argv)
     if hasattr(sys.stdout, 'reconfigure'):
         sys.stdout.reconfigure(errors='backslashreplace')  # names of files need not be text
+    logging.setLogRecordFactory(SafeRecord)
+    sys.excepthook = lambda *error: print(lines(''.join(traceback.format_exception(*error))), file=sys.stderr, end='')
     try:
         with space_needed():
             if getattr(args, 'config', None):
                 args.config = find_config(args.config)
             command.main(args)
     except (BenchError, FileNotFoundError) as error:
-        sys.exit(f'error: {message_of(error)}')
+        sys.exit(lines(f'error: {message_of(error)}'))
+
+
+def lines(text: str) -> str:
+    """Lines of text that may have names of others in it, of files and classes, safe to be printed."""
+    return printable(text, keep='\n\t')
+
+
+class SafeRecord(logging.LogRecord):
+    """A line of a log, such as one that a framework writes, with names of others in it."""
+
+    def getMessage(self) -> str:
+        return lines(super().getMessage())
 
 
 def add_run_flags(parser: argparse.ArgumentParser, needs_config: bool = True) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UnreadableSample, UsageError
-from .common import add_predict_flags
+from .common import add_predict_flags, lines
 
 if TYPE_CHECKING:
     from ..apis.media import Video
@@ -34,7 +34,7 @@ def draw_images(files: list[Path], predictor: 'Predictor', args: argparse.Namesp
     from ..visualization import attention_maps as maps
     errors = []
     for number, file in enumerate(files, 1):
-        head = f'[{number}/{len(files)}] {file}: '
+        head = lines(f'[{number}/{len(files)}] {file}: ')
         try:
             image = predictor.read(file)
         except UnreadableSample as error:
@@ -48,7 +48,7 @@ def draw_images(files: list[Path], predictor: 'Predictor', args: argparse.Namesp
             drawn[args.out_dir / f'{file.name}_maps.png'] = maps.draw(maps.collect(predictor, data, args.maps))
         for path, picture in drawn.items():
             mmcv.imwrite(mmcv.rgb2bgr(picture), str(path))
-        print(head + f'{predictor.describe(sample)} -> {", ".join(map(str, drawn))}', flush=True)
+        print(head + lines(f'{predictor.describe(sample)} -> {", ".join(map(str, drawn))}'), flush=True)
     return errors
 
 
@@ -82,4 +82,4 @@ def main(args: argparse.Namespace) -> None:
     if video:
         draw_video(video, predictor, args)
     elif errors := draw_images(files, predictor, args):
-        sys.exit('\n'.join(f'error: {error}' for error in errors))
+        sys.exit(lines('\n'.join(f'error: {error}' for error in errors)))

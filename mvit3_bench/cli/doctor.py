@@ -8,7 +8,7 @@ from dataclasses import asdict
 from ..doctor.finding import ERROR, Finding, table
 from ..doctor.packages import REQUIRED, examine_packages
 from ..errors import UsageError
-from .common import add_run_flags
+from .common import add_run_flags, lines
 
 EXAMPLE = 'configs/seg/deeplabv3_mvit3_1.0_ade20k.py --mini'
 
@@ -65,5 +65,5 @@ def main(args: argparse.Namespace) -> None:
             raise UsageError(f'{name} {value} is not possible', name, 'allowed: whole numbers from 1')
     with contextlib.redirect_stdout(sys.stderr):  # what frameworks print is not for who reads the findings
         findings = unimportable() or examine(args)
-    print(json.dumps([asdict(each) for each in findings], indent=1) if args.json else table(findings))
+    print(json.dumps([asdict(each) for each in findings], indent=1) if args.json else lines(table(findings)))
     sys.exit(int(any(each.level == ERROR for each in findings)))

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from ..errors import ResultError, UsageError, user_errors
-from .common import RESULTS, add_cfg_options
+from .common import RESULTS, add_cfg_options, lines
 
 EXAMPLE = 'downloads --mini'
 
@@ -35,9 +35,9 @@ def main(args: argparse.Namespace) -> None:
     evaluations = []
     for number, path in enumerate(files, 1):
         name = path.relative_to(args.folder).as_posix()
-        print(f'[{number}/{len(files)}] {name}: ', end='', flush=True)
+        print(lines(f'[{number}/{len(files)}] {name}: '), end='', flush=True)
         evaluations.append(evaluate(path, name, args.work_dir / name, args.record, flags))
         print('failed' if evaluations[-1].error else f'{evaluations[-1].config}, {evaluations[-1].result.id}', flush=True)
-    print(compare(evaluations))
+    print(lines(compare(evaluations)))
     if any(each.error for each in evaluations):
         sys.exit(1)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import ResultError, UsageError, user_errors
-from .common import RESULTS, add_run_flags
+from .common import RESULTS, add_run_flags, lines
 
 # of a config that names none
 DRAWN_BY = dict(mmpretrain='mvit3_bench.ClsVisualizationHook', mmdet='DetVisualizationHook', mmseg='SegVisualizationHook')
@@ -112,6 +112,7 @@ def main(args: argparse.Namespace) -> None:
     from ..checkpoints.io import check_fits
     from ..datasets.checks.data import check_data
     from ..engine import run_config
+    from ..engine.distributed import on_first
     from ..engine.lr_scaling import is_average
     from ..results import store as results
     from ..results.provenance import draft_result, find_provenance
@@ -120,7 +121,7 @@ def main(args: argparse.Namespace) -> None:
     if (unlabelled := without_truth(cfg)) and (args.record or not (args.out or args.show or args.show_dir)):
         raise UsageError('the images of the test have no labels to score predictions by, so there is no result',
                          'test_dataloader', '--out DIR writes the predictions, --show-dir DIR draws them')
-    check_data(cfg, ('test_dataloader',))
+    on_first(check_data, cfg, ('test_dataloader',))
     if args.show or args.show_dir:
         draw(cfg, args)
         if run_config.world_size(args.launcher) > 1:
@@ -149,8 +150,8 @@ def main(args: argparse.Namespace) -> None:
         deploy(runner)
     metrics = {name: plain(value) for name, value in runner.test().items()}
     if not metrics and cfg.default_scope == 'mmdet' and not any(each.get('format_only') for each in evaluators_of(cfg)):
-        metrics = {f'coco/bbox_mAP{part}': 0.0 for part in ('', '_50', '_75', '_s', '_m', '_l')}
-        print_log('nothing was detected in any image: every mAP is 0', logger='current', level=logging.WARNING)
+        from ..engine.coco_metric import nothing_detected
+        metrics = {f'coco/{name}': value for name, value in nothing_detected().items()}
     if not is_main_process():
         return
     if args.out:
@@ -159,7 +160,8 @@ def main(args: argparse.Namespace) -> None:
         file.write_text(json.dumps(metrics, indent=1, default=plain))
     numbers = [f'{name} {value:.4g}' for name, value in metrics.items() if isinstance(value, (int, float))]
     images = len(runner.test_dataloader.dataset)
-    print('  '.join(numbers) or f'{images} images predicted' + (', without labels to score them by' if unlabelled else ''))
+    print(lines('  '.join(numbers)) or f'{images} images predicted'
+          + (', without labels to score them by' if unlabelled else ''))
     if args.record:
         with user_errors(ResultError):
             result = replace(draft, images=images, metrics={
@@ -167,4 +169,4 @@ def main(args: argparse.Namespace) -> None:
             print(f'recorded: {results.write(args.record, result)}')
     if args.show_dir:
         pictures = sorted(Path(args.show_dir).rglob('*.png'))
-        print(f'{len(pictures)} pictures' + (f', for instance {pictures[0]}' if pictures else f' in {args.show_dir}'))
+        print(lines(f'{len(pictures)} pictures' + (f', for instance {pictures[0]}' if pictures else f' in {args.show_dir}')))

@@ -33,10 +33,11 @@ def main(args: argparse.Namespace) -> None:
     from ..datasets.checks.data import check_data, check_last_batch
     from ..engine import lr_scaling as schedule
     from ..engine import run_config
+    from ..engine.distributed import on_first
     from ..engine.hooks.preemption import end_together
     from ..engine.randomness import set_randomness
     cfg = run_config.load_config(args)
-    check_data(cfg, ('train_dataloader', 'val_dataloader'))
+    on_first(check_data, cfg, ('train_dataloader', 'val_dataloader'))
     if args.amp:
         if get_device() == 'cpu':
             raise UsageError('--amp needs a GPU, and none is found', '--amp', 'leave it out')

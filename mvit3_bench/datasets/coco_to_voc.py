@@ -84,7 +84,7 @@ def _read(file: Path) -> tuple[COCO, str]:
         for category in annotations.dataset['categories']:
             hash((category['id'], category['name']))
         for image in annotations.dataset['images']:
-            Path(image['file_name'])
+            str(Path(image['file_name'])).encode()  # the list of images is UTF-8
             if not (isinstance(image['height'], int) and isinstance(image['width'], int)):
                 raise TypeError(f'image {image["id"]} has the size {image["width"]}x{image["height"]}')
         for thing in annotations.dataset['annotations']:

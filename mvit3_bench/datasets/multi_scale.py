@@ -79,7 +79,7 @@ class MultiScaleBatchSampler(Sampler):
         return len(self.sizes_of(epoch))
 
     def __iter__(self) -> Iterator[list[SizedIndex]]:
-        indices = itertools.cycle(self.sampler)
+        indices = itertools.chain.from_iterable(itertools.repeat(self.sampler))  # without a copy of an epoch
         for size in self.sizes_of(self.sampler.epoch):
             yield [SizedIndex(index, size) for index in itertools.islice(indices, self.batch_sizes[size])]
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from mmengine.config import ConfigDict
+from mmengine.dataset import DefaultSampler
 from mmengine.dist import get_world_size
 from mmengine.registry import DATA_SAMPLERS, DATASETS
 from torch.utils.data import BatchSampler, Dataset, Sampler
@@ -62,6 +63,16 @@ class SeededDataset(Dataset):
         return getattr(self.dataset, name)
 
 
+class ShareSampler(DefaultSampler):
+    """MMEngine's sampler, with its indices in its order; but a process keeps its share of them alone, in 8 bytes each."""
+
+    def __iter__(self) -> Iterator[int]:
+        images, generator = len(self.dataset), torch.Generator().manual_seed(self.seed + self.epoch)
+        order = torch.randperm(images, generator=generator) if self.shuffle else torch.arange(images)
+        places = torch.arange(self.total_size)[self.rank::self.world_size]  # beyond the last image, from the first on
+        return map(int, order[places % images].numpy())
+
+
 class SeededBatchSampler(Sampler):
     """Batches of :class:`Numbered` indices, from any batch of an epoch on; those before it are not loaded.
 
@@ -88,12 +99,17 @@ class SeededBatchSampler(Sampler):
         return self.batches.length_of(epoch) if hasattr(self.batches, 'length_of') else len(self.batches)
 
     def __iter__(self) -> Iterator[list[Numbered]]:
-        turns = Counter()  # some samplers give an index several times in an epoch, each to be augmented in its own way
+        # some samplers give an index several times in an epoch, each to be augmented in its own way: a byte says whether it
+        # has come, and only what comes again is counted
+        seen, turns = bytearray(), Counter()
         for number, batch in enumerate(self.batches):
             keys = []
-            for index in batch:
-                keys.append((self.seed, self.epoch, int(index), turns[index]))
-                turns[index] += 1
+            for index in map(int, batch):
+                seen.extend(bytes(max(0, index + 1 - len(seen))))
+                if seen[index]:
+                    turns[index] += 1
+                seen[index] = 1
+                keys.append((self.seed, self.epoch, index, turns[index]))
             if number >= self.start:
                 yield [Numbered(index, key) for index, key in zip(batch, keys, strict=True)]
 
@@ -102,11 +118,14 @@ class SeededBatchSampler(Sampler):
 
 
 def seeded(loader: dict) -> ConfigDict:
-    """The config of a data loader with both of them put in."""
+    """The config of a data loader with both of them put in, and with :class:`ShareSampler` for MMEngine's."""
     loader = ConfigDict(loader)
     length = loader.pop('num_batch_per_epoch', None)
     if length is not None:
         length *= loader.batch_size * get_world_size()
+    sampler = loader.get('sampler')
+    if isinstance(sampler, dict) and sampler.type in (DefaultSampler, 'DefaultSampler', 'mmengine.DefaultSampler'):
+        loader.sampler = dict(sampler, type=ShareSampler)
     return ConfigDict(
         loader,
         dataset=dict(type=SeededDataset, dataset=loader.dataset, length=length),

@@ -42,7 +42,7 @@ def examine_settings(plan: Plan) -> Iterator[Finding]:
 def _options(plan: Plan) -> Iterator[Finding]:
     """A key that nothing takes, which the other commands refuse."""
     for key in plan.options:
-        if problem := misspelt(plan.file, plan.cfg, key):
+        if problem := misspelt(plan.file._cfg_dict, plan.cfg, key):
             yield _finding(f'--cfg-options {key}', ERROR, *problem)
 
 

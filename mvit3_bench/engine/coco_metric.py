@@ -1,10 +1,24 @@
 """COCO's metric of boxes that are clipped to the image, as the published evaluation scores them."""
+import logging
 from collections.abc import Sequence
 
 import numpy as np
 from mmdet.evaluation import CocoMetric as MMDetCocoMetric
+from mmengine.logging import print_log
 
 from ..registry import METRICS
+
+
+def nothing_detected(kinds: Sequence[str] = ('bbox',), items: Sequence[str] | None = None) -> dict[str, float]:
+    """The figures of a test in which no image has a detection, which mmdet leaves out: all are 0. A warning says so.
+
+    Args:
+        kinds: What is scored, ``'bbox'`` or ``'segm'``; other kinds are left out.
+        items: Which figures; None: mmdet's six.
+    """
+    print_log('nothing was detected in any image: every mAP is 0', logger='current', level=logging.WARNING)
+    items = items or ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')
+    return {f'{kind}_{item}': 0.0 for kind in kinds if kind in ('bbox', 'segm') for item in items}
 
 
 @METRICS.register_module()
@@ -12,8 +26,9 @@ class CocoMetric(MMDetCocoMetric):
     """mmdet's metric, with the boxes clipped to the image just before they are scored.
 
     SSDLite's own boxes may reach outside. Only the score sees the clipped ones: the predictions stay as they are.
-    Annotations are numbered anew, since pycocotools takes an id of 0 for "no match" and cannot score texts. Arguments
-    and figures are those of :class:`mmdet.evaluation.CocoMetric`.
+    Annotations are numbered anew, since pycocotools takes an id of 0 for "no match" and cannot score texts. Where nothing
+    is detected, mAP is 0, in place of no figure. Arguments and other figures are those of
+    :class:`mmdet.evaluation.CocoMetric`.
     """
 
     def __init__(self, *args, **kwargs):
@@ -29,3 +44,10 @@ class CocoMetric(MMDetCocoMetric):
         for truth, found in self.results[-len(data_samples):]:
             width, height = truth['width'], truth['height']
             found['bboxes'] = np.clip(found['bboxes'], 0, [width, height, width, height]).astype(found['bboxes'].dtype)
+
+    def compute_metrics(self, results: list) -> dict[str, float]:
+        """The figures of all images."""
+        figures = super().compute_metrics(results)
+        if self.format_only or any(len(found['scores']) for _, found in results):
+            return figures
+        return nothing_detected(self.metrics, self.metric_items) | figures

@@ -1,11 +1,14 @@
 """Processes that train together: how they find each other, with any launcher, with and without GPUs."""
 import os
+import pickle
 import re
+import zlib
+from collections.abc import Callable
 from datetime import timedelta
 
 import torch
 from mmengine.config import Config
-from mmengine.dist import all_reduce_dict
+from mmengine.dist import all_reduce_dict, is_distributed, is_main_process
 from mmengine.logging import print_log
 from mmengine.model import MMDistributedDataParallel
 from torch import Tensor, distributed
@@ -18,7 +21,10 @@ _VARIABLES = dict(
     slurm=dict(RANK='SLURM_PROCID', WORLD_SIZE='SLURM_NTASKS', LOCAL_RANK='SLURM_LOCALID'),
     mpi=dict(RANK='OMPI_COMM_WORLD_RANK', WORLD_SIZE='OMPI_COMM_WORLD_SIZE', LOCAL_RANK='OMPI_COMM_WORLD_LOCAL_RANK'))
 _STARTERS = dict(pytorch='torchrun, or set them by hand', slurm='srun', mpi="Open MPI's mpirun")
+# those that are alike in all processes of a job, and in no other job
+_JOB = dict(slurm=('SLURM_JOB_ID', 'SLURM_STEP_ID'), mpi=('PMIX_NAMESPACE', 'OMPI_MCA_ess_base_jobid'), pytorch=())
 _TIMEOUT = 600  # seconds, if the config has none
+_PATIENCE = timedelta(hours=6)  # with the first process, which may list millions of files on a network drive
 
 
 @MODEL_WRAPPERS.register_module()
@@ -40,6 +46,15 @@ def first_host(nodelist: str) -> str:
     return re.sub(r'\[([^],-]+)[^]]*\]', r'\1', nodelist).split(',')[0]
 
 
+def port_of_job(launcher: str) -> str:
+    """A port for the processes of a job, most likely another than that of any other job on the machine.
+
+    It lies below those that systems give away themselves. Where the launcher does not tell the job, it is torch's 29500.
+    """
+    job = ' '.join(filter(None, map(os.environ.get, _JOB[launcher])))
+    return str(10_000 + zlib.crc32(job.encode()) % 19_500) if job else '29500'
+
+
 def _set_environment(launcher: str) -> None:
     """Tell torch, in its variables, what a launcher says in its own.
 
@@ -59,11 +74,32 @@ def _set_environment(launcher: str) -> None:
         os.environ.setdefault('MASTER_ADDR', '127.0.0.1')
     if 'MASTER_ADDR' not in os.environ:
         raise ValueError(f'--launcher {launcher} needs MASTER_ADDR in the environment: the host of the first process')
-    os.environ.setdefault('MASTER_PORT', '29500')
+    os.environ.setdefault('MASTER_PORT', port_of_job(launcher))
+
+
+def _meet(cfg: Config) -> None:
+    """Meet the other processes, over NCCL or what the config says; without a GPU, over gloo.
+
+    Raises:
+        ValueError: The port is taken.
+    """
+    settings = dict((cfg.get('env_cfg') or {}).get('dist_cfg') or {})
+    settings['timeout'] = timedelta(seconds=settings.get('timeout', _TIMEOUT))
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ['LOCAL_RANK']))
+    else:
+        settings['backend'] = 'gloo'
+    try:
+        distributed.init_process_group(**settings)
+    except distributed.DistNetworkError as error:
+        if 'EADDRINUSE' not in str(error):
+            raise
+        raise ValueError(f'port {os.environ["MASTER_PORT"]} is taken, by another run on this machine perhaps: set '
+                         'MASTER_PORT, in all processes, to a free one') from error
 
 
 def distribute(cfg: Config, launcher: str) -> None:
-    """Let a run have the processes that a launcher has started; without a GPU, meet the others here and now.
+    """Let a run have the processes that a launcher has started, and meet them.
 
     Synchronised batch norms need GPUs: on a CPU they stay as they are, and their running statistics are averaged.
 
@@ -72,7 +108,8 @@ def distribute(cfg: Config, launcher: str) -> None:
         launcher: ``'none'``, ``'pytorch'``, ``'slurm'`` or ``'mpi'``.
 
     Raises:
-        ValueError: The launcher has not started this process, or it does not say where the first one is.
+        ValueError: The launcher has not started this process, or it does not say where the first one is, or the port of
+            that is taken.
     """
     cfg.launcher = launcher
     if launcher == 'none':
@@ -81,10 +118,9 @@ def distribute(cfg: Config, launcher: str) -> None:
     cfg.launcher = 'pytorch'  # all others come down to the same variables now
     wrapper = dict(type='mvit3_bench.DistributedModel', broadcast_buffers=False,
                    find_unused_parameters=cfg.get('find_unused_parameters', False))
+    _meet(cfg)
     if not torch.cuda.is_available():
         wrapper['device_ids'] = None
-        timeout = cfg.get('env_cfg', {}).get('dist_cfg', {}).get('timeout', _TIMEOUT)
-        distributed.init_process_group('gloo', timeout=timedelta(seconds=timeout))  # MMEngine would first choose a GPU
         if cfg.get('sync_bn'):
             if distributed.get_rank() == 0:
                 print_log(f'sync_bn={cfg.sync_bn} needs GPUs: on the CPU each process normalises over its own batch; the '
@@ -93,3 +129,31 @@ def distribute(cfg: Config, launcher: str) -> None:
             cfg.setdefault('default_hooks', {})['sync_buffers'] = dict(type='mvit3_bench.SyncBuffersHook')
     if 'model_wrapper_cfg' not in cfg:
         cfg.model_wrapper_cfg = wrapper
+
+
+def on_first(call: Callable, *args) -> None:
+    """Let the first process of a run alone make a call, for all: a check of the data, for instance. The others wait for it.
+
+    Raises:
+        Exception: What the call raises, in every process; one that cannot be sent is a RuntimeError of the same message.
+    """
+    if not is_distributed():
+        call(*args)
+        return
+    group, errors = distributed.new_group(backend='gloo', timeout=_PATIENCE), [None]
+    if is_main_process():
+        try:
+            call(*args)
+        except Exception as error:
+            errors = [_sendable(error)]
+    distributed.broadcast_object_list(errors, group=group)
+    if errors[0] is not None:
+        raise errors[0]
+
+
+def _sendable(error: Exception) -> Exception:
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:  # one whose arguments are not its message, or which holds what cannot be sent
+        return RuntimeError(f'{type(error).__name__}: {error}')
+    return error

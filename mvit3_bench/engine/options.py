@@ -1,6 +1,5 @@
 """``--cfg-options``: parsed, merged into a config, and refused where nothing would take them."""
 import argparse
-import copy
 import inspect
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -58,7 +57,7 @@ def merge_options(cfg: Config, words: Sequence[str] | None, check: bool = True) 
     """
     if not (options := parse_options(words)):
         return options
-    before = copy.deepcopy(cfg)
+    before = cfg._cfg_dict  # merging puts another in its place, with copies of what it changes
     for key, value in options.items():
         if value == '' and type(_value(before, key)) in (bool, int, float):
             raise UsageError(f'{_FLAG} {key}= has no value', _FLAG, 'leave no white space between = and the value')
@@ -73,8 +72,7 @@ def merge_options(cfg: Config, words: Sequence[str] | None, check: bool = True) 
     return options
 
 
-def _value(cfg: Config, key: str):
-    node = cfg._cfg_dict
+def _value(node: dict, key: str):
     for part in key.split('.'):
         if part not in _keys(node):
             return None
@@ -91,15 +89,15 @@ def _child(node, part: str):
     return node[part] if isinstance(node, dict) else node[int(part)]
 
 
-def misspelt(before: Config, after: Config, key: str) -> tuple[str, str] | None:
+def misspelt(before: dict, after: Config, key: str) -> tuple[str, str] | None:
     """What is wrong with a key that a config has not, and the fix; None if the config has it, or something takes it.
 
     Args:
-        before: The config without the options.
+        before: What is in the config without the options.
         after: The config with them, whose types say who takes a new argument.
         key: The key, with dots.
     """
-    old, new, path = before._cfg_dict, after._cfg_dict, []
+    old, new, path = before, after._cfg_dict, []
     for part in key.split('.'):
         if part not in _keys(new):  # deleted by another option
             return None

@@ -17,7 +17,7 @@ from ..checkpoints import loaders
 from ..checkpoints.io import read_file
 from ..errors import CheckpointError, UsageError, user_errors
 from ..registry import MODELS
-from ..utils.text import printable, shown
+from ..utils.text import not_text, printable, shown
 from .config_files import find_config
 from .distributed import distribute
 from .hooks.checkpoint import OURS
@@ -57,7 +57,7 @@ def load_config(args: argparse.Namespace, check_options: bool = True) -> Config:
 
     Raises:
         UsageError: The file does not exist or is no config, or ``--mini`` is not possible, or ``--launcher`` has not
-            started this process, or as :func:`~.options.merge_options`.
+            started this process, or a word is not UTF-8, or as :func:`~.options.merge_options`.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = read_config(args.config)
@@ -72,6 +72,9 @@ def load_config(args: argparse.Namespace, check_options: bool = True) -> Config:
     # the config that a run has dumped names that run's folder, which its miniature must not write into
     named = (options or {}).get('work_dir') if args.mini else cfg.get('work_dir')
     cfg.work_dir = args.work_dir or named or str(Path('work_dirs') / name)
+    for word in not_text([os.path.abspath(cfg.work_dir), *(args.cfg_options or [])]):
+        raise UsageError(f'{printable(word)} is not UTF-8, in which the config and the names of checkpoints are written',
+                         '--work-dir', 'name folders in UTF-8')
     with user_errors(ValueError):
         distribute(cfg, args.launcher)
     return cfg
@@ -103,17 +106,15 @@ def find_checkpoint(path: str) -> str:
     """
     if not Path(path).is_dir():
         return path
-    # by the numbers in their names: times are those of a copy where the folder is one
-    candidates = sorted(Path(path).glob('best_*.pth'), key=_place) or sorted(Path(path).glob('*.pth'), key=_place)
-    latest = latest_checkpoint(path)
-    if candidates and not candidates[-1].name.startswith('best_'):
-        return next((str(file) for file in candidates if latest and file.name == Path(latest).name), str(candidates[-1]))
-    if len(candidates) > 1 and latest and Path(latest).is_file():
-        recorded = (read_file(latest).get('message_hub') or {}).get('runtime_info', {}).get('best_ckpt')
-        candidates = [file for file in candidates if file.name == Path(str(recorded)).name] or candidates
-    if not candidates:
+    # in the order of the numbers in their names: times are those of a copy where the folder is one
+    best = sorted(Path(path).glob('best_*.pth'), key=_place)
+    found = best or sorted(Path(path).glob('*.pth'), key=_place)
+    if not found:
         raise UsageError(f'no checkpoint (*.pth) in {path}', path)
-    return str(candidates[-1])
+    noted = latest_checkpoint(path)
+    if len(best) > 1 and noted and Path(noted).is_file():
+        noted = (read_file(noted).get('message_hub') or {}).get('runtime_info', {}).get('best_ckpt')
+    return str(next((file for file in found if file.name == Path(str(noted)).name), found[-1]))
 
 
 def latest_checkpoint(folder: str | Path) -> str | None:

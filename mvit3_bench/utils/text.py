@@ -5,9 +5,19 @@ from collections.abc import Iterable, Sequence
 _LONGEST = 200  # characters; a key may be as long as its file
 
 
-def printable(text: str) -> str:
-    """Text of others, with what could steer a terminal, and what is no character, as Python escapes it."""
-    return ''.join(each if each.isprintable() else each.encode('unicode_escape').decode() for each in text)
+def printable(text: str, keep: str = '') -> str:
+    """Text of others, with what could steer a terminal, and what is no character, as Python escapes it.
+
+    Args:
+        text: The text.
+        keep: Characters that stay as they are, such as line breaks.
+    """
+    return ''.join(each if each.isprintable() or each in keep else each.encode('unicode_escape').decode() for each in text)
+
+
+def not_text(names: Iterable[str]) -> list[str]:
+    """Those names of files, or words of a command line, that are bytes without a meaning in UTF-8."""
+    return [name for name in names if any('\ud800' <= each <= '\udfff' for each in name)]
 
 
 def shown(names: Iterable[str], most: int = 5, total: bool = False) -> str:

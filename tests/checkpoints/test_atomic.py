@@ -13,7 +13,7 @@ import torch
 
 from mvit3_bench.checkpoints.atomic import atomic_write, remove_parts, write_text
 from mvit3_bench.checkpoints.io import read_checkpoint, write_checkpoint
-from mvit3_bench.errors import WriteError
+from mvit3_bench.errors import WriteError, space_needed
 
 
 @pytest.fixture
@@ -50,6 +50,21 @@ def test_missing_folder_is_made(tmp_path):
     assert (tmp_path / 'a' / 'b').read_text() == 'new'
     with pytest.raises(WriteError, match='cannot write .*a/b/c: '):
         write_text(tmp_path / 'a' / 'b' / 'c', 'new')
+
+
+@pytest.mark.parametrize('name, there', [('x', ''), ('a/x', 'a'), ('a/b/x', 'a')])
+def test_full_disk_at_a_folder(tmp_path, monkeypatch, name, there):
+    """A disk too full for a folder is told as such, with the folder that is there; also where another one makes it."""
+    def full(path, *args, **kwargs):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+    (tmp_path / 'a').mkdir()
+    monkeypatch.setattr(os, 'mkdir', full)
+    message = f'cannot write .*/{name}: No space left on device; [0-9.]+ MB are free in {tmp_path / there}\n'
+    with pytest.raises(WriteError, match=message), space_needed():
+        (tmp_path / name).mkdir(parents=True)
+    if not (tmp_path / name).parent.is_dir():
+        with pytest.raises(WriteError, match=message):
+            write_text(tmp_path / name, 'new')
 
 
 def test_killed_while_writing(tmp_path):

@@ -1,12 +1,15 @@
 """The command mvit3: its help, its errors, configs by name, and that its parsers need neither torch nor MMEngine."""
 import errno
 import importlib
+import logging
 import os
 import pickle
 import re
 import subprocess
 import sys
+from collections import OrderedDict
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from conftest import ROOT
@@ -281,3 +284,30 @@ assert all(sys.modules.get(name) is None for name in {absent!r})
     assert done.returncode == 0, done.stderr
     assert f'{config}.py: one image of ' in done.stdout and '\ntotal ' in done.stdout
     assert 'not available' not in done.stdout + done.stderr
+
+
+def test_names_do_not_steer_the_terminal(capfd, monkeypatch):
+    """Control characters, and bytes that are no text, in names of others: escaped in logs, errors and tracebacks."""
+    from mmengine.logging import MMLogger, print_log
+    name = 'a\x1b[2Jb\udce9'
+
+    def run(args):
+        print_log(f'log\t{name}\nsecond line', logger='current')
+        raise UsageError(name, fix='rename it', joint='\n') if args.known else RuntimeError(name)
+    command = SimpleNamespace(__doc__='Try.', EXAMPLE='', main=run,
+                              add_arguments=lambda parser: parser.add_argument('--known', action='store_true'))
+    monkeypatch.setattr(sys, 'excepthook', sys.excepthook)
+    monkeypatch.setattr(MMLogger, '_instance_dict', OrderedDict())
+    before = logging.getLogRecordFactory()
+    try:
+        for words in (['--known'], []):
+            with pytest.raises((SystemExit, RuntimeError)) as end:
+                common.run(command, 'try', argv=words)
+            print(end.value.code) if words else sys.excepthook(end.type, end.value, end.tb)
+    finally:
+        logging.setLogRecordFactory(before)
+    output = ''.join(capfd.readouterr())
+    escaped = 'a\\x1b[2Jb\\udce9'
+    assert '\x1b[2J' not in output and 'Logging error' not in output
+    assert f'log\t{escaped}\nsecond line' in output and f'error: {escaped}\nrename it' in output
+    assert f'\nRuntimeError: {escaped}\n' in output and output.count(escaped) == 4

@@ -1,6 +1,7 @@
 """Checks of data sets before the start: lists, class folders, pairs, leaks. Each refusal names the file and the fix."""
 import io
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -468,9 +469,61 @@ def test_training_without_a_box(layouts):
     assert 'no image of coco/unlabelled.json has a box' in refusal(cfg, ('train_dataloader',))
 
 
-def test_classes_are_a_text(layouts):
-    cfg = unbuilt('mmdet', {}, train=dict(COCO, metainfo=dict(classes='cat')))
-    assert "metainfo.classes='cat' is neither a list of names nor a file" in refusal(cfg, ('train_dataloader',))
+@pytest.mark.parametrize('scope, dataset', [
+    ('mmdet', dict(COCO, metainfo=dict(classes='cat'))),
+    ('mmseg', dict(type='BaseSegDataset', data_root='masks', data_prefix=dict(img_path='img', seg_map_path='ann'),
+                   metainfo=dict(classes='cat'))),
+    ('mmpretrain', dict(type='CustomDataset', data_root='pets', metainfo=dict(classes='cat'))),
+    ('mmpretrain', dict(type='CustomDataset', data_root='pets', classes='cat'))])
+def test_classes_are_a_text(layouts, scope, dataset):
+    """In place of a list, for a single class: MMEngine would take its letters, or the set would go unchecked."""
+    cfg = unbuilt(scope, {}, train=dataset)
+    message = refusal(cfg, ('train_dataloader',))
+    assert "classes='cat' is neither a list of names nor a file" in message and "it is ['cat']" in message
+
+
+ODD = [b'a%d', b'[a]', b'\xe9', b'\x1b[2J', b'{0}']  # stems of files, as Linux may have them
+
+
+@pytest.mark.parametrize('scope, dataset', [
+    ('mmdet', dict(COCO, ann_file='odd.json')),
+    ('mmseg', dict(type='BaseSegDataset', data_root='odd', data_prefix=dict(img_path='cat', seg_map_path='ann'),
+                   metainfo=dict(classes=('a', 'b')))),
+    ('mmpretrain', dict(type='CustomDataset', data_root='odd', data_prefix='class'))])
+def test_odd_names_of_files(layouts, scope, dataset):
+    """In all three tasks they pass the check, are loaded and have a fingerprint; what is refused is told in plain text."""
+    from mmengine.registry import DATASETS, init_default_scope
+
+    from mvit3_bench.engine.run_info import fingerprint
+    image = io.BytesIO()
+    Image.new('RGB', (10, 10)).save(image, 'JPEG')
+    for folder in ('coco/img', 'odd/cat', 'odd/class/cat'):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        for stem in ODD:
+            Path(folder, os.fsdecode(stem + b'.jpg')).write_bytes(image.getvalue())
+    Path('odd/ann').mkdir()
+    for stem in ODD:
+        Image.new('L', (10, 10)).save(Path('odd/ann', os.fsdecode(stem + b'.png')))
+    write_json(Path('coco/odd.json'), images=[dict(id=number, file_name=os.fsdecode(stem + b'.jpg'), width=10, height=10)
+                                              for number, stem in enumerate(ODD)])
+    cfg = unbuilt(scope, {}, train=dict(dataset, pipeline=[dict(type='mvit3_bench.Load', transforms=[
+        dict(type='LoadImageFromFile')])], test_mode=True))
+    check_data(cfg, ('train_dataloader',))
+    init_default_scope(scope)
+    built = DATASETS.build(cfg.train_dataloader.dataset)
+    assert sorted(os.path.splitext(os.path.basename(os.fsencode(sample['img_path'])))[0] for sample in built) == sorted(ODD)
+    assert fingerprint(built)['samples'] == len(ODD)
+    for folder in ('coco/img', 'odd/ann', 'odd/class/cat'):
+        for path in Path(folder).iterdir():
+            path.unlink()
+    assert '\x1b' not in refusal(cfg, ('train_dataloader',))
+
+
+def test_class_folder_that_is_no_text(layouts):
+    """Checkpoints, tables and pictures have its name: it is refused, and escaped in the message."""
+    make_classes(Path('bytes'), [os.fsdecode(b'caf\xe9'), 'dog'])
+    cfg = unbuilt('mmpretrain', {}, train=dict(type='CustomDataset', data_root='bytes'))
+    assert "are not UTF-8: caf\\udce9" in refusal(cfg, ('train_dataloader',))
 
 
 def test_root_missing(layouts):

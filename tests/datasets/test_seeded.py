@@ -1,5 +1,6 @@
 """Samples and batches that depend on the seed, the epoch and the index only."""
 import random
+import tracemalloc
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,7 +12,7 @@ from mmengine.runner import Runner
 from torch.utils.data import Dataset
 
 from mvit3_bench.datasets.multi_scale import MultiScaleBatchSampler, SizedIndex
-from mvit3_bench.datasets.seeded import Numbered, SeededBatchSampler, SeededDataset, seed_all, seeded
+from mvit3_bench.datasets.seeded import Numbered, SeededBatchSampler, SeededDataset, ShareSampler, seed_all, seeded
 
 
 @pytest.fixture(autouse=True)
@@ -77,6 +78,35 @@ def test_repeated_index():
     """An index that a sampler gives twice in an epoch is augmented in two ways."""
     batches = list(SeededBatchSampler([4, 4, 1], 3))[0]
     assert [number.index for number in batches] == [4, 4, 1] and batches[0].key != batches[1].key
+    assert [each.key[-1] for each in list(SeededBatchSampler([2, 5, 2, 0, 2, 5], 6))[0]] == [0, 0, 1, 0, 2, 1]
+
+
+@pytest.mark.parametrize('batch_sampler', [
+    None, dict(type='mvit3_bench.MultiScaleBatchSampler', sizes=(16, 32), base_size=16)], ids=['fixed', 'multi-scale'])
+def test_memory_of_an_epoch(batch_sampler):
+    """It takes 9 bytes for each image of the process, not a hundred: the order, and whether an image has come."""
+    tracemalloc.start()
+    try:
+        batches = iter(SeededBatchSampler(ShareSampler(range(50_000), seed=0), 50, batch_sampler))
+        for _ in range(900):
+            next(batches)
+        assert tracemalloc.get_traced_memory()[0] < 15 * 50_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize('kwargs', [dict(), dict(shuffle=False), dict(round_up=False)], ids=str)
+@pytest.mark.parametrize('images', [1, 4, 11])
+def test_indices_of_a_share(monkeypatch, images, kwargs):
+    """They are those of MMEngine's sampler, which a loader's config stands for."""
+    for rank in range(4):
+        monkeypatch.setattr('mmengine.dataset.sampler.get_dist_info', lambda rank=rank: (rank, 4))
+        share, expected = (sampler(range(images), seed=3, **kwargs) for sampler in (ShareSampler, DefaultSampler))
+        for number in range(2):
+            share.set_epoch(number)
+            expected.set_epoch(number)
+            assert list(share) == list(expected) and all(type(index) is int for index in share)
+    assert seeded(dict(dataset={}, batch_size=1, sampler=dict(type='DefaultSampler'))).sampler.type is ShareSampler
 
 
 def test_data_set_is_the_one_within():

@@ -252,6 +252,7 @@ def test_work_dir(doctor, run_dir, trained):
     other = about('work dir', 'train_cfg.max_epochs=2')
     assert other['level'] == 'warning' and 'train_cfg.max_epochs: 1 -> 2' in other['found']
     latest = run_dir / 'run' / 'epoch_1.pth'
+    (run_dir / 'run' / 'last_checkpoint').write_text('elsewhere/epoch_1.pth')  # the folder is a copy
     latest.write_bytes(latest.read_bytes()[:1000])
     assert about('resume')['level'] == 'warning' and 'epoch_1.pth is not a checkpoint' in about('resume')['found']
     latest.unlink()

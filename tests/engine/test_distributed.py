@@ -13,7 +13,7 @@ import torch
 from conftest import ROOT
 from processes import ENV, begin, fixed_recipe, flags, free_port, output, records
 
-from mvit3_bench.engine.distributed import first_host
+from mvit3_bench.engine.distributed import first_host, port_of_job
 
 pytest.importorskip('mmdet', reason='mmdetection is not installed')
 pytest.importorskip('mmseg', reason='mmsegmentation is not installed')
@@ -116,6 +116,106 @@ def test_first_host():
         assert first_host(nodes) == host
 
 
+@pytest.fixture
+def job(monkeypatch):
+    """Set variables of Slurm or Open MPI, in place of those of this process."""
+    def enter(**variables):
+        for name in [name for name in os.environ if name.startswith(('SLURM_', 'OMPI_', 'PMIX_'))]:
+            monkeypatch.delenv(name)
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+    return enter
+
+
+def test_port_of_a_job(job):
+    """Each job, and each step of one, meets at its own port, which all its processes find; others at torch's."""
+    jobs = [dict(SLURM_JOB_ID='7654321'), dict(SLURM_JOB_ID='7654322'), dict(SLURM_JOB_ID='7654321', SLURM_STEP_ID='1'),
+            dict(PMIX_NAMESPACE='prterun-node1-5555@1'), dict(OMPI_MCA_ess_base_jobid='3914596353')]
+    ports = []
+    for variables in jobs:
+        for rank in '01':
+            launcher = 'slurm' if 'SLURM_JOB_ID' in variables else 'mpi'
+            job(**variables, SLURM_PROCID=rank, OMPI_COMM_WORLD_RANK=rank, PMIX_RANK=rank)
+            ports.append(int(port_of_job(launcher)))
+    assert ports[::2] == ports[1::2] and len(set(ports)) == len(jobs)
+    assert all(10_000 <= port < 29_500 for port in ports)
+    # those that mpirun starts in a job of Slurm are of different steps
+    job(PMIX_NAMESPACE='prterun-node1-5555@1', SLURM_JOB_ID='7654321', SLURM_STEP_ID='1')
+    assert int(port_of_job('mpi')) == ports[-4]
+    job()
+    assert port_of_job('slurm') == port_of_job('pytorch') == '29500'
+
+
+def test_port_is_taken(job, monkeypatch):
+    """The message says what to set."""
+    import socket
+
+    from mmengine.config import Config
+
+    from mvit3_bench.engine import distributed
+    job()
+    with socket.socket() as server:
+        server.bind(('127.0.0.1', 0))
+        server.listen()
+        port = server.getsockname()[1]
+        for name, value in dict(RANK=0, LOCAL_RANK=0, WORLD_SIZE=2, MASTER_ADDR='127.0.0.1', MASTER_PORT=port).items():
+            monkeypatch.setenv(name, str(value))
+        with pytest.raises(ValueError, match=f'port {port} is taken.*set MASTER_PORT'):
+            distributed.distribute(Config(), 'pytorch')
+
+
+@pytest.mark.parametrize('variables, kept', [
+    ({}, '--standalone'), (dict(PORT='1234'), '--master_port=1234'), (dict(NNODES='2', MASTER_ADDR='a'), '--master_addr=a')])
+def test_scripts_on_one_machine_take_a_free_port(tmp_path, variables, kept):
+    """Unless they are told one; on several machines all must be told the same."""
+    (tmp_path / 'python').write_text('#!/bin/sh\necho "$@"\n')
+    (tmp_path / 'python').chmod(0o755)
+    env = {name: value for name, value in ENV.items() if name not in ('PORT', 'NNODES', 'MASTER_ADDR')}
+    for script, words in dict(dist_train=['config', '2'], dist_test=['config', 'checkpoint', '2']).items():
+        text = subprocess.run(['bash', str(ROOT / 'tools' / f'{script}.sh'), *words], text=True, stdout=subprocess.PIPE,
+                              check=True, env=env | variables | dict(PATH=f'{tmp_path}:{env["PATH"]}')).stdout
+        assert kept in text.split() and '--nproc_per_node=2' in text.split()
+        assert ('--standalone' in text) == (not variables)
+
+
+ONCE = """
+import os, sys
+from pathlib import Path
+from mmengine.config import Config
+from mvit3_bench.datasets.checks import folders
+from mvit3_bench.engine.distributed import distribute, on_first
+from mvit3_bench.errors import BenchError
+
+walk = folders.list_folder
+folders.list_folder = lambda folder: print('walk through', folder) or walk(folder)
+distribute(Config(), 'pytorch')
+for masks in (None, Path('ann')):
+    try:
+        on_first(folders.check_pairs, 'train_dataloader', Path('img'), masks, ('.jpg', '.png'))
+    except BenchError as error:
+        print(type(error).__name__, error.found, error.fix)
+print('both checked', flush=True)
+on_first(os._exit, 3)
+"""
+
+
+def test_data_are_checked_once(tmp_path):
+    """Of two processes the first walks through the folders and warns; both end with its error, and when it is gone."""
+    for file in ('img/1.jpg', 'img/2.png', 'ann/3.png'):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).touch()
+    env = ENV | dict(WORLD_SIZE='2', MASTER_ADDR='127.0.0.1', MASTER_PORT=str(free_port()))
+    ranks = [subprocess.Popen([sys.executable, '-c', ONCE], cwd=tmp_path, text=True, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, env=env | dict(RANK=rank, LOCAL_RANK=rank)) for rank in '01']
+    first, other = (rank.communicate(timeout=120)[0] for rank in ranks)
+    assert [rank.returncode for rank in ranks] == [3, 1], first + other
+    assert first.count('walk through img') == 2 and first.count('1 files do not end in .jpg') == 1
+    assert 'walk' not in other and 'do not end in' not in other
+    errors = [[line for line in text.splitlines() if line.startswith('MissingFileError')] for text in (first, other)]
+    assert errors[0] == errors[1] and '1 of 1 images in img have no mask' in errors[0][0]
+    assert 'both checked' in other
+
+
 @pytest.mark.parametrize('launcher, env, parts', [
     ('pytorch', {}, ('RANK, WORLD_SIZE', 'torchrun')),
     ('slurm', dict(SLURM_PROCID='0'), ('SLURM_NTASKS, SLURM_LOCALID', 'srun')),
@@ -145,6 +245,7 @@ while [[ $1 == -* ]]; do
   case $1 in -p) shift 2;; --ntasks=*) ntasks=${1#*=}; shift;; *) shift;; esac
 done
 printf '%s\n' "${args[@]}" > srun_arguments
+export SLURM_JOB_ID=$$ SLURM_STEP_ID=0
 for ((rank = 0; rank < ntasks; rank++)); do
   SLURM_PROCID=$rank SLURM_NTASKS=$ntasks SLURM_LOCALID=$rank SLURM_NODELIST='localhost,node[1-3]' "$@" & pids+=($!)
 done
@@ -167,7 +268,7 @@ def test_slurm_script_with_an_imitation_of_srun(run_dir):
     config = fixed_recipe(run_dir, 'segmentation')
     path = f'{srun.parent}:{ENV["PATH"]}'
     text = output(begin('slurm_train.sh', 'part', 'a name', config, *flags('segmentation', 2), '--work-dir', 'run',
-                        PATH=path, GPUS=2, CPUS_PER_TASK=3, MASTER_PORT=free_port(), SRUN_ARGS='--quotatype=spot --time=10'))
+                        PATH=path, GPUS=2, CPUS_PER_TASK=3, SRUN_ARGS='--quotatype=spot --time=10'))
     arguments = (run_dir / 'srun_arguments').read_text().splitlines()
     assert arguments[:2] == ['-p', 'part']
     assert {'--job-name=a name', '--gres=gpu:2', '--ntasks=2', '--ntasks-per-node=2', '--cpus-per-task=3', '--time=10',

@@ -15,6 +15,7 @@ from mmengine.hooks import EMAHook
 import mvit3_bench.compat  # noqa: F401, I001
 from mvit3_bench.engine import lr_scaling, run_config
 from mvit3_bench.engine.hooks.checkpoint import CheckpointHook
+from mvit3_bench.errors import UsageError
 
 DETECTION = conftest.ROOT / 'configs' / conftest.TASKS['detection']
 
@@ -104,6 +105,14 @@ def test_mini_of_a_dumped_config(run_dir):
     assert work_dir() == 'work_dirs/dumped_mini'
     assert work_dir(mini=False) == 'work_dirs/full'
     assert work_dir(cfg_options=['work_dir=mine']) == 'mine'
+
+
+@pytest.mark.parametrize('given', [dict(work_dir='caf\udce9'), dict(cfg_options=['val_evaluator.ann_file=caf\udce9.json'])])
+def test_words_that_are_no_text(run_dir, given):
+    """They are refused at once: neither the config nor the names of checkpoints could be written."""
+    args = dict(config=str(DETECTION), mini=False, cfg_options=None, work_dir=None, launcher='none', local_rank=0)
+    with pytest.raises(UsageError, match=r'caf\\udce9.* is not UTF-8'):
+        run_config.load_config(Namespace(**args | given))
 
 
 def test_mini_of_a_sparse_config(run_dir):

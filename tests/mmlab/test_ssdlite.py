@@ -318,18 +318,28 @@ def test_foreign_categories_are_left_out(cells, caplog):
     assert '2 boxes of categories' in check(cfg, caplog)
 
 
-def perfect(cfg, metric: str) -> float:
-    """AP of the ground truth scored against itself."""
+def perfect(cfg, kind: str, share: float = 1, **changes) -> dict[str, float]:
+    """Figures of the ground truth, or a share of it, scored against itself."""
     from mmdet.registry import METRICS
     dataset = dataset_of(cfg, 'val')
-    scorer = METRICS.build(dict(cfg.val_evaluator, type=metric))
+    scorer = METRICS.build(dict(cfg.val_evaluator, type=kind, **changes))
     scorer.dataset_meta = dataset.metainfo
     for sample in dataset:
         sample = sample['data_samples']
-        pred = dict(bboxes=sample.gt_instances.bboxes.tensor, labels=sample.gt_instances.labels,
-                    scores=torch.ones(len(sample.gt_instances)))
+        found = sample.gt_instances[:round(share * len(sample.gt_instances))]
+        pred = dict(bboxes=found.bboxes.tensor, labels=found.labels, scores=torch.ones(len(found)))
         scorer.process({}, [dict(sample.metainfo, pred_instances=pred)])
-    return scorer.evaluate(len(dataset))['coco/bbox_mAP']
+    return scorer.evaluate(len(dataset))
+
+
+@pytest.mark.parametrize('kinds', ['bbox', ['proposal_fast', 'bbox']])
+def test_nothing_detected(cells, kinds, monkeypatch):
+    """A validation without a detection has an mAP of 0, which the best checkpoint is chosen by, and says so."""
+    told = []
+    monkeypatch.setattr('mvit3_bench.engine.coco_metric.print_log', lambda text, **_: told.append(text))
+    figures = perfect(cells[0], 'mvit3_bench.CocoMetric', share=0, metric=kinds)
+    assert figures['coco/bbox_mAP'] == figures['coco/bbox_mAP_50'] == 0 and 'nothing was detected' in told[0]
+    assert ('coco/AR@100' in figures) == ('proposal_fast' in kinds)
 
 
 @pytest.mark.parametrize('new_id', [lambda old: old - 1, lambda old: f'{old:08x}-uuid', lambda old: old or 'a'],
@@ -338,14 +348,14 @@ def test_ids_of_annotations(cells, new_id, caplog):
     """Perfect detections score 1 whatever the ids are; the stock metric, which takes 0 for no match, is refused."""
     cfg, write = cells
     write(lambda content: [each.update(id=new_id(each['id'])) for each in content['annotations']])
-    assert perfect(cfg, 'mvit3_bench.CocoMetric') == pytest.approx(1, abs=0.01)
+    assert perfect(cfg, 'mvit3_bench.CocoMetric')['coco/bbox_mAP'] == pytest.approx(1, abs=0.01)
+    assert check(cfg, caplog) == ''
+    cfg.val_evaluator.type = 'CocoMetric'
     if new_id(1) == 1:
-        assert check(cfg, caplog) == '' and perfect(cfg, 'CocoMetric') == pytest.approx(1, abs=0.01)
+        assert check(cfg, caplog) == '' and perfect(cfg, 'CocoMetric')['coco/bbox_mAP'] == pytest.approx(1, abs=0.01)
         return
     with pytest.raises(UsageError, match="val_evaluator.type='mvit3_bench.CocoMetric'"):
         check(cfg, caplog)
-    cfg.val_evaluator.type = 'mvit3_bench.CocoMetric'
-    assert check(cfg, caplog) == ''
 
 
 @pytest.mark.parametrize('key, id_of', [('category_id', lambda content: content['categories']),

@@ -97,6 +97,18 @@ def test_video(run_dir, tool, weights, task):
     assert drawn.get(cv2.CAP_PROP_FPS) == 10
 
 
+def test_video_whose_name_is_no_text(tmp_path):
+    """OpenCV would crash."""
+    from mvit3_bench.apis import media
+    from mvit3_bench.errors import UsageError
+    file = tmp_path / 'caf\udce9.mp4'
+    file.touch()
+    with pytest.raises(UsageError, match='is not UTF-8; rename it'):
+        media.Video(file)
+    with pytest.raises(UsageError, match='is not UTF-8; rename it'), media.Writer(file, 25) as writer:
+        writer.write(np.zeros((64, 64, 3), np.uint8))
+
+
 def test_video_that_cannot_be_decoded(run_dir, tool, weights):
     Path('film.mp4').write_bytes(b'no video' * 1000)
     outcome = tool('demo', 'film.mp4', *flags(weights, 'detection'))

@@ -14,6 +14,7 @@ from ...errors import MissingFileError, UsageError
 from ...utils.text import shown
 from ..configs import class_path, type_name
 from .folders import absent, cause_of_absence
+from .settings import evaluators
 from .sources import Source, is_remote
 
 _STRAY = 0.05  # share of boxes that may be odd without a word: every large set has some
@@ -54,8 +55,6 @@ def check_coco(source: Source, num_classes: int | None, scored: bool) -> Coco:
     """
     name, file, folder, test_mode = source.name, source.file, source.folder, source.dataset.test_mode
     classes = source.dataset.metainfo['classes']
-    if isinstance(classes, str):
-        raise UsageError(f'{name}: metainfo.classes={classes!r} is neither a list of names nor a file of them', name)
     content = _read(file, annotated=scored or not test_mode)
     categories = {category['id']: category['name'] for category in content['categories']}
     images = {image['id']: image['file_name'] for image in content['images']}
@@ -166,11 +165,8 @@ def check_boxes(loader: str, found: list[Coco], scored: bool) -> None:
 
 def _metrics(cfg: Config, loader: str) -> Iterator[tuple[str, ConfigDict]]:
     """Each ``CocoMetric`` of a loader, and its key in the config."""
-    name = loader.replace('dataloader', 'evaluator')
-    evaluator = cfg.get(name) or []
-    several = {f'{name}.{number}': part for number, part in enumerate(evaluator)} if isinstance(evaluator, (list, tuple)) \
-        else {name: evaluator}
-    yield from ((key, part) for key, part in several.items() if isinstance(part, dict) and type_name(part) == 'CocoMetric')
+    found = evaluators(cfg, (loader.replace('dataloader', 'evaluator'),))
+    return ((key, metric) for key, metric in found if type_name(metric) == 'CocoMetric')
 
 
 def is_scored(cfg: Config, loader: str) -> bool:

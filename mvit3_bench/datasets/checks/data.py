@@ -14,7 +14,7 @@ from .coco import check_boxes, check_coco, check_evaluators, is_scored
 from .folders import check_class_names, check_classes, check_images, check_pairs, class_folders, list_folder
 from .leaks import Images, check_leaks, check_repeats, warn_of_trained
 from .lists import check_labelled, check_names
-from .settings import check_settings, model_part
+from .settings import check_class_list, check_settings, model_part
 from .sources import Source, check_present, find_source, find_sources
 
 
@@ -82,6 +82,7 @@ def _check_loader(cfg: Config, loader: str) -> list[Images]:
     """The images of each data set whose format is known."""
     found, jsons, parts, scored = [], [], data_sets(cfg.get(loader)), is_scored(cfg, loader)
     for key, dataset in parts.items():
+        check_class_list(f'{loader}.{key}', dataset)
         check_present(cfg, loader, key, dataset)
         source = find_source(cfg, loader, key, dataset)
         if source is None:

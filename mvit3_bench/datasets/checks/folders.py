@@ -10,7 +10,7 @@ from pathlib import Path
 from mmengine.logging import print_log
 
 from ...errors import MissingFileError, UsageError
-from ...utils.text import shown
+from ...utils.text import not_text, shown
 
 _IMAGES = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif')  # what is meant for one, in either case
 _SYNSET = re.compile(r'n\d{8}')
@@ -169,6 +169,9 @@ def check_classes(folder: Path, folders: dict[Path, set[str]], num_classes: int 
     if found == {folder.name}:
         raise MissingFileError(f'{folder} has one folder, {folder / folder.name}: the folders of classes are one level too '
                                'deep', folder, f'move them up, into {folder}', '\n  ')
+    if odd := not_text(sorted(found)):
+        raise UsageError(f'{folder}: names of folders of classes are not UTF-8: {shown(odd, total=True)}', folder,
+                         'rename them: checkpoints and pictures have the names of classes')
     if synsets and (foreign := sorted(name for name in found if not _SYNSET.fullmatch(name))):
         raise UsageError(f'{folder} has folders that are no class of ImageNet, which is named n and eight digits: '
                          f'{shown(foreign, total=True)}', folder,

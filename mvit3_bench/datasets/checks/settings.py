@@ -1,6 +1,7 @@
 """The checks before the start of what a config says of classes, scores and sizes, where parts of it contradict others."""
 import logging
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 
 from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
@@ -28,6 +29,21 @@ def check_settings(cfg: Config) -> None:
     _check_crop(cfg)
 
 
+def check_class_list(name: str, dataset: ConfigDict) -> None:
+    """Check that the classes of a data set are a list of names, or a file of them; MMEngine takes another text as it is.
+
+    Raises:
+        UsageError: They are neither.
+    """
+    for key, classes in (('metainfo.classes', (dataset.get('metainfo') or {}).get('classes')),
+                         ('classes', dataset.get('classes'))):  # the latter in mmpretrain alone
+        is_file = isinstance(classes, str) and ('://' in classes or os.path.isfile(
+            classes if key.startswith('metainfo') else os.path.expanduser(classes)))
+        if not (classes is None or isinstance(classes, (list, tuple)) or is_file):
+            raise UsageError(f'{name}: {key}={classes!r} is neither a list of names nor a file of them', f'{name}.{key}',
+                             f'of a single class it is {[str(classes)]}')
+
+
 def _check_soft_labels(cfg: Config) -> None:
     """Mixup and cutmix turn labels into vectors of the preprocessor's length, which the loss compares with the head's."""
     preprocessor, head = model_part(cfg, 'data_preprocessor'), model_part(cfg, 'head')
@@ -39,9 +55,9 @@ def _check_soft_labels(cfg: Config) -> None:
                          'num_classes', 'set both to the number of classes of the data', ': ')
 
 
-def _evaluators(cfg: Config) -> Iterator[tuple[str, ConfigDict]]:
+def evaluators(cfg: Config, names: Sequence[str] = EVALUATORS) -> Iterator[tuple[str, ConfigDict]]:
     """Each metric of a config, and its key."""
-    for name in EVALUATORS:
+    for name in names:
         found = cfg.get(name) or []
         several = isinstance(found, (list, tuple))
         for number, part in enumerate(found if several else [found]):
@@ -52,7 +68,7 @@ def _evaluators(cfg: Config) -> Iterator[tuple[str, ConfigDict]]:
 def _check_topk(cfg: Config) -> None:
     """The score of a classifier among its first k classes fails after an epoch if there are fewer."""
     classes = model_part(cfg, 'head').get('num_classes')
-    keys = {**dict(_evaluators(cfg)), 'model.head': model_part(cfg, 'head')}
+    keys = {**dict(evaluators(cfg)), 'model.head': model_part(cfg, 'head')}
     for key, part in keys.items():
         topk = part.get('topk') or ()
         topk = (topk,) if isinstance(topk, int) else tuple(topk)
