@@ -58,17 +58,6 @@ def test_resume_without_a_checkpoint(run_dir, tool, weights, monkeypatch, first)
     assert f'loads {weights["segmentation"][1] if first else None} False' in outcome.output
 
 
-def test_miniature_of_a_dumped_config(trained, tool, monkeypatch):
-    """It writes into a folder of its own, not into that of the run that dumped the config."""
-    run = trained(CONFIG)
-    monkeypatch.setattr('mmengine.runner.Runner.train', lambda runner: print('writes into', runner.work_dir))
-    dumped = run / CONFIG.name
-    dumped.write_text(dumped.read_text() + f'\nwork_dir = {str(run)!r}\n')
-    outcome = tool('train', dumped, '--mini')
-    assert outcome.code == 0, outcome.output
-    assert f'writes into {Path.cwd()}/work_dirs/{CONFIG.stem}_mini' in outcome.output
-
-
 @pytest.mark.parametrize('options, flags, code, said', [
     ((), (), 0, ['2 checkpoints of an earlier run of this config, which will be replaced', 'starts']),
     (('default_hooks.logger.interval=7',), (), 1, [
