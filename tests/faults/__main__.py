@@ -38,7 +38,7 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def run(section: str, args: argparse.Namespace) -> dict:
+def run(section: str, args: argparse.Namespace, described: str) -> dict:
     """Inject the faults of a section, writing down each as it ends."""
     count = COUNTS[section] if args.count is None else args.count
     print(f'{section}: {count} faults', flush=True)
@@ -53,15 +53,16 @@ def run(section: str, args: argparse.Namespace) -> dict:
     real = 'MVIT3_REAL_DATA=FOLDER ' if section == 'inputs' and os.environ.get('MVIT3_REAL_DATA') else ''
     return record.summary(faults, command=f'{real}{COMMAND} --only {section}', seed=args.seed,
                           minutes=round((time.monotonic() - start) / 60, 1), date=str(datetime.date.today()),
-                          machine=machine.line(machine.describe(torch.device('cpu'))))
+                          machine=described)
 
 
 def main() -> None:
     args = parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     sections = {}
+    described = machine.line(machine.describe(torch.device('cpu')))  # before the record of a section changes the checkout
     for section in args.only:
-        sections[section] = run(section, args)
+        sections[section] = run(section, args, described)
         if args.record:
             record.write(ROOT, section, sections[section])
     print(record.table(sections))
