@@ -1,6 +1,6 @@
 """The backbones MobileViTv1, v2 and v3: one implementation for the architectures of ``archs.py``."""
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.fx
@@ -106,7 +106,8 @@ class MobileViT(nn.Module):
         self.layer_names = []
         conv.update(expand_ratio=arch.expand_ratio)
         strides = (1, 2, *_STRIDES[output_stride], 1)
-        self.strides = tuple(2 * math.prod(strides[:index + 1]) for index in self.out_indices)
+        self._strides = strides
+        self.strides = self.strides_of(self.out_indices)
         channels, dilation = arch.stem, 1
         for index, width in enumerate(widths[:max(self.out_indices) + 1]):
             if index == 0:
@@ -140,20 +141,28 @@ class MobileViT(nn.Module):
             ValueError: The image has another number of channels than the backbone; or, in training, the last map has one
                 value a channel, which batch norms cannot normalise.
         """
+        return self.forward_maps(x, self.out_indices)
+
+    def forward_maps(self, x: Tensor, out_indices: Sequence[int]) -> tuple[Tensor, ...]:
+        """The maps of some layers, by ascending index; the layers behind the last of them do not run."""
         images, tracing = x, not isinstance(x, Tensor)  # torch.fx traces with proxies, which have no values
         if not tracing:
             self._check_input(x)
         x = self.stem(x.contiguous(memory_format=torch.channels_last))
         outs = []
-        for index, name in enumerate(self.layer_names):
+        for index, name in enumerate(self.layer_names[:out_indices[-1] + 1]):
             layer = getattr(self, name)
             if self.with_cp and not tracing and x.requires_grad:
                 x = checkpoint(layer, x, use_reentrant=False)
             else:
                 x = layer(x)
-            if index in self.out_indices:
+            if index in out_indices:
                 outs.append(to_format_of(x, images))
         return tuple(outs)
+
+    def strides_of(self, indices: Sequence[int]) -> tuple[int, ...]:
+        """Strides of the maps of some layers."""
+        return tuple(2 * math.prod(self._strides[:index + 1]) for index in indices)
 
     def _check_input(self, x: Tensor) -> None:
         batch, channels, height, width = x.shape

@@ -1,0 +1,11 @@
+"""MobileViTv3 in other ecosystems: importing this registers it with timm and torchvision, whichever is installed.
+
+Names are ``mobilevitv3_xxs``, ``mobilevitv3_s_l2``, ``mobilevitv3_100`` (width 1.0) ...: ``names.NAMES`` has all.
+``import mvit3_bench`` alone registers nothing.
+"""
+from importlib import import_module
+from importlib.util import find_spec
+
+for _package in ('timm', 'torchvision'):
+    if find_spec(_package) is not None:
+        import_module(f'{__name__}.{_package}')
