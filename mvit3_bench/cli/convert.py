@@ -17,10 +17,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags."""
     parser.add_argument('src', type=Path, help='checkpoint; nothing in it is run, and it stays as it is')
     parser.add_argument('dst', type=Path, help='file to write, not yet there; *.safetensors gets that format')
+    parser.add_argument('--to', choices=['file', 'hub'], default='file',
+                        help='hub: DST is a folder in the layout of the Hugging Face hub, config.json and model.safetensors, '
+                             'which timm.create_model("local-dir:DST") loads (default: %(default)s)')
     parser.add_argument('--task', choices=['auto', *TASKS], default='auto',
                         help='refuse another one; "backbone" takes it out of any, for init_cfg (default: %(default)s)')
     parser.add_argument('--arch', metavar='ARCH', default='auto',
                         help='refuse another one; for instance mvit3_s (default: %(default)s)')
+    parser.add_argument('--channel-order', choices=['trained', 'rgb'], default='trained',
+                        help='rgb: for timm, torchvision, Ultralytics and torch.hub, which feed RGB: turns the first convolution '
+                             'of the v1 type round, which was trained on BGR (default: %(default)s)')
     parser.add_argument('--reverse', action='store_true', help='from our names to the published ones')
 
 
@@ -48,12 +54,42 @@ def advise(identified: 'Match', names: str, dst: Path) -> None:
         print('note: our configs of mvit1 feed BGR, timm feeds RGB; see docs/weights.md')
 
 
+def takes_bgr(identified: 'Match', checkpoint: dict) -> bool:
+    """Whether weights take BGR: those of the v1 type, but timm's and those that were turned round before."""
+    from ..converters.identify import original_names
+    from ..models.archs import get_arch
+    return (get_arch(identified.family, identified.arch).channel_order == 'bgr'
+            and original_names(checkpoint, identified) != 'timm'
+            and checkpoint.get('meta', {}).get('channel_order') != 'rgb')
+
+
+def write_for_hub(folder: Path, identified: 'Match', state_dict: dict) -> None:
+    """Write ``config.json`` and ``model.safetensors`` as timm does.
+
+    Raises:
+        UsageError: timm is not installed, or has no model of this name.
+    """
+    try:
+        import timm
+
+        from ..integrations.timm import NAMES
+    except ImportError as error:
+        raise UsageError('--to hub needs timm', fix='pip install timm') from error
+    name = next((name for name, arch in NAMES.items() if (identified.family, arch) == ('v3', identified.arch)), None)
+    if name is None:
+        raise UsageError(f'{identified.model} has no name in timm', fix=f'known: {", ".join(NAMES)}')
+    model = timm.create_model(name, num_classes=identified.num_classes)
+    model.load_state_dict(state_dict)
+    timm.models.save_for_hf(model, str(folder), safe_serialization=True)
+
+
 def main(args: argparse.Namespace) -> None:
     """Run the command."""
     if os.path.lexists(args.dst):
         raise UsageError(f'{args.dst} exists already', args.dst, 'remove it or choose another name')
     from ..checkpoints import to_published
     from ..checkpoints.io import check_finite, read_file, write_checkpoint
+    from ..converters import to_rgb
     from ..converters.extract import extract_state_dict
     from ..converters.identify import to_ours
     from ..mmlab.configs import match_configs, meta_of
@@ -67,7 +103,11 @@ def main(args: argparse.Namespace) -> None:
     ours = identified.names == 'ours'
     if args.reverse and not ours:
         raise UsageError(f'{args.src} has {identified.names} names', args.src, '--reverse is for ours')
-    if ours and not args.reverse and identified.task != 'backbone':
+    if args.to == 'hub' and (args.reverse or identified.task != 'classification'):
+        raise UsageError(f'--to hub is for classifiers, {args.src} is for {identified.task}' if not args.reverse else
+                         '--to hub and --reverse exclude each other', args.src)
+    elsewhere = args.to == 'hub' or args.channel_order == 'rgb'
+    if ours and not args.reverse and identified.task != 'backbone' and not elsewhere:
         raise UsageError(f'{args.src} has our names already', args.src,
                          '--reverse gives it the published ones, --task backbone takes the backbone out')
 
@@ -76,10 +116,18 @@ def main(args: argparse.Namespace) -> None:
         converted, meta = to_published(converted, identified.task), None
     else:
         meta = meta_of(checkpoint, identified, args.src.name)
-    write_checkpoint(args.dst, converted, meta)
+    if elsewhere and takes_bgr(identified, checkpoint):
+        converted = to_rgb(converted)
+        meta['channel_order'] = 'rgb'
+    if args.to == 'hub':
+        write_for_hub(args.dst, identified, converted)
+    else:
+        write_checkpoint(args.dst, converted, meta)
     print(f'read: {args.src}' + (f', entry {entry}' if entry else ''))
     report(identified)
     print(f'mapped: {len(state_dict) - len(identified.left_out)} of {len(state_dict)} tensors')
     print(f'written: {args.dst}, {len(converted)} tensors under {"published" if args.reverse else "our"} names')
-    if not args.reverse:
+    if args.to == 'hub':
+        print(f"load: import mvit3_bench.integrations; timm.create_model('local-dir:{args.dst}', pretrained=True)")
+    elif not args.reverse:
         advise(identified, meta['names'], args.dst)

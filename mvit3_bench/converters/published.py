@@ -229,3 +229,15 @@ def to_published(state_dict: StateDict, task: str) -> StateDict:
     """The inverse of :func:`from_published`; arguments and errors as there."""
     rules = [(ours, published) for published, ours in _rules(task, state_dict)]
     return convert(_join_predictors(_roll_bottleneck(dict(state_dict), -1)), rules, task, lambda key: False)
+
+
+def to_rgb(state_dict: StateDict) -> StateDict:
+    """Turn the first convolution of weights that were trained on BGR images round, so that the input is RGB.
+
+    Raises:
+        ValueError: There is no first convolution of three channels under our names.
+    """
+    key = next((key for key in state_dict if key.removeprefix('backbone.') == 'stem.conv.weight'), None)
+    if key is None or state_dict[key].shape[1] != 3:
+        raise ValueError('the state dict has no stem.conv.weight of three channels to turn round')
+    return state_dict | {key: state_dict[key].flip(1)}

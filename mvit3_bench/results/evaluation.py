@@ -60,6 +60,8 @@ def convert(path: Path, target: Path) -> tuple[str, Path]:
     config = _config_of(found, path)
     if original_names(checkpoint, found) == 'timm' and found.model.startswith('mvit1'):
         raise ValueError('weights of timm for v1 take RGB, and the configs give BGR; see docs/weights.md')
+    if checkpoint.get('meta', {}).get('channel_order') == 'rgb':
+        raise ValueError('these weights were turned round to take RGB, and the configs give BGR: convert the original file')
     if found.names == 'ours':
         return config, path
     write_checkpoint(target, to_ours(state_dict, found.names, found.task), meta_of(checkpoint, found, path.name))
