@@ -1,4 +1,4 @@
-"""torch.hub: ``torch.hub.load(REPOSITORY, 'mobilevitv3_s', weights=FILE)``; REPOSITORY may be ``'.'`` with source='local'."""
+"""torch.hub: ``torch.hub.load(REPOSITORY, 'mobilevitv3_s', weights=FILE)``; ``'.'`` with source='local'."""
 import functools as _functools
 
 dependencies = ['torch', 'torchvision', 'numpy']

@@ -18,15 +18,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('src', type=Path, help='checkpoint; nothing in it is run, and it stays as it is')
     parser.add_argument('dst', type=Path, help='file to write, not yet there; *.safetensors gets that format')
     parser.add_argument('--to', choices=['file', 'hub'], default='file',
-                        help='hub: DST is a folder in the layout of the Hugging Face hub, config.json and model.safetensors, '
-                             'which timm.create_model("local-dir:DST") loads (default: %(default)s)')
+                        help='hub: DST is a folder as on the Hugging Face hub, config.json and model.safetensors, which '
+                             'timm.create_model("local-dir:DST") loads (default: %(default)s)')
     parser.add_argument('--task', choices=['auto', *TASKS], default='auto',
                         help='refuse another one; "backbone" takes it out of any, for init_cfg (default: %(default)s)')
     parser.add_argument('--arch', metavar='ARCH', default='auto',
                         help='refuse another one; for instance mvit3_s (default: %(default)s)')
     parser.add_argument('--channel-order', choices=['trained', 'rgb'], default='trained',
-                        help='rgb: for timm, torchvision, Ultralytics and torch.hub, which feed RGB: turns the first convolution '
-                             'of the v1 type round, which was trained on BGR (default: %(default)s)')
+                        help='rgb: for timm, torchvision, Ultralytics and torch.hub, which feed RGB: turns the first '
+                             'convolution of the v1 type round, which was trained on BGR (default: %(default)s)')
     parser.add_argument('--reverse', action='store_true', help='from our names to the published ones')
 
 
