@@ -5,7 +5,8 @@ from collections import OrderedDict
 
 import torchvision
 from torch import Tensor, nn
-from torchvision.models import get_model_builder, list_models, register_model
+from torchvision.models import get_model_builder, list_models
+from torchvision.models._api import register_model
 
 from .network import NAMES, Network
 
