@@ -113,6 +113,8 @@ default_cfgs = generate_default_cfgs({name: _default_cfg(arch) for name, arch in
 
 def _entrypoint(name: str):
     def build(pretrained: bool = False, **kwargs) -> nn.Module:
+        if kwargs.get('features_only'):
+            kwargs.setdefault('odd_size', 'keep')  # maps of ceil(H / stride), as heads expect them
         return build_model_with_cfg(
             TimmMobileViTv3, name, pretrained, arch=NAMES[name], pretrained_filter_fn=strip_backbone,
             feature_cfg=dict(out_indices=tuple(range(STAGES)), feature_cls='getter'), **kwargs)

@@ -28,7 +28,7 @@ def classifier(name, **kwargs):
             value.normal_(std=0.1)
         elif key.endswith('running_var'):
             value.uniform_(0.5, 1.5)
-    return model.eval()
+    return model.double().eval()
 
 
 def deviation(one, other) -> float:
@@ -46,9 +46,9 @@ def test_names():
 @every_name
 def test_same_outputs(name):
     """Logits and the five maps are those of our classifier with the same weights."""
-    model, reference = timm.create_model(name).eval(), classifier(name)
+    model, reference = timm.create_model(name).double().eval(), classifier(name)
     model.load_state_dict(reference.state_dict())
-    x = torch.rand(2, 3, 96, 64)
+    x = torch.rand(2, 3, 96, 64).double()
     with torch.no_grad():
         assert deviation(model(x), reference(x)) < 1e-6
         last, maps = model.forward_intermediates(x)
@@ -132,16 +132,16 @@ def test_config(name):
 @few_names
 def test_weights_from_file(tmp_path, name):
     """A converted file loads by checkpoint_path and as pretrained weights, for other channels and classes too."""
-    reference, x = classifier(name), torch.rand(1, 3, 64, 64)
+    reference, x = classifier(name).float(), torch.rand(1, 3, 64, 64)
     file = str(tmp_path / 'x.pth')
     write_checkpoint(file, reference.state_dict(), dict(model=NAMES[name]))
     with torch.no_grad():
         wanted = reference(x)
-        assert deviation(timm.create_model(name, checkpoint_path=file).eval()(x), wanted) < 1e-6
+        assert deviation(timm.create_model(name, checkpoint_path=file).eval()(x), wanted) < 1e-5
         overlay = dict(pretrained=True, pretrained_cfg_overlay=dict(file=file))
-        assert deviation(timm.create_model(name, **overlay).eval()(x), wanted) < 1e-6
+        assert deviation(timm.create_model(name, **overlay).eval()(x), wanted) < 1e-5
         maps = timm.create_model(name, features_only=True, **overlay).eval()(x)
-        assert deviation(maps[-1], reference.backbone.forward_maps(x, [4])[0]) < 1e-6
+        assert deviation(maps[-1], reference.backbone.forward_maps(x, [4])[0]) < 1e-5
     fewer = timm.create_model(name, num_classes=3, in_chans=1, **overlay)
     assert torch.allclose(fewer.stem.conv.weight, reference.backbone.stem.conv.weight.sum(1, keepdim=True), atol=1e-6)
     assert fewer.head.fc.out_features == 3

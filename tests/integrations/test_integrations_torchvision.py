@@ -19,9 +19,9 @@ from mvit3_bench.integrations.network import NAMES  # noqa: E402
 @every_name
 def test_same_outputs(name):
     """The logits are those of our classifier with the same weights, and the children run one after the other."""
-    model, reference = get_model(name).eval(), classifier(name)
+    model, reference = get_model(name).double().eval(), classifier(name)
     model.load_state_dict(reference.state_dict())
-    x = torch.rand(2, 3, 96, 64)
+    x = torch.rand(2, 3, 96, 64).double()
     with torch.no_grad():
         assert deviation(model(x), reference(x)) < 1e-6
         assert deviation(torch.nn.Sequential(*model.children())(x), reference(x)) < 1e-6
@@ -47,8 +47,8 @@ def test_detector(name):
     from torchvision.models.detection import FasterRCNN
     from torchvision.models.detection.backbone_utils import BackboneWithFPN
     model = get_model(name)
-    layers = {f'layer{stage}': str(stage) for stage in (3, 4, 5)}
-    backbone = BackboneWithFPN(model, layers, list(model.arch.widths[2:]), 32)
+    layers = {f'layer{stage}': str(stage) for stage in (2, 3, 4, 5)}
+    backbone = BackboneWithFPN(model, layers, list(model.arch.widths[1:]), 32)
     detector = FasterRCNN(backbone, 3, min_size=96, max_size=128, image_mean=[0.0] * 3, image_std=[1.0] * 3)
     targets = [dict(boxes=torch.tensor([[8.0, 8.0, 60.0, 50.0]]), labels=torch.tensor([1]))] * 2
     sum(detector([torch.rand(3, 96, 96)] * 2, targets).values()).backward()
