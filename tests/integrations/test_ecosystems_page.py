@@ -11,7 +11,7 @@ for package in ('timm', 'torchvision'):
     pytest.importorskip(package, reason=f'{package} is not installed')
 
 PAGE = (conftest.ROOT / 'docs' / 'ecosystems.md').read_text()
-SECTIONS = {title: code for title, code in re.findall(r'\n## (.+?)\n.*?```python\n(.*?)```', PAGE, re.DOTALL)}
+SECTIONS = dict(re.findall(r'\n## (.+?)\n.*?```python\n(.*?)```', PAGE, re.DOTALL))
 
 
 @pytest.mark.parametrize('title', SECTIONS)
