@@ -2,7 +2,6 @@
 from torch import Tensor
 
 from ..models import ARCHS, MobileViTv3
-from ..models.classifier import V1_TYPE_DROP_RATE
 
 # name elsewhere -> arch: mobilevitv3_xxs, mobilevitv3_s_l2, mobilevitv3_050 (timm's way to write a width)
 NAMES = {f'mobilevitv3_{round(100 * float(arch)):03d}' if arch[0].isdigit() else f'mobilevitv3_{arch}': arch
@@ -26,13 +25,11 @@ class Network(MobileViTv3):
         options: Its other arguments but ``out_indices``.
 
     Attributes:
-        default_drop_rate: The published dropout before the linear layer.
         num_features: Width of the last layer.
     """
 
     def __init__(self, arch, **options):
         super().__init__(arch, out_indices=(-1,), **(dict(odd_size='published') | options))
-        self.default_drop_rate = 0.0 if self.arch.separable else V1_TYPE_DROP_RATE
         self.num_features = self.out_channels[-1]
         self.register_load_state_dict_pre_hook(_strip_in_place)
 

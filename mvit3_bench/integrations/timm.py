@@ -10,6 +10,7 @@ from timm.models._features import feature_take_indices
 from torch import Tensor, nn
 
 from ..models import ARCHS
+from ..models.classifier import init_linear
 from .network import NAMES, Network, strip_backbone
 
 STAGES = 5  # layer1 .. layer5, whose maps are timm's features
@@ -31,8 +32,10 @@ class TimmMobileViTv3(Network):
                  global_pool: str = 'avg', device=None, dtype=None, **options):
         with torch.device(device) if device is not None else contextlib.nullcontext():
             super().__init__(arch, in_channels=in_chans, **options)
-            self.drop_rate = self.default_drop_rate if drop_rate is None else drop_rate
+            self.drop_rate = self.arch.head_drop_rate if drop_rate is None else drop_rate
             self.head = ClassifierHead(self.num_features, num_classes, pool_type=global_pool, drop_rate=self.drop_rate)
+            if num_classes:
+                init_linear(self.head.fc, self.arch)
         self.num_classes, self.in_chans = num_classes, in_chans
         self.head_hidden_size = self.num_features
         strides = self.strides_of(range(STAGES))

@@ -2,12 +2,16 @@
 import functools
 import warnings
 from collections import OrderedDict
+from pathlib import Path
 
 import torchvision
 from torch import Tensor, nn
 from torchvision.models import get_model_builder, list_models
 from torchvision.models._api import register_model
 
+from ..checkpoints.reading import read_checkpoint, state_dict_of
+from ..errors import MissingFileError
+from ..models.classifier import init_linear
 from .network import NAMES, Network
 
 
@@ -25,23 +29,42 @@ class TorchvisionMobileViTv3(Network):
             self.expansion = nn.Identity()  # so that all have equally many children
         self.avgpool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
         self.head = nn.Sequential(OrderedDict(
-            dropout=nn.Dropout(self.default_drop_rate if drop_rate is None else drop_rate),
+            dropout=nn.Dropout(self.arch.head_drop_rate if drop_rate is None else drop_rate),
             fc=nn.Linear(self.num_features, num_classes)))
+        init_linear(self.head.fc, self.arch)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.avgpool(self.forward_features(x)))
 
 
-def mobilevitv3(arch: str, *, weights: None = None, progress: bool = True, **options) -> TorchvisionMobileViTv3:
+def mobilevitv3(arch: str, *, weights: str | Path | None = None, progress: bool = True,
+                **options) -> TorchvisionMobileViTv3:
     """Build a model as torchvision's builders do.
 
+    Args:
+        arch: As in :class:`mvit3_bench.models.MobileViTv3`.
+        weights: A file of ``mvit3 convert --channel-order rgb``; ``num_classes`` is that of the file unless given.
+        progress: Has no effect, nothing is downloaded.
+        options: Arguments of :class:`TorchvisionMobileViTv3`.
+
     Raises:
-        ValueError: ``weights`` is given: there are none to be fetched.
+        FileNotFoundError, CheckpointError: As :func:`mvit3_bench.checkpoints.reading.read_checkpoint`.
+        RuntimeError: The weights are those of another arch.
     """
-    if weights is not None:
-        raise ValueError(f'weights={weights!r} is not possible: no weights come with mobilevitv3; use weights=None, and '
-                         'load a file of `mvit3 convert`')
-    return TorchvisionMobileViTv3(arch, **options)
+    if weights is None:
+        return TorchvisionMobileViTv3(arch, **options)
+    if not Path(weights).exists():
+        raise MissingFileError(f'weights={str(weights)!r}: there is no such file, and mobilevitv3 comes without weights',
+                               weights, 'give a file of `mvit3 convert --channel-order rgb`, or None')
+    checkpoint = read_checkpoint(weights)
+    state_dict = state_dict_of(checkpoint)
+    options.setdefault('num_classes', len(state_dict.get('head.fc.bias', range(1000))))
+    model = TorchvisionMobileViTv3(arch, **options)
+    model.load_state_dict(state_dict)
+    if 'meta' in checkpoint and (model.arch.channel_order, checkpoint['meta'].get('channel_order')) == ('bgr', None):
+        warnings.warn(f'the weights in {weights} were trained on BGR images; for RGB ones turn them round: '
+                      'mvit3 convert --channel-order rgb', stacklevel=2)
+    return model
 
 
 for _name, _arch in NAMES.items():

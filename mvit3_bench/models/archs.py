@@ -49,6 +49,11 @@ class Arch:
     depthwise_local: bool
     channel_order: str
 
+    @property
+    def head_drop_rate(self) -> float:
+        """Published dropout before the classifier's linear layer."""
+        return 0.0 if self.separable else 0.1
+
     def __post_init__(self):
         for name, length in (('widths', 5), ('dims', 3), ('ffn_dims', 3), ('depths', 3)):
             value = getattr(self, name)

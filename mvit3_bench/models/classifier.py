@@ -6,7 +6,15 @@ from .archs import Arch
 from .backbone import MobileViTv1, MobileViTv2, MobileViTv3, check
 
 FAMILIES = dict(v1=MobileViTv1, v2=MobileViTv2, v3=MobileViTv3)
-V1_TYPE_DROP_RATE = 0.1  # before the linear layer; the v2 type has none
+
+
+def init_linear(layer: nn.Linear, arch: Arch) -> None:
+    """Initialise a classifier's linear layer as published for ImageNet."""
+    if arch.separable:
+        nn.init.xavier_uniform_(layer.weight)
+    else:
+        nn.init.trunc_normal_(layer.weight, std=0.02)
+    nn.init.zeros_(layer.bias)
 
 
 class ClassifierHead(nn.Module):
@@ -58,18 +66,10 @@ class Classifier(nn.Module):
         self.backbone = FAMILIES[family](arch, out_indices=(-1,), **options)
         self.arch = self.backbone.arch
         if drop_rate is None:
-            drop_rate = 0.0 if self.arch.separable else V1_TYPE_DROP_RATE
+            drop_rate = self.arch.head_drop_rate
         check('drop_rate', drop_rate, isinstance(drop_rate, (int, float)) and 0 <= drop_rate < 1, '0 <= drop_rate < 1')
         self.head = ClassifierHead(self.backbone.out_channels[-1], num_classes, drop_rate)
-        self._init_head()
-
-    def _init_head(self) -> None:
-        """Initialise the linear layer as published for ImageNet."""
-        if self.arch.separable:
-            nn.init.xavier_uniform_(self.head.fc.weight)
-        else:
-            nn.init.trunc_normal_(self.head.fc.weight, std=0.02)
-        nn.init.zeros_(self.head.fc.bias)
+        init_linear(self.head.fc, self.arch)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.backbone(x)[-1])
