@@ -101,3 +101,10 @@ def torch_alone(session: nox.Session) -> None:
     session.run('python', str(ROOT / 'tests' / 'torch_only_process.py'), '.',
                 'imports', 'archs', 'cls_v1_xxs', 'cls_v3_0.5', 'fused', 'traced', 'features', 'exported',
                 env=_variables(session))
+
+
+# name -> what pip installs beside the wheel, and words of pytest's -k: packages that take our backbones
+ECOSYSTEMS = {
+    'timm': (['segmentation-models-pytorch', 'transformers', 'timm'], 'smp or transformers or page'),
+    'ultralytics': (['ultralytics==8.4.*', 'onnx', 'onnxslim', 'onnxruntime'], 'ultralytics or page'),
+}

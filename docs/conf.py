@@ -17,7 +17,7 @@ project = 'mvit3_bench'
 version = release = mvit3_bench.__version__
 html_title = f'{project} {release}'
 extensions = ['myst_parser', 'sphinx.ext.autodoc', 'sphinx.ext.napoleon', 'sphinx_copybutton']
-exclude_patterns = ['_build', 'README.md']  # index.md includes it
+exclude_patterns = ['_build', 'README.md']  # the list of pages for the code host; the site has a sidebar
 
 myst_heading_anchors = 6  # the anchors of the code host
 
@@ -58,7 +58,7 @@ def read_included(app, path: Path, page: str, text: list[str]) -> None:
 
 
 def follow_links(app, doctree: nodes.document) -> None:
-    """Links to both READMEs lead to the pages that include them."""
+    """Links to the READMEs lead to the pages that have their place: the front page, and the first steps."""
     included = {'README': app.config.root_doc, str(ROOT / 'README'): 'first_steps'}
     for node in doctree.findall(addnodes.pending_xref):
         node['reftarget'] = included.get(node['reftarget'], node['reftarget'])

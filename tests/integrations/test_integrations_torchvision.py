@@ -57,7 +57,7 @@ def test_detector(name):
 
 def test_impossible():
     """No weights come with it, and an unknown name is torchvision's error."""
-    with pytest.raises(ValueError, match="weights='DEFAULT' is not possible"):
+    with pytest.raises(FileNotFoundError, match="weights='DEFAULT': there is no such file.* mvit3 convert"):
         get_model('mobilevitv3_s', weights='DEFAULT')
     with pytest.raises(ValueError, match='Unknown model'):
         get_model('mobilevitv3_xxl')
@@ -70,3 +70,15 @@ def test_only_on_request():
               'import mvit3_bench.integrations\n'
               'assert {"timm", "torchvision"} <= set(sys.modules)')
     subprocess.run([sys.executable, '-c', script], check=True)
+
+
+@pytest.mark.parametrize('word', ['script.py', 'nothing'])
+def test_other_commands(tmp_path, word):
+    """Scripts run with our names registered; a word that is no command is named."""
+    (tmp_path / 'script.py').write_text("import sys, torchvision\nprint(sys.argv, torchvision.models.list_models('*v3_xxs*'))")
+    found = subprocess.run([sys.executable, '-m', 'mvit3_bench.integrations', word, '--flag'], cwd=tmp_path,
+                           capture_output=True, text=True)
+    if word == 'script.py':
+        assert found.stdout == "['script.py', '--flag'] ['mobilevitv3_xxs', 'mobilevitv3_xxs_l2']\n"
+    else:
+        assert found.returncode == 1 and "'nothing' is no command of an installed package" in found.stderr

@@ -394,10 +394,3 @@ def test_docs_table_of_widths():
     rows = [f"| `MobileViT{family}` | `{name}` | {' '.join(map(str, arch.widths))} | {arch.expansion or '-'} "
             f'| {arch.channel_order.upper()} |' for family, archs in ARCHS.items() for name, arch in archs.items()]
     assert [line for line in SWAP.splitlines() if line.startswith('| `MobileViT')] == rows
-
-
-def test_readme_table_of_widths():
-    """So does the README's short table."""
-    rows = re.findall(r'^\| `([\w.]+)` \| ([\d ]+) \| (\w+) \|$', (ROOT / 'README.md').read_text(), flags=re.MULTILINE)
-    assert rows == [(name, ' '.join(map(str, arch.widths)), arch.channel_order.upper())
-                    for name, arch in ARCHS['v3'].items() if name in ('xxs', 'xs', 's', '0.5', '0.75', '1.0')]
