@@ -2,12 +2,16 @@
 import contextlib
 import warnings
 
-import timm
 import torch
+from torch import Tensor, nn
+
+try:
+    import timm
+except ImportError as error:
+    raise ImportError('mvit3_bench.integrations.timm needs timm: pip install timm') from error
 from timm.layers import ClassifierHead
 from timm.models import build_model_with_cfg, generate_default_cfgs, is_model, model_entrypoint, register_model
 from timm.models._features import feature_take_indices
-from torch import Tensor, nn
 
 from ..models import ARCHS
 from ..models.classifier import init_linear

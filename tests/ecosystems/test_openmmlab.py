@@ -1,4 +1,5 @@
 """mmpose, mmyolo and mmrotate take our backbones by `type='mvit3_bench.MobileViTv3'`, and train a step with them."""
+import numpy as np
 import pytest
 import torch
 
@@ -46,7 +47,7 @@ def test_mmpose():
                                               flip_indices=list(range(17))))
         sample.gt_fields = PixelData(heatmaps=torch.rand(17, 32, 24))
         sample.gt_instance_labels = InstanceData(keypoint_weights=torch.ones(1, 17))
-        sample.gt_instances = InstanceData(bboxes=torch.tensor([[0., 0., 96., 128.]]).numpy(), bbox_scores=torch.ones(1).numpy())
+        sample.gt_instances = InstanceData(bboxes=np.array([[0., 0., 96., 128.]]), bbox_scores=np.ones(1))
         samples.append(sample)
     data = dict(inputs=[torch.randint(256, (3, 128, 96)) for _ in samples], data_samples=samples)
     trains(model, data)

@@ -47,8 +47,8 @@ def test_detr():
 def test_mask2former():
     config = transformers.Mask2FormerConfig(
         backbone_config=backbone(1, 2, 3, 4), feature_size=32, mask_feature_size=32, hidden_dim=32, encoder_layers=1,
-        decoder_layers=2, num_attention_heads=2, dim_feedforward=32, encoder_feedforward_dim=32, num_queries=10, num_labels=3,
-        train_num_points=64)
+        decoder_layers=2, num_attention_heads=2, dim_feedforward=32, encoder_feedforward_dim=32, num_queries=10,
+        num_labels=3, train_num_points=64)
     masks = torch.zeros(1, 96, 96)
     masks[:, 20:60, 20:60] = 1
     trains(transformers.Mask2FormerForUniversalSegmentation(config), mask_labels=[masks] * 2,
@@ -56,8 +56,8 @@ def test_mask2former():
 
 
 def test_upernet():
-    config = transformers.UperNetConfig(backbone_config=backbone(1, 2, 3, 4), hidden_size=32, auxiliary_in_channels=WIDTHS[3],
-                                        auxiliary_channels=16, num_labels=3)
+    config = transformers.UperNetConfig(backbone_config=backbone(1, 2, 3, 4), hidden_size=32, num_labels=3,
+                                        auxiliary_in_channels=WIDTHS[3], auxiliary_channels=16)
     trains(transformers.UperNetForSemanticSegmentation(config), labels=torch.randint(3, (2, 96, 96)))
 
 

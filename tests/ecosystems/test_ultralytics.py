@@ -4,10 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import torch
+from drawn import draw_data
 
 from mvit3_bench.integrations.ultralytics import CONFIGS
 from mvit3_bench.models.archs import get_arch
@@ -19,32 +19,10 @@ YOLO_COMMAND = [sys.executable, '-m', 'mvit3_bench.integrations', 'yolo']
 NETWORKS = {'': 'detect', '-seg': 'segment', '-cls': 'classify'}
 
 
-def draw(path, number):
-    """A picture of 96x96 with one bright rectangle, -> its corners relative to the size, as a polygon."""
-    generator = np.random.default_rng(number)
-    left, top = generator.integers(4, 40, 2)
-    right, bottom = left + generator.integers(24, 48), top + generator.integers(24, 48)
-    image = generator.integers(0, 60, (96, 96, 3), dtype=np.uint8)
-    image[top:bottom, left:right] = (40, 200, 90) if number % 2 else (200, 90, 40)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(path), image)
-    return np.array([[left, top], [right, top], [right, bottom], [left, bottom]]) / 96
-
-
 @pytest.fixture(scope='session')
 def data(tmp_path_factory):
     """Task -> what its argument ``data`` is: a YAML for boxes and polygons, a folder of class folders."""
-    root = tmp_path_factory.mktemp('drawn')
-    for number in range(12):
-        split = 'val' if number < 4 else 'train'
-        corners = draw(root / 'images' / split / f'{number}.png', number)
-        label = root / 'labels' / split / f'{number}.txt'
-        label.parent.mkdir(parents=True, exist_ok=True)
-        label.write_text(f'{number % 2} ' + ' '.join(f'{each:.4f}' for each in corners.flat))
-        draw(root / 'folders' / split / str(number % 2) / f'{number}.png', number)
-    yaml = root / 'drawn.yaml'
-    yaml.write_text(f'path: {root}\ntrain: images/train\nval: images/val\nnames: [odd, even]\n')
-    return dict(detect=str(yaml), segment=str(yaml), classify=str(root / 'folders'))
+    return draw_data(tmp_path_factory.mktemp('drawn'))
 
 
 @pytest.mark.parametrize('name', CONFIGS)

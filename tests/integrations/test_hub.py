@@ -16,7 +16,7 @@ pytest.importorskip('mmpretrain', reason='mmpretrain is not installed')
 def test_converted(tmp_path, tool, name):
     """A published file, converted for RGB, gives the same logits everywhere as our classifier on the same picture."""
     from mvit3_bench.converters import to_published
-    reference = classifier(name).float()
+    reference = classifier(name)
     torch.save(to_published(reference.state_dict(), 'classification'), tmp_path / 'x.pt')
     for flags, target in ((['--channel-order', 'rgb'], 'x.pth'), (['--to', 'hub'], 'folder')):
         outcome = tool('convert_checkpoint', tmp_path / 'x.pt', tmp_path / target, *flags)
@@ -38,7 +38,7 @@ def test_converted(tmp_path, tool, name):
 
 def test_ours(tmp_path, tool):
     """A checkpoint of a training goes to the hub's layout with its number of classes."""
-    reference = classifier('mobilevitv3_xxs', num_classes=7).float()
+    reference = classifier('mobilevitv3_xxs', num_classes=7)
     write_checkpoint(tmp_path / 'x.pth', reference.state_dict(), dict())
     assert tool('convert_checkpoint', tmp_path / 'x.pth', tmp_path / 'hub', '--to', 'hub').code in (0, None)
     rgb = torch.rand(1, 3, 64, 64)
