@@ -1,8 +1,8 @@
 """A tiny drawn data set in Ultralytics' form."""
 from pathlib import Path
 
-import cv2
 import numpy as np
+from PIL import Image
 
 
 def _draw(path: Path, number: int) -> np.ndarray:
@@ -13,7 +13,7 @@ def _draw(path: Path, number: int) -> np.ndarray:
     image = generator.integers(0, 60, (96, 96, 3), dtype=np.uint8)
     image[top:bottom, left:right] = (40, 200, 90) if number % 2 else (200, 90, 40)
     path.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(path), image)
+    Image.fromarray(image).save(path)
     return np.array([[left, top], [right, top], [right, bottom], [left, bottom]]) / 96
 
 
