@@ -64,23 +64,19 @@ def takes_bgr(identified: 'Match', checkpoint: dict) -> bool:
 
 
 def write_for_hub(folder: Path, identified: 'Match', state_dict: dict) -> None:
-    """Write ``config.json`` and ``model.safetensors`` as timm does.
+    """Write a classifier as on the Hugging Face hub.
 
     Raises:
         UsageError: timm is not installed, or has no model of this name.
     """
     try:
-        import timm
-
-        from ..integrations.timm import NAMES
+        from ..integrations.timm import NAMES, save_for_hub
     except ImportError as error:
         raise UsageError('--to hub needs timm', fix='pip install timm') from error
-    name = next((name for name, arch in NAMES.items() if (identified.family, arch) == ('v3', identified.arch)), None)
-    if name is None:
-        raise UsageError(f'{identified.model} has no name in timm', fix=f'known: {", ".join(NAMES)}')
-    model = timm.create_model(name, num_classes=identified.num_classes)
-    model.load_state_dict(state_dict)
-    timm.models.save_for_hf(model, str(folder), safe_serialization=True)
+    names = {f'mvit3_{arch}': name for name, arch in NAMES.items()}
+    if identified.model not in names:
+        raise UsageError(f'{identified.model} has no name in timm', fix=f'known: {", ".join(names)}')
+    save_for_hub(folder, names[identified.model], state_dict)
 
 
 def main(args: argparse.Namespace) -> None:

@@ -1,6 +1,8 @@
 """timm: ``timm.create_model('mobilevitv3_s', features_only=True)``."""
 import contextlib
+import json
 import warnings
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -136,3 +138,20 @@ for _name in NAMES:
     elif model_entrypoint(_name).__module__ != __name__:
         warnings.warn(f'timm {timm.__version__} has a {_name} of its own, which stays: ours is not registered',
                       stacklevel=2)
+
+
+def save_for_hub(folder: str | Path, name: str, state_dict: dict[str, Tensor]) -> None:
+    """Write a classifier as on the Hugging Face hub, ``config.json`` and ``model.safetensors``.
+
+    Args:
+        folder: Folder to write.
+        name: One of ``NAMES``.
+        state_dict: Its weights, for RGB, under our names.
+    """
+    model = timm.create_model(name, num_classes=len(state_dict['head.fc.bias']))
+    model.load_state_dict(state_dict)
+    timm.models.save_for_hf(model, str(folder), safe_serialization=True)
+    config = Path(folder) / 'config.json'
+    content = json.loads(config.read_text())
+    content.pop('model_args', None)  # says twice what stands beside it, which transformers takes for a contradiction
+    config.write_text(json.dumps(content, indent=2))

@@ -1,5 +1,6 @@
 """torch.hub and the layout of the Hugging Face hub: the same outputs as our classifier, on the same picture in RGB."""
 import importlib.util
+import json
 
 import conftest
 import pytest
@@ -42,6 +43,7 @@ def test_ours(tmp_path, tool):
     write_checkpoint(tmp_path / 'x.pth', reference.state_dict(), dict())
     assert tool('convert_checkpoint', tmp_path / 'x.pth', tmp_path / 'hub', '--to', 'hub').code in (0, None)
     rgb = torch.rand(1, 3, 64, 64)
+    assert 'model_args' not in json.loads((tmp_path / 'hub' / 'config.json').read_text())  # for transformers
     with torch.no_grad():
         found = timm.create_model(f'local-dir:{tmp_path / "hub"}', pretrained=True).eval()(rgb)
         assert deviation(found, reference(rgb.flip(1))) < 1e-5
