@@ -9,7 +9,7 @@ WORKERS ?= 2
 CONFIG = configs/seg/deeplabv3_mvit3_1.0_ade20k.py
 WORK = work_dirs/quickstart
 
-.PHONY: help quickstart test fidelity test-all test-stacks chaos docs lint clean
+.PHONY: help quickstart test fidelity test-all test-stacks test-ecosystems chaos docs lint clean
 
 help:
 	@echo 'make quickstart   train, test and draw MobileViTv3 on miniature data (minutes on two CPU cores)'
@@ -18,6 +18,7 @@ help:
 	@echo 'make fidelity     compare training and evaluation with the published ones, and write docs/fidelity.md'
 	@echo 'make chaos        kills, hostile checkpoints, damaged inputs, lost ranks: what survives (under 45 minutes; FAULTS=--help)'
 	@echo 'make test-stacks  the tests with other versions of Python, torch and OpenMMLab (STACKS=--list lists them)'
+	@echo 'make test-ecosystems  timm, segmentation_models_pytorch, transformers, Ultralytics, mmpose ... with our backbones (15 GB)'
 	@echo 'make docs         the documentation as a site: docs/_build/html/index.html'
 	@echo 'make lint         ruff, and who imports whom'
 	@echo 'make clean        remove the miniature data, the quickstart run and the site'
@@ -53,6 +54,10 @@ chaos: $(READY)
 test-stacks: $(READY)
 	$(PY) -m pip install -q nox
 	$(PY) -m nox --report .nox/report.json $(STACKS)
+
+test-ecosystems: $(READY)
+	$(PY) -m pip install -q nox
+	$(PY) -m nox -s ecosystems
 
 docs: $(READY)
 	$(PY) -m pip install -q -e '.[openmmlab,docs]'

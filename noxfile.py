@@ -1,5 +1,7 @@
 """The tests with other versions of Python, torch and OpenMMLab, each in an environment of its own: `make test-stacks`.
 
+And with packages of others that take our backbones: `make test-ecosystems`.
+
     nox --list
     nox -s torch2.6 onedl -- -k parity        # arguments of pytest after the dashes
 
@@ -77,13 +79,18 @@ for _name, (_python, _, _what) in ENVIRONMENTS.items():
     nox.session(_test, python=_python, name=_name)
 
 
+def _wheel(session: nox.Session, folder: str) -> Path:
+    """Our wheel, built into a folder."""
+    session.run('python', '-m', 'pip', 'wheel', '--no-deps', '-q', '-w', folder, str(ROOT))
+    return max(Path(folder).glob('mvit3_bench-*.whl'), key=lambda file: file.stat().st_mtime)
+
+
 @nox.session(python='3.11')
 @nox.parametrize('extra', ['openmmlab', 'onedl'])
 def plugin(session: nox.Session, extra: str) -> None:
     """The wheel in an empty folder: stock models of the frameworks train and predict with our backbones."""
     folder = session.create_tmp()
-    session.run('python', '-m', 'pip', 'wheel', '--no-deps', '-q', '-w', folder, str(ROOT))
-    wheel = max(Path(folder).glob('mvit3_bench-*.whl'), key=lambda file: file.stat().st_mtime)
+    wheel = _wheel(session, folder)
     session.install(f'{wheel}[{extra}]', 'pytest')
     session.install('--force-reinstall', '--no-deps', str(wheel))
     session.chdir(folder)
@@ -103,8 +110,29 @@ def torch_alone(session: nox.Session) -> None:
                 env=_variables(session))
 
 
-# name -> what pip installs beside the wheel, and words of pytest's -k: packages that take our backbones
+# Packages that take our backbones, apart from each other: name -> arguments of pip, one call after the other
 ECOSYSTEMS = {
-    'timm': (['segmentation-models-pytorch', 'transformers', 'timm'], 'smp or transformers or page'),
-    'ultralytics': (['ultralytics==8.4.*', 'onnx', 'onnxslim', 'onnxruntime'], 'ultralytics or page'),
+    'timm': [['timm==1.0.*', 'segmentation-models-pytorch==0.6.*', 'transformers==5.*', 'scipy']],
+    'ultralytics': [['ultralytics==8.4.*', 'onnx', 'onnxslim', 'onnxruntime']],
+    # mmyolo wants an older mmcv; mmpose declares chumpy, which cannot be built; and none of them is made for today's numpy
+    'openmmlab': [['mmengine==0.10.7', 'mmcv-lite==2.0.1', 'mmdet==3.3.0', 'numpy<2', 'opencv-python<4.12', 'setuptools<81',
+                   'json_tricks', 'munkres', 'xtcocotools', 'scipy', 'prettytable'],
+                  ['--no-deps', 'mmpose==1.3.2', 'mmyolo==0.6.0', 'mmrotate-dev==1.0.1']],
 }
+
+
+@nox.session(python='3.11')
+@nox.parametrize('ecosystem', ECOSYSTEMS, ids=ECOSYSTEMS)
+def ecosystems(session: nox.Session, ecosystem: str) -> None:
+    """The wheel in an empty folder: packages of others build, train and predict with our backbones."""
+    folder = session.create_tmp()
+    wheel = _wheel(session, folder)
+    first, *others = ECOSYSTEMS[ecosystem]
+    session.install(*first, str(wheel), 'pytest')
+    session.install('--force-reinstall', '--no-deps', str(wheel))
+    for requirements in others:
+        session.install(*requirements)
+    session.chdir(folder)
+    session.run('python', '-m', 'pip', 'freeze')
+    session.run('python', '-m', 'pytest', '-v', '-rs', str(ROOT / 'tests' / 'ecosystems'), *session.posargs,
+                env=_variables(session) | dict(CI='', YOLO_AUTOINSTALL='false'))  # not all frameworks are in one of these
