@@ -122,7 +122,7 @@ ECOSYSTEMS = {
 
 
 @nox.session(python='3.11')
-@nox.parametrize('ecosystem', ECOSYSTEMS, ids=ECOSYSTEMS)
+@nox.parametrize('ecosystem', list(ECOSYSTEMS))
 def ecosystems(session: nox.Session, ecosystem: str) -> None:
     """The wheel in an empty folder: packages of others build, train and predict with our backbones."""
     folder = session.create_tmp()
