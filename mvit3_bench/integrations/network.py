@@ -21,7 +21,7 @@ class Network(MobileViTv3):
     ``mvit3 convert --channel-order rgb``.
 
     Args:
-        arch: As in :class:`mvit3_bench.models.MobileViTv3`.
+        arch: As in :class:`mvit3_bench.models.backbone.MobileViTv3`.
         options: Its other arguments but ``out_indices``.
 
     Attributes:

@@ -26,7 +26,7 @@ class TimmMobileViTv3(Network):
     """The classifier in timm's form, (B, in_chans, H, W) RGB / 255 -> logits (B, num_classes).
 
     Args:
-        arch: As in :class:`mvit3_bench.models.MobileViTv3`.
+        arch: As in :class:`mvit3_bench.models.backbone.MobileViTv3`.
         num_classes: Number of classes; 0 for no linear layer.
         in_chans: Channels of the image.
         drop_rate: Dropout before the linear layer; None: as published (v1 type 0.1, v2 type 0).

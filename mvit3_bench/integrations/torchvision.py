@@ -20,7 +20,7 @@ class TorchvisionMobileViTv3(Network):
 
     Its children run one after the other (``stem``, ``layer1`` .. ``layer5``, ``expansion``, ``avgpool``, ``head``), as
     ``IntermediateLayerGetter`` and Ultralytics' ``TorchVision`` need it. Arguments as in
-    :class:`mvit3_bench.models.Classifier`.
+    :class:`mvit3_bench.models.classifier.Classifier`.
     """
 
     def __init__(self, arch, num_classes: int = 1000, drop_rate: float | None = None, **options):
@@ -42,7 +42,7 @@ def mobilevitv3(arch: str, *, weights: str | Path | None = None, progress: bool 
     """Build a model as torchvision's builders do.
 
     Args:
-        arch: As in :class:`mvit3_bench.models.MobileViTv3`.
+        arch: As in :class:`mvit3_bench.models.backbone.MobileViTv3`.
         weights: A file of ``mvit3 convert --channel-order rgb``; ``num_classes`` is that of the file unless given.
         progress: Has no effect, nothing is downloaded.
         options: Arguments of :class:`TorchvisionMobileViTv3`.

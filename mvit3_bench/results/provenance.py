@@ -26,7 +26,7 @@ def find_provenance(checkpoint: str | None) -> dict[str, str | int | None]:
 
     Raises:
         ResultError: The model is untrained, or the file does not tell where its weights are from.
-        FileNotFoundError, CheckpointError: As :func:`mvit3_bench.checkpoints.io.read_checkpoint`.
+        FileNotFoundError, CheckpointError: As :func:`mvit3_bench.checkpoints.reading.read_checkpoint`.
     """
     if checkpoint is None:
         raise ResultError('--record is not possible with "none": an untrained model has no result')
