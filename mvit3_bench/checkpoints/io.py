@@ -110,9 +110,9 @@ def check_fits(model: nn.Module, path: str | Path, any_head: bool = False, resum
         classes: Names of the run's classes, to be compared with those in the checkpoint.
 
     Raises:
-        FileNotFoundError, CheckpointError: As :func:`~.reading.read_checkpoint`; or its classes stand in another order; or what a run
-            needs to go on is missing; or the tensors are not those of the model: the message lists by group those that are
-            missing, unexpected and of another shape.
+        FileNotFoundError, CheckpointError: As :func:`~.reading.read_checkpoint`; or its classes stand in another order; or
+            what a run needs to go on is missing; or the tensors are not those of the model: the message lists by group those
+            that are missing, unexpected and of another shape.
     """
     checkpoint = read_checkpoint(path)
     if resume:
