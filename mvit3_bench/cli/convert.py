@@ -63,6 +63,32 @@ def takes_bgr(identified: 'Match', checkpoint: dict) -> bool:
             and checkpoint.get('meta', {}).get('channel_order') != 'rgb')
 
 
+def elsewhere(args: argparse.Namespace) -> bool:
+    """Whether the weights are for timm, torchvision or Ultralytics, which feed RGB."""
+    return args.to == 'hub' or args.channel_order == 'rgb'
+
+
+def check_flags(args: argparse.Namespace, identified: 'Match', checkpoint: dict) -> None:
+    """Refuse what the flags cannot make of these weights.
+
+    Raises:
+        UsageError: The message names the flag or the file.
+    """
+    ours = identified.names == 'ours'
+    if args.reverse and not ours:
+        raise UsageError(f'{args.src} has {identified.names} names', args.src, '--reverse is for ours')
+    if args.reverse and elsewhere(args):
+        raise UsageError('--reverse excludes --to hub and --channel-order rgb', '--reverse')
+    if args.reverse and checkpoint.get('meta', {}).get('channel_order') == 'rgb':
+        raise UsageError(f'{args.src} was turned round to take RGB, published weights take BGR', args.src,
+                         'take the file that it was made from')
+    if args.to == 'hub' and identified.task != 'classification':
+        raise UsageError(f'--to hub is for classifiers, {args.src} is for {identified.task}', args.src)
+    if ours and not args.reverse and identified.task != 'backbone' and not elsewhere(args):
+        raise UsageError(f'{args.src} has our names already', args.src,
+                         '--reverse gives it the published ones, --task backbone takes the backbone out')
+
+
 def write_for_hub(folder: Path, identified: 'Match', state_dict: dict) -> None:
     """Write a classifier as on the Hugging Face hub.
 
@@ -96,23 +122,14 @@ def main(args: argparse.Namespace) -> None:
     except ValueError as error:
         raise CheckpointError(f'{args.src}: {error}', args.src) from error
     check_finite(args.src, state_dict)
-    ours = identified.names == 'ours'
-    if args.reverse and not ours:
-        raise UsageError(f'{args.src} has {identified.names} names', args.src, '--reverse is for ours')
-    if args.to == 'hub' and (args.reverse or identified.task != 'classification'):
-        raise UsageError(f'--to hub is for classifiers, {args.src} is for {identified.task}' if not args.reverse else
-                         '--to hub and --reverse exclude each other', args.src)
-    elsewhere = args.to == 'hub' or args.channel_order == 'rgb'
-    if ours and not args.reverse and identified.task != 'backbone' and not elsewhere:
-        raise UsageError(f'{args.src} has our names already', args.src,
-                         '--reverse gives it the published ones, --task backbone takes the backbone out')
+    check_flags(args, identified, checkpoint)
 
     converted = to_ours(state_dict, identified.names, identified.task)
     if args.reverse:
         converted, meta = to_published(converted, identified.task), None
     else:
         meta = meta_of(checkpoint, identified, args.src.name)
-    if elsewhere and takes_bgr(identified, checkpoint):
+    if elsewhere(args) and takes_bgr(identified, checkpoint):
         converted = to_rgb(converted)
         meta['channel_order'] = 'rgb'
     if args.to == 'hub':
@@ -125,5 +142,7 @@ def main(args: argparse.Namespace) -> None:
     print(f'written: {args.dst}, {len(converted)} tensors under {"published" if args.reverse else "our"} names')
     if args.to == 'hub':
         print(f"load: import mvit3_bench.integrations; timm.create_model('local-dir:{args.dst}', pretrained=True)")
+    elif elsewhere(args):
+        print('takes RGB: for checkpoint_path= of timm, weights= of torchvision and torch.hub; see docs/ecosystems.md')
     elif not args.reverse:
         advise(identified, meta['names'], args.dst)

@@ -57,9 +57,11 @@ def meta_of(checkpoint: dict, found: Match, source: str) -> dict:
     """
     meta = dict(model=found.model, task=found.task, configs=list(found.configs), names=original_names(checkpoint, found),
                 source=source, mvit3_bench_version=__version__)
-    own = (checkpoint.get('meta') or {}).get('dataset_meta')
+    before = checkpoint.get('meta') or {}
+    own = before.get('dataset_meta')
     known = own if found.task != 'backbone' and isinstance(own, dict) and 'classes' in own else found.dataset_meta
-    return meta | (dict(dataset_meta=known) if known else {})
+    order = {key: before[key] for key in ('channel_order',) if key in before}  # weights that were turned round stay that
+    return meta | order | (dict(dataset_meta=known) if known else {})
 
 
 def _fitting(state_dict: StateDict, identified: Identified) -> tuple[tuple[str, ...], dict | None]:

@@ -33,8 +33,21 @@ def test_converted(tmp_path, tool, name):
             assert deviation(model.eval()(rgb), wanted) < 1e-5
     again = tool('convert_checkpoint', tmp_path / 'x.pth', tmp_path / 'y.pth', '--channel-order', 'rgb')
     assert again.code in (0, None), again.output
-    first, second = (read_file(tmp_path / f'{file}.pth')['state_dict']['backbone.stem.conv.weight'] for file in 'xy')
-    assert torch.equal(first, second)  # never turned round twice
+    first, second = (read_file(tmp_path / f'{file}.pth') for file in 'xy')
+    assert torch.equal(*(each['state_dict']['backbone.stem.conv.weight'] for each in (first, second)))  # never turned twice
+    assert first['meta'].get('channel_order') == second['meta'].get('channel_order')
+    refused = tool('convert_checkpoint', tmp_path / 'x.pth', tmp_path / 'z.pth', '--reverse')
+    assert (refused.code, 'turned round to take RGB' in refused.output) == ((1, True) if bgr else (0, False))
+
+
+@pytest.mark.parametrize('flags, message', [
+    (['--reverse', '--channel-order', 'rgb'], '--reverse excludes'),
+    (['--to', 'hub', '--task', 'backbone'], '--to hub is for classifiers'),
+    (['--to', 'hub', '--arch', 'mvit3_s'], 'mvit3_s')])
+def test_impossible(tmp_path, tool, flags, message):
+    write_checkpoint(tmp_path / 'x.pth', classifier('mobilevitv3_xxs').state_dict(), dict())
+    outcome = tool('convert_checkpoint', tmp_path / 'x.pth', tmp_path / 'y', *flags)
+    assert outcome.code == 1 and message in outcome.output and not (tmp_path / 'y').exists()
 
 
 def test_ours(tmp_path, tool):
