@@ -1,4 +1,4 @@
-"""The baselines: timm's MobileViTs and mmpretrain's MobileViT v1, with our weights."""
+"""The baselines, with our weights: timm's MobileViT v1 and v2, v3 as we register it with timm, and mmpretrain's v1."""
 from collections.abc import Callable
 from importlib.util import find_spec
 
@@ -68,7 +68,7 @@ def build_baseline(baseline: str, cfg: ConfigDict, model: nn.Module) -> nn.Modul
     """
     require(baseline)
     family = str(cfg.backbone.type).rpartition('.')[2]
-    if cfg.type != 'ImageClassifier' or family not in ('MobileViTv1', 'MobileViTv2'):
+    if cfg.type != 'ImageClassifier' or family not in ('MobileViTv1', 'MobileViTv2', 'MobileViTv3'):
         return None
     build, rename = _BASELINES[baseline]
     network = build(family, str(cfg.backbone.arch), cfg.head)
@@ -82,8 +82,18 @@ def build_baseline(baseline: str, cfg: ConfigDict, model: nn.Module) -> nn.Modul
 
 def _build_timm(family: str, arch: str, head: ConfigDict) -> nn.Module | None:
     import timm
-    name = f'mobilevit_{arch}' if family == 'MobileViTv1' else f'mobilevitv2_{round(float(arch) * 100):03}'
+    if family == 'MobileViTv3':
+        from ..integrations.timm import NAMES
+        name = next((name for name, known in NAMES.items() if known == arch), '')
+    else:
+        name = f'mobilevit_{arch}' if family == 'MobileViTv1' else f'mobilevitv2_{round(float(arch) * 100):03}'
     return timm.create_model(name, num_classes=head.num_classes) if timm.is_model(name) else None
+
+
+def _rename_timm(names: StateDict) -> StateDict:
+    if any(key.startswith('stages.') for key in names):
+        return from_timm(names, 'classification')
+    return {key if key.startswith('head.') else f'backbone.{key}': value for key, value in names.items()}
 
 
 def _build_mmpretrain(family: str, arch: str, head: ConfigDict) -> nn.Module | None:
@@ -100,6 +110,6 @@ def _build_mmpretrain(family: str, arch: str, head: ConfigDict) -> nn.Module | N
 
 Builder = Callable[[str, str, ConfigDict], nn.Module | None]
 _BASELINES: dict[str, tuple[Builder, Callable[[StateDict], StateDict]]] = dict(
-    timm=(_build_timm, lambda names: from_timm(names, 'classification')),
+    timm=(_build_timm, _rename_timm),
     mmpretrain=(_build_mmpretrain, from_mmpretrain))
 BASELINES = tuple(_BASELINES)

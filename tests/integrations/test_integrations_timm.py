@@ -86,6 +86,18 @@ def test_intermediates(name):
 
 
 @few_names
+def test_traced(name):
+    """torch.fx and torch.jit trace it; timm cuts its features out of the graph of the former."""
+    model, x = timm.create_model(name, num_classes=3).double().eval(), torch.rand(1, 3, 64, 64).double()
+    with torch.no_grad():
+        for traced in (torch.fx.symbolic_trace(model), torch.jit.trace(model, x)):
+            assert torch.allclose(traced(x), model(x))
+        maps = timm.models.create_feature_extractor(model, ['layer3', 'layer5'])(x).values()
+        for one, other in zip(maps, model.forward_maps(x, (2, 4)), strict=True):
+            assert torch.allclose(one, other)
+
+
+@few_names
 def test_training(name):
     """A backward pass reaches all parameters, with activations recomputed too; groups and decay as timm asks."""
     model = timm.create_model(name, num_classes=3, in_chans=5, drop_rate=0.0)
@@ -107,6 +119,8 @@ def test_config(name):
     transform = timm.data.create_transform(**config)
     assert next(part.size for part in transform.transforms if type(part).__name__ == 'Resize') in (288, [288], (288,))
     assert config['interpolation'] == ('bicubic' if name == 'mobilevitv3_050' else 'bilinear')
+    default, tensors = timm.get_pretrained_cfg(name), timm.create_model(name).state_dict()
+    assert f'{default.first_conv}.weight' in tensors and f'{default.classifier}.weight' in tensors
     with torch.device('meta'):
         assert all(parameter.is_meta for parameter in timm.create_model(name).parameters())
     assert next(timm.create_model(name, device='meta', dtype=torch.float16).parameters()).dtype is torch.float16

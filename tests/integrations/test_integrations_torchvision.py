@@ -1,4 +1,5 @@
 """MobileViTv3 in torchvision: get_model, feature extraction, its detectors; and the same outputs as our classifier."""
+import importlib
 import sys
 
 import pytest
@@ -11,7 +12,8 @@ from torchvision.models import get_model, list_models  # noqa: E402
 from torchvision.models._utils import IntermediateLayerGetter  # noqa: E402
 from torchvision.models.feature_extraction import create_feature_extractor  # noqa: E402
 
-import mvit3_bench.integrations.torchvision  # noqa: E402, F401
+import mvit3_bench.integrations.torchvision as ours  # noqa: E402
+from mvit3_bench.checkpoints.io import write_checkpoint  # noqa: E402
 from mvit3_bench.integrations.__main__ import main as other_commands  # noqa: E402
 from mvit3_bench.integrations.network import NAMES  # noqa: E402
 
@@ -66,6 +68,29 @@ def test_impossible():
 def test_impossible_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         get_model('mobilevitv3_xxs', **arguments)
+
+
+def test_weights(tmp_path):
+    """A file has its number of classes; one for BGR is told, one of another arch refused."""
+    file = tmp_path / 'x.pth'
+    write_checkpoint(file, get_model('mobilevitv3_xxs', num_classes=6).state_dict(), {})
+    with pytest.warns(UserWarning, match='trained on BGR images; .* --channel-order rgb'):
+        assert get_model('mobilevitv3_xxs', weights=file).head.fc.out_features == 6
+    with pytest.raises(RuntimeError, match='size mismatch for stem'):
+        get_model('mobilevitv3_200', weights=file)
+
+
+def test_registered_once(monkeypatch, recwarn):
+    """A second import changes nothing; where torchvision has a model of that name, torchvision's stays, with a warning."""
+    importlib.reload(ours)
+    assert not [warning for warning in recwarn if 'mobilevitv3' in str(warning.message)]
+
+    def theirs():
+        return 'theirs'
+    monkeypatch.setitem(torchvision.models._api.BUILTIN_MODELS, 'mobilevitv3_s', theirs)
+    with pytest.warns(UserWarning, match='torchvision .* has a mobilevitv3_s of its own, which stays') as said:
+        importlib.reload(ours)
+    assert len(said) == 1 and get_model('mobilevitv3_s') == 'theirs'
 
 
 def test_other_commands(tmp_path, monkeypatch, capsys):
