@@ -79,7 +79,7 @@ def key_value(word: str) -> str:
     """A word of ``--cfg-options``, which MMEngine parses when the command runs.
 
     Raises:
-        ArgumentTypeError: It is not KEY=VALUE.
+        argparse.ArgumentTypeError: It is not KEY=VALUE.
     """
     if word.find('=') < 1:
         raise argparse.ArgumentTypeError(f'{word!r} is not KEY=VALUE')

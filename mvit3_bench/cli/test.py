@@ -52,7 +52,7 @@ def draw(cfg, args) -> None:
 
 
 def keep_predictions(cfg, folder: str) -> None:
-    """Let the evaluator write the predictions into a folder; those of a segmentor :class:`OutputsHook` writes."""
+    """Let the evaluator write the predictions into a folder; those of a segmentor ``OutputsHook`` writes."""
     evaluators = evaluators_of(cfg)
     if cfg.default_scope == 'mmseg':
         evaluators = [each for each in evaluators if not each.get('format_only')]

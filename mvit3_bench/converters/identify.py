@@ -46,12 +46,12 @@ class Identified:
 
     @property
     def family(self) -> str:
-        """As in :data:`mvit3_bench.models.ARCHS`: ``'v3'``."""
+        """As in ``mvit3_bench.models.ARCHS``: ``'v3'``."""
         return f'v{self.model[4]}'
 
     @property
     def arch(self) -> str:
-        """As in :data:`mvit3_bench.models.ARCHS`: ``'s'``."""
+        """As in ``mvit3_bench.models.ARCHS``: ``'s'``."""
         return self.model.partition('_')[2]
 
 

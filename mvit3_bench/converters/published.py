@@ -206,9 +206,9 @@ def from_published(state_dict: StateDict, task: str) -> StateDict:
         state_dict: Tensors under their published names, of a whole model.
         task: ``'backbone'``: the five layers of a checkpoint of any task, for the backbone classes (the 1x1 expansion,
             the classifier and any head are left out); ``'classification'``: for
-            :class:`mvit3_bench.models.Classifier` and for an ``ImageClassifier`` of mmpretrain; ``'detection'``: for the
-            ``SingleStageDetector`` of our SSDLite configs; ``'segmentation'``: for the ``EncoderDecoder`` of our DeepLabv3
-            and PSPNet configs.
+            :class:`~mvit3_bench.models.classifier.Classifier` and for an ``ImageClassifier`` of mmpretrain;
+            ``'detection'``: for the ``SingleStageDetector`` of our SSDLite configs; ``'segmentation'``: for the
+            ``EncoderDecoder`` of our DeepLabv3 and PSPNet configs.
 
     Returns:
         The same tensors under our names.

@@ -118,7 +118,7 @@ class ClassifierWrapper(_TaskWrapper):
 
 
 class TorchClassifierWrapper(ExportWrapper):
-    """The same for a :class:`mvit3_bench.models.Classifier`, whose arch names the order of the channels."""
+    """The same for a :class:`mvit3_bench.models.classifier.Classifier`, whose arch names the order of the channels."""
     task, image, raw_names, names = 'classification', 'RGB, 0 .. 255', ('logits',), ('scores',)
 
     def network(self, images: Tensor) -> tuple[Tensor]:

@@ -67,11 +67,11 @@ class MobileViTv2(_OpenMMLabBackbone, models.MobileViTv2):
 
 @MODELS.register_module()
 class MobileViTv3(_OpenMMLabBackbone, models.MobileViTv3):
-    """MobileViTv3 (arXiv 2209.15159, Table 1), see :class:`mvit3_bench.models.MobileViTv3`.
+    """MobileViTv3 (arXiv 2209.15159, Table 1), see :class:`mvit3_bench.models.backbone.MobileViTv3`.
 
     Args:
-        arch, in_channels, out_indices, output_stride, frozen_stages: As in :class:`mvit3_bench.models.MobileViTv3`.
-        drop_rate, attn_drop_rate, norm_eval, with_cp, odd_size: As in :class:`mvit3_bench.models.MobileViTv3`.
+        arch, in_channels, out_indices, output_stride, frozen_stages: As in :class:`mvit3_bench.models.backbone.MobileViTv3`.
+        drop_rate, attn_drop_rate, norm_eval, with_cp, odd_size: As in :class:`mvit3_bench.models.backbone.MobileViTv3`.
         norm_cfg: Normalisation of all convolutions; the transformers keep the norms of the paper.
         act_cfg: Activation everywhere.
         init_cfg: Initialisation of MMEngine in place of the published one, for instance

@@ -34,12 +34,12 @@ class Classifier(nn.Module):
 
     The input is that of the backbone: pixels / 255, in BGR for the v1 type and in RGB for the v2 type
     (``arch.channel_order``).
-    A state dict of :func:`mvit3_bench.converters.from_published` for the task ``'classification'`` loads with
+    A state dict of :func:`~mvit3_bench.converters.published.from_published` for the task ``'classification'`` loads with
     ``strict=True``.
 
     Args:
         family: ``'v1'``, ``'v2'`` or ``'v3'``.
-        arch: As in :class:`.backbone.MobileViTv3`; the names of each family are in :data:`.archs.ARCHS`.
+        arch: As in :class:`.backbone.MobileViTv3`; the names of each family are in ``ARCHS``.
         num_classes: Number of classes.
         drop_rate: Dropout before the linear layer; None: as published (v1 type 0.1, v2 type 0).
         backbone: More arguments of the backbone, such as ``dict(norm_layer=...)``. Its ``odd_size`` is ``'published'``

@@ -25,7 +25,8 @@ class Load(BaseTransform):
 
     Raises:
         UnreadableSample: A file cannot be read, or its labels are not those of the image (see
-            :func:`.sample_checks.check_sample`), and ``on_error`` is ``'raise'``; or 100 samples in a row are like that.
+            :func:`~mvit3_bench.datasets.checks.samples.check_sample`), and ``on_error`` is ``'raise'``; or 100
+            samples in a row are like that.
     """
 
     fix = "repair or remove it, or set on_error='skip' in mvit3_bench.Load"

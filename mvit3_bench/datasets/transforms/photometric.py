@@ -76,7 +76,7 @@ class PhotometricDistortionV2(BaseTransform):
     channels.
 
     Args:
-        **ranges: As in :class:`torchvision.transforms.v2.RandomPhotometricDistort`.
+        **ranges: As in ``torchvision.transforms.v2.RandomPhotometricDistort``.
     """
 
     def __init__(self, **ranges):

@@ -15,7 +15,7 @@ class LoadOrStop(Load):
 def check_samples(dataset, **limits) -> None:
     """Wrap every loading step of a data set's pipeline in :class:`LoadOrStop`, also in data sets that it wraps or joins.
 
-    ``limits`` are those of :class:`Load`.
+    ``limits`` are those of :class:`~mvit3_bench.datasets.transforms.loading.Load`.
     """
     for part in getattr(dataset, 'datasets', None) or filter(None, [getattr(dataset, 'dataset', None)]):
         check_samples(part, **limits)
@@ -31,7 +31,7 @@ class CheckSamplesHook(Hook):
     This is a hook, since the frameworks' inferencers look for ``LoadImageFromFile`` by name in the test pipeline.
 
     Args:
-        **limits: ``longest`` and ``any_depth`` of :class:`Load`.
+        **limits: ``longest`` and ``any_depth`` of :class:`~mvit3_bench.datasets.transforms.loading.Load`.
     """
 
     def __init__(self, **limits):
