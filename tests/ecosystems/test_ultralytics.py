@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from drawn import draw_data
+from torchvision.models import get_model
 
 from mvit3_bench.integrations.ultralytics import CONFIGS
 from mvit3_bench.models.archs import get_arch
@@ -64,6 +65,17 @@ def test_python(name, data, tmp_path, monkeypatch):
     assert np.abs(found - expected).max() < 1e-3 * expected.std()
     result, = ultralytics.YOLO(exported, task=model.task).predict(np.zeros((96, 96, 3), np.uint8), imgsz=96, verbose=False)
     assert result.names
+
+
+def test_weights(tmp_path, monkeypatch):
+    """The name of a file in place of None in the line ``TorchVision`` loads it."""
+    monkeypatch.chdir(tmp_path)
+    weights = get_model('mobilevitv3_xxs').state_dict()
+    torch.save(weights, 'x.pth')
+    yaml = Path(CONFIGS['mobilevitv3_xxs']).read_text()
+    Path('x.yaml').write_text(yaml.replace('mobilevitv3_xxs, None', 'mobilevitv3_xxs, x.pth'))
+    backbone = ultralytics.YOLO('x.yaml').model.model[0]
+    assert torch.equal(backbone.m[0].weight, weights['stem.conv.weight'])
 
 
 def test_saved_model_needs_no_registration(data, tmp_path):
