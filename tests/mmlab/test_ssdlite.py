@@ -348,6 +348,7 @@ def test_ids_of_annotations(cells, new_id, caplog):
     """Perfect detections score 1 whatever the ids are; the stock metric, which takes 0 for no match, is refused."""
     cfg, write = cells
     write(lambda content: [each.update(id=new_id(each['id'])) for each in content['annotations']])
+    cfg.val_evaluator.type = 'mvit3_bench.CocoMetric'
     assert perfect(cfg, 'mvit3_bench.CocoMetric')['coco/bbox_mAP'] == pytest.approx(1, abs=0.01)
     assert check(cfg, caplog) == ''
     cfg.val_evaluator.type = 'CocoMetric'
