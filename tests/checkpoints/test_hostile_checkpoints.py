@@ -204,3 +204,12 @@ def test_variable_that_turns_the_safety_off_is_ignored(tmp_path):
     done = subprocess.run([sys.executable, '-c', code], env=env, capture_output=True, text=True)
     assert done.returncode == 1 and 'UnpicklingError' in done.stderr and not (tmp_path / 'canary').exists()
     assert 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD is ignored' in done.stdout + done.stderr
+
+
+def test_switch_that_leaves_other_loads_alone():
+    """A program that imports the plugin can keep MMEngine's own way to a checkpoint."""
+    code = ('import mvit3_bench.compat\nfrom mmengine.runner import CheckpointLoader\n'
+            "print(CheckpointLoader._schemes[''].__module__)")
+    env = dict(os.environ, MVIT3_BENCH_LOADERS='0', PYTHONPATH=str(ROOT))
+    done = subprocess.run([sys.executable, '-c', code], env=env, text=True, capture_output=True, check=True)
+    assert done.stdout.split()[-1] == 'mmengine.runner.checkpoint'
