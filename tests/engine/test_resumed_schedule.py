@@ -35,7 +35,7 @@ def train(run_dir, tool, monkeypatch):
                           + (f'custom_hooks = [*_base_.custom_hooks, {hook!r}]\n' if hook else ''))
         if warm_up:
             options = [f'param_scheduler.0.warmup_iters={warm_up}', f'param_scheduler.0.end={EPOCHS}', *options]
-        known = set(Path(folder).glob('*/vis_data/scalars.json'))
+        known = {file: len(file.read_text().splitlines()) for file in Path(folder).glob('*/vis_data/scalars.json')}
         outcome = tool(
             'train', config, '--mini', '--work-dir', folder, *flags, '--cfg-options', 'randomness.seed=0',
             f'train_cfg.max_epochs={EPOCHS}', f'train_dataloader.dataset.indices={IMAGES}',
@@ -46,8 +46,10 @@ def train(run_dir, tool, monkeypatch):
             'default_hooks.checkpoint.save_best=None', 'default_hooks.checkpoint.max_keep_ckpts=9',
             'default_hooks.logger.interval=1', *options)
         assert outcome.code == code, outcome.output
-        path, = set(Path(folder).glob('*/vis_data/scalars.json')) - known
-        return [json.loads(line)['lr'] for line in path.read_text().splitlines()], outcome.output
+        # the folder is named by the second: a resumed run may write into that of the first
+        lines = [line for file in Path(folder).glob('*/vis_data/scalars.json')
+                 for line in file.read_text().splitlines()[known.get(file, 0):]]
+        return [json.loads(line)['lr'] for line in lines], outcome.output
     return call
 
 
