@@ -20,6 +20,10 @@ ROOT = Path(__file__).parents[1]
 CONFIGS = sorted(path for path in (ROOT / 'configs').rglob('*.py') if '_base_' not in path.parts)
 TASKS = dict(classification='cls/mvit3_xxs_in1k.py', detection='det/ssdlite_mvit3_xxs_coco.py',
              segmentation='seg/deeplabv3_mvit3_0.5_ade20k.py')
+# of packages that `make test-ecosystems` has environments for: collected where one is installed
+collect_ignore = [f'ecosystems/test_{name}.py' for name, package in dict(
+    smp='segmentation_models_pytorch', transformers='transformers', ultralytics='ultralytics').items()
+    if find_spec(package) is None]
 Outcome = namedtuple('Outcome', 'code output')
 
 

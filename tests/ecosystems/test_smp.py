@@ -1,10 +1,9 @@
 """segmentation_models_pytorch takes our backbones from timm as `tu-mobilevitv3_*`."""
 import pytest
+import segmentation_models_pytorch as smp
 import torch
 
-smp = pytest.importorskip('segmentation_models_pytorch', reason='segmentation_models_pytorch is not installed')
-
-import mvit3_bench.integrations  # noqa: E402, F401
+import mvit3_bench.integrations  # noqa: F401
 
 DECODERS = ('Unet', 'FPN', 'DeepLabV3Plus', 'PSPNet')
 

@@ -1,12 +1,10 @@
 """transformers takes our backbones from timm, without a network: TimmBackbone in its models, TimmWrapper as a classifier."""
-import pytest
+import timm
 import torch
+import transformers
 
-transformers = pytest.importorskip('transformers', reason='transformers is not installed')
-timm = pytest.importorskip('timm', reason='timm is not installed')
-
-from mvit3_bench.integrations.timm import save_for_hub  # noqa: E402
-from mvit3_bench.models.archs import get_arch  # noqa: E402
+from mvit3_bench.integrations.timm import save_for_hub
+from mvit3_bench.models.archs import get_arch
 
 WIDTHS = get_arch('v3', 'xxs').widths
 SMALL = dict(d_model=32, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2, decoder_attention_heads=2,

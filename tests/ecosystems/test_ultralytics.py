@@ -7,13 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import ultralytics
 from drawn import draw_data
 from torchvision.models import get_model
 
 from mvit3_bench.integrations.ultralytics import CONFIGS
 from mvit3_bench.models.archs import get_arch
-
-ultralytics = pytest.importorskip('ultralytics', reason='ultralytics is not installed')
 
 SETTINGS = dict(epochs=1, imgsz=96, batch=4, workers=0, device='cpu', plots=False, verbose=False)
 YOLO_COMMAND = [sys.executable, '-m', 'mvit3_bench.integrations', 'yolo']
