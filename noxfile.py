@@ -1,4 +1,4 @@
-"""The tests with other versions of Python, torch and OpenMMLab, each in an environment of its own: `make test-stacks`.
+"""The tests with other versions of Python, torch and OpenMMLab, each in a separate environment: `make test-stacks`.
 
 And with packages of others that take our backbones: `make test-ecosystems`.
 

@@ -111,6 +111,7 @@ def main(args: argparse.Namespace) -> None:
 
     from ..checkpoints.io import check_fits
     from ..datasets.checks.data import check_data
+    from ..datasets.configs import class_names
     from ..engine import run_config
     from ..engine.distributed import on_first
     from ..engine.lr_scaling import is_average
@@ -144,8 +145,7 @@ def main(args: argparse.Namespace) -> None:
     if masks or args.show_dir or args.show:
         runner.register_hook(OutputsHook(masks, pictures))
     if cfg.load_from:
-        check_fits(runner.model, cfg.load_from,
-                   classes=getattr(runner.test_dataloader.dataset, 'metainfo', {}).get('classes'))
+        check_fits(runner.model, cfg.load_from, classes=class_names(runner.test_dataloader.dataset))
     if args.deploy:
         deploy(runner)
     metrics = {name: plain(value) for name, value in runner.test().items()}

@@ -31,6 +31,7 @@ def main(args: argparse.Namespace) -> None:
 
     from ..checkpoints.io import check_fits
     from ..datasets.checks.data import check_data, check_last_batch
+    from ..datasets.configs import class_names
     from ..engine import lr_scaling as schedule
     from ..engine import run_config
     from ..engine.distributed import on_first
@@ -57,14 +58,14 @@ def main(args: argparse.Namespace) -> None:
         print_log(f'--resume: no checkpoint in {cfg.work_dir} yet, a new run begins', logger='current',
                   level=logging.WARNING)
         args.resume = None
-    if not args.resume and run_config.rank(args.launcher) == 0:
-        run_config.check_work_dir(cfg)
+    if not args.resume:
+        on_first(run_config.check_work_dir, cfg)
     runner = run_config.build_runner(cfg)
     if warning := schedule.check_batch(cfg, processes):
         print_log(warning, logger='current', level=logging.WARNING)
     if checkpoint := cfg.load_from:
         check_fits(runner.model, checkpoint, any_head=not args.resume, resume=bool(args.resume),
-                   classes=getattr(runner.train_dataloader.dataset, 'metainfo', {}).get('classes'))
+                   classes=class_names(runner.train_dataloader.dataset))
     check_last_batch(cfg, runner.model, runner.train_dataloader)
     if warning := schedule.check_average(cfg, runner.max_iters):
         print_log(': consider '.join(warning), logger='current', level=logging.WARNING)

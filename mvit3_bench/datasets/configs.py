@@ -1,6 +1,9 @@
 """What a config says of its data sets."""
+from collections.abc import Sequence
+
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import DATASETS
+from torch.utils.data import Dataset
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 EVALUATORS = ('val_evaluator', 'test_evaluator')
@@ -25,6 +28,11 @@ def class_path(dataset: ConfigDict) -> str:
 def type_name(dataset: ConfigDict) -> str:
     """The name of a data set's class, without the scope or the module that may stand before it."""
     return class_path(dataset).rpartition('.')[2]
+
+
+def class_names(dataset: Dataset | None) -> Sequence[str]:
+    """The names of a built data set's classes; empty if it has none, such as one without labels."""
+    return (getattr(dataset, 'metainfo', None) or {}).get('classes') or ()
 
 
 def meta_of_test(cfg: Config) -> dict:

@@ -9,6 +9,7 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
 
 from ..checkpoints.io import check_fits
+from ..datasets.configs import class_names
 from ..engine import lr_scaling
 from ..engine.options import misspelt
 from ..engine.run_config import earlier_run, latest_checkpoint
@@ -72,7 +73,7 @@ def _fit(plan: Plan, name: str, file: str, level: str = ERROR) -> Finding:
     with listening() as records:
         try:
             check_fits(plan.model, file, any_head=name == 'load_from',
-                       classes=(getattr(dataset, 'metainfo', None) or {}).get('classes'))
+                       classes=class_names(dataset))
         except (CheckpointError, FileNotFoundError) as error:
             return _finding(name, level, str(error), 'name a checkpoint of this very model'
                             if name == 'load_from' else 'resume from an earlier one: --resume FILE')

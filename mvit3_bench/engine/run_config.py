@@ -114,7 +114,7 @@ def find_checkpoint(path: str) -> str:
     noted = latest_checkpoint(path)
     if len(best) > 1 and noted and Path(noted).is_file():
         noted = (read_file(noted).get('message_hub') or {}).get('runtime_info', {}).get('best_ckpt')
-    return str(next((file for file in found if file.name == Path(str(noted)).name), found[-1]))
+    return str(_noted_or_last(found, noted))
 
 
 def latest_checkpoint(folder: str | Path) -> str | None:
@@ -125,6 +125,11 @@ def latest_checkpoint(folder: str | Path) -> str | None:
     latest = note.read_text(encoding='utf-8').strip()
     here = Path(folder, Path(latest).name)
     return str(here) if here.is_file() else latest
+
+
+def _noted_or_last(files: list[Path], noted: str | None) -> Path:
+    """The file whose name is noted somewhere, in whichever folder; the last one if none is."""
+    return next((file for file in files if file.name == Path(str(noted)).name), files[-1])
 
 
 def _place(checkpoint: Path) -> tuple:
@@ -142,8 +147,7 @@ def earlier_run(cfg: Config) -> tuple[list[Path], str, list[str]]:
     files = sorted((file for file in Path(cfg.work_dir).glob('*.pth') if OURS.fullmatch(file.name)), key=_place)
     if not files:
         return [], '', []
-    noted = Path(latest_checkpoint(cfg.work_dir) or '').name
-    latest = next((file for file in files if file.name == noted), files[-1])
+    latest = _noted_or_last(files, latest_checkpoint(cfg.work_dir))
     try:
         meta = read_file(latest)['meta']
         name, found = str(meta.get('experiment_name', '?')), changes(meta['cfg'], cfg.pretty_text)
@@ -154,7 +158,7 @@ def earlier_run(cfg: Config) -> tuple[list[Path], str, list[str]]:
 
 
 def check_work_dir(cfg: Config) -> None:
-    """Check that a new run replaces no checkpoints of another config; of those of its own it warns.
+    """Check that a new run replaces no checkpoints of another config; of those of the same config it warns.
 
     Raises:
         UsageError: It would; the message names both configs.
@@ -190,11 +194,6 @@ def check_device(device: str) -> None:
     """
     if device.startswith('cuda') and not torch.cuda.is_available():
         raise UsageError(f'--device {device} is not possible: torch finds no GPU', '--device')
-
-
-def rank(launcher: str) -> int:
-    """The number of this process in a run, whose config is loaded."""
-    return 0 if launcher == 'none' else int(os.environ['RANK'])
 
 
 def world_size(launcher: str) -> int:

@@ -1,6 +1,6 @@
 """MobileViTv3 in other ecosystems: importing this registers it with timm and torchvision, whichever is installed.
 
-Names are ``mobilevitv3_xxs``, ``mobilevitv3_s_l2``, ``mobilevitv3_100`` (width 1.0) ...: ``names.NAMES`` has all.
+Names are ``mobilevitv3_xxs``, ``mobilevitv3_s_l2``, ``mobilevitv3_100`` (width 1.0) ...: ``network.NAMES`` has all.
 ``import mvit3_bench`` alone registers nothing.
 """
 from importlib import import_module

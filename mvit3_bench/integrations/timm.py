@@ -88,14 +88,11 @@ class TimmMobileViTv3(Network):
         if output_fmt != 'NCHW':
             raise ValueError(f"output_fmt={output_fmt!r} is not possible; allowed: 'NCHW'")
         wanted, _ = feature_take_indices(STAGES, indices)
-        order = sorted(set(wanted))
-        if intermediates_only:
-            maps = dict(zip(order, self.forward_maps(x, order), strict=True))
-            return [maps[index] for index in wanted]
-        last = len(self.layer_names) - 1
-        order = sorted({*order, last})
+        last = [] if intermediates_only else [len(self.layer_names) - 1]
+        order = sorted({*wanted, *last})
         maps = dict(zip(order, self.forward_maps(x, order), strict=True))
-        return maps[last], [maps[index] for index in wanted]
+        intermediates = [maps[index] for index in wanted]
+        return intermediates if intermediates_only else (maps[last[0]], intermediates)
 
     def prune_intermediate_layers(self, indices: int | list[int] = 1, prune_norm: bool = False,
                                   prune_head: bool = True) -> list[int]:

@@ -66,7 +66,7 @@ def _path(contestant: Contestant, index: int) -> str:
 
 
 def spread(number: int, size: int) -> list[int]:
-    """So many numbers below a size, at equal distances."""
+    """N numbers below a size, at equal distances."""
     number = min(number, size)
     return [index * size // number for index in range(number)]
 

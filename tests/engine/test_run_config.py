@@ -11,7 +11,7 @@ import mvit3_bench.compat  # noqa: F401  before mmseg
 
 pytest.importorskip('mmseg', reason='mmsegmentation is not installed')
 
-from mvit3_bench.engine.run_config import earlier_run, find_checkpoint, rank  # noqa: E402
+from mvit3_bench.engine.run_config import check_work_dir, earlier_run, find_checkpoint  # noqa: E402
 from mvit3_bench.errors import UsageError  # noqa: E402
 
 CONFIG = conftest.ROOT / 'configs' / conftest.TASKS['segmentation']
@@ -92,6 +92,10 @@ def test_earlier_run(tmp_path):
     assert earlier_run(cfg) == ([file], '?', ['iter_10.pth does not tell its config'])
 
 
-def test_first_rank(monkeypatch):
-    monkeypatch.setenv('RANK', '3')
-    assert (rank('none'), rank('slurm')) == (0, 3)
+def test_work_dir_is_checked_for_all_processes(run_dir, tool, monkeypatch):
+    """By the first one, whose error ends the others, too."""
+    checked = []
+    monkeypatch.setattr('mvit3_bench.engine.distributed.on_first', lambda call, *args: checked.append(call))
+    monkeypatch.setattr('mmengine.runner.Runner.train', lambda runner: None)
+    outcome = tool('train', CONFIG, '--mini', '--work-dir', 'run')
+    assert outcome.code == 0 and check_work_dir in checked, outcome.output

@@ -6,6 +6,7 @@ from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 
+from ...datasets.configs import class_names
 from ...errors import UnreadableSample
 from ...registry import HOOKS
 from ...utils.text import shown
@@ -96,4 +97,4 @@ class CheckLabelsHook(Hook):
 
 
 def _classes(runner, mode: str) -> Sequence[str]:
-    return getattr(getattr(runner, f'{mode}_dataloader').dataset, 'metainfo', {}).get('classes') or ()
+    return class_names(getattr(runner, f'{mode}_dataloader').dataset)
