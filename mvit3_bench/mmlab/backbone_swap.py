@@ -83,6 +83,7 @@ def _classifier(cfg: Config, named: Named, size: tuple[int, int]) -> None:
     sizes = [size]
     if 'batch_sampler' in (cfg.get('train_dataloader') or {}):  # several sizes
         sizes.append((size[0], size[1] + 32))
+    backbone = _sized(backbone, sizes)
     width, stride = _tried(backbone, sizes)[-1]
     if not stride:  # pooled already
         cfg.model.neck = None
@@ -126,23 +127,33 @@ def _with_maps(cfg: Config, named: Named, strides: tuple[int, ...], sizes: list[
     if named.source == 'ours':
         backbone = _ours(cfg, named)
         return backbone, _tried(backbone, sizes)
-    backbone = ConfigDict(type=named.type, **named.arguments)
-    if named.source == 'openmmlab':
-        backbone.out_indices = _all_indices(backbone)
+    backbone = _sized(ConfigDict(type=named.type, **named.arguments), sizes)
+    backbone.out_indices = _all_indices(backbone)
     maps = _tried(backbone, sizes)
     last = {stride: place for place, (_, stride) in enumerate(maps)}
     if missing := [stride for stride in strides if stride not in last]:
         found = ', '.join(str(stride) for stride in last) if any(last) else 'none at all'
         raise _Refused(f'it needs maps of strides {" and ".join(map(str, strides))}; of stride '
                        f'{" and ".join(map(str, missing))} there is none (strides of its maps: {found})')
-    places = [last[stride] for stride in strides]
-    if 'out_indices' in backbone or named.source == 'timm':
-        backbone.out_indices = tuple(places)
-    return backbone, [maps[place] for place in places]
+    backbone.out_indices = tuple(backbone.out_indices[last[stride]] for stride in strides)
+    return backbone, _tried(backbone, sizes)
+
+
+def _sized(backbone: ConfigDict, sizes: list[tuple[int, int]]) -> ConfigDict:
+    """A backbone of timm for images of the one size that a recipe has, if it takes no others than it was made for."""
+    if 'model_name' not in backbone or len(sizes) > 1:
+        return backbone
+    for each in (backbone, backbone | dict(img_size=sizes[0])):
+        with contextlib.suppress(_Refused):
+            _tried(each, sizes)
+            return each
+    return backbone
 
 
 def _all_indices(backbone: ConfigDict) -> tuple[int, ...]:
-    """The largest ``out_indices`` that a backbone of OpenMMLab takes."""
+    """The ``out_indices`` of all maps that a backbone has."""
+    if 'model_name' in backbone:
+        return _built(backbone).out_indices
     for number in range(_MOST_MAPS, 0, -1):
         indices = tuple(range(number))
         with contextlib.suppress(_Refused):
@@ -165,10 +176,10 @@ def _tried(backbone: ConfigDict, sizes: list[tuple[int, int]], output_stride: in
     """The maps that a backbone gives of a blank image of the first size; it has to take the other sizes, too."""
     network = _built(backbone)
     network.eval()
-    if output_stride:
-        dilate(network, output_stride)
     for number, size in enumerate(sizes):
         try:
+            if output_stride and not number:
+                dilate(network, output_stride)
             outputs = network(torch.zeros(1, 3, *size))
         except Exception as error:
             several = ', which the recipe has besides others' if number else ''

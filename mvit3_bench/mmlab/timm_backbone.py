@@ -25,6 +25,9 @@ class TimmBackbone(BaseModule):
             for the checkpoint of a model with this backbone. None: timm's own initialisation.
         **kwargs: More arguments of the model, such as ``drop_path_rate``.
 
+    Attributes:
+        out_indices: Of the maps that it returns.
+
     Raises:
         ImportError: timm is not installed.
         ValueError: ``init_cfg`` is another.
@@ -42,6 +45,7 @@ class TimmBackbone(BaseModule):
         if out_indices is not None:
             what['out_indices'] = tuple(out_indices)
         self.network = timm.create_model(**self._arguments, **what)
+        self.out_indices = () if pooled else tuple(self.network.feature_info.out_indices)
 
     def init_weights(self) -> None:
         """Fill the network from the file of ``init_cfg``; what it fills is logged.

@@ -76,8 +76,8 @@ def test_preprocessing_is_that_of_the_weights():
 
 
 @pytest.mark.parametrize('kind, name, words', [
-    ('det', 'timm/vit_tiny_patch16_224', r'it takes no images of 128x128'),
-    ('det', 'timm/test_vit(img_size=128)', r'strides 16 and 32; of stride 32 there is none'),
+    ('psp', 'timm/vit_tiny_patch16_224', r'it takes no images of 128x128: .*224'),
+    ('det', 'timm/vit_tiny_patch16_224', r'strides 16 and 32; of stride 32 there is none'),
     ('psp', 'timm/swin_tiny_patch4_window7_224(img_size=128)', r'128x144, which the recipe has besides'),
     ('psp', 'timm/swin_tiny_patch4_window7_224(strict_img_size=False)', r'stride 8, .* has stride 32, which dilation'),
     ('det', 'mmdet.HRNet(extra=1)', r'cannot be built: '),
@@ -89,6 +89,25 @@ def test_refused_with_the_reason(kind, name, words):
     with pytest.raises(UsageError, match=words) as found:
         swapped(kind, name)
     assert found.value.where == '--backbone' and name in str(found.value)
+
+
+def test_made_for_the_size_of_the_recipe():
+    """A network of one size is built for the one of the recipe, if the recipe has no other."""
+    assert swapped('det', 'timm/swin_tiny_patch4_window7_224').model.backbone.img_size == (128, 128)
+
+
+def test_indices_are_those_of_timm():
+    """A network whose first map timm calls 1, not 0, and whose last one has stride 64."""
+    assert swapped('det', 'timm/csatv2').model.backbone.out_indices == (2, 3)
+
+
+def test_strides_within_an_attention_stay():
+    """A network keeps the smaller maps that its attention takes keys and values from."""
+    network = timm.create_model('pvt_v2_b0', features_only=True)
+    dilate(network, 8)
+    strides = [layer.stride[0] for name, layer in network.named_modules() if name.endswith('.attn.sr')]
+    assert strides == [8, 8, 4, 4, 2, 2]
+    assert [layer.stride[0] for name, layer in network.named_modules() if name.endswith('downsample.proj')] == [2, 1, 1]
 
 
 @pytest.mark.parametrize('name, near', [
