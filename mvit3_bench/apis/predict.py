@@ -132,8 +132,8 @@ def load(args: argparse.Namespace, config: str, checkpoint: str) -> tuple[Config
         UsageError, FileNotFoundError, CheckpointError: As :func:`.run_config.load_config` and :class:`Predictor`; or torch
             has no such device.
     """
-    cfg = load_config(argparse.Namespace(config=config, mini=args.mini, cfg_options=args.cfg_options, work_dir=None,
-                                         launcher='none', local_rank=0))
+    cfg = load_config(argparse.Namespace(config=config, mini=args.mini, backbone=args.backbone, cfg_options=args.cfg_options,
+                                         work_dir=None, launcher='none', local_rank=0))
     device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
     check_device(device)
     with user_errors(RuntimeError, ValueError, KeyError, TypeError):

@@ -1,6 +1,5 @@
 """The models that are timed: the network of a config with random weights, and the same network of other packages."""
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from mmengine.config import Config
@@ -34,7 +33,7 @@ class TimedModel:
     """A network to be timed.
 
     Args:
-        name: Name of the config, without suffix.
+        name: Name of the config, without suffix, and of the backbone that was put into it.
         owner: ``'ours'``, or the package of a baseline.
         network: In evaluation mode.
         deployed: The network that is compiled, exported and captured as a CUDA graph: our inference copy, a baseline as it
@@ -50,12 +49,12 @@ class TimedModel:
     classifier: bool
 
 
-def build_models(path: str, cfg: Config, baselines: list[str], shape: tuple[int, int] | None,
+def build_models(name: str, cfg: Config, baselines: list[str], shape: tuple[int, int] | None,
                  seed: int) -> list[TimedModel]:
     """Our network of a config, and those of the baselines that have it, with the same weights.
 
     Args:
-        path: File of the config.
+        name: What to call the model.
         cfg: The config.
         baselines: Names of packages, see :mod:`mvit3_bench.benchmark.baselines`.
         shape: Height and width of the images; None: that of the test pipeline.
@@ -69,7 +68,7 @@ def build_models(path: str, cfg: Config, baselines: list[str], shape: tuple[int,
     shape = shape or input_size(cfg)
     model = lived_in(revert_sync_batchnorm(MODELS.build(cfg.model)), seed).eval()
     size = (in_channels(model), *shape)
-    common = dict(name=Path(path).stem, size=size, classifier=cfg.model.type == 'ImageClassifier')
+    common = dict(name=name, size=size, classifier=cfg.model.type == 'ImageClassifier')
     models = [TimedModel(owner='ours', network=Network(model), deployed=Network(fuse(model)), **common)]
     for baseline in baselines:
         network = build_baseline(baseline, cfg.model, model)

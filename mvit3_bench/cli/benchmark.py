@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..engine.config_files import find_config
 from ..errors import UsageError, user_errors
-from .common import add_shape
+from .common import add_backbone, add_shape
 
 EXAMPLE = 'configs/cls/mvit1_s_in1k.py --peers timm mmpretrain'
 PAPER = [f'cls/mvit3_{arch}_in1k' for arch in ('xxs', 'xxs_l2', 'xs', 'xs_l2', 's', 's_l2')]
@@ -30,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='of %(choices)s (default: all that the device has)')
     parser.add_argument('--peers', nargs='+', choices=BASELINES, default=[],
                         help='baselines: packages to compare with (default: none)')
+    add_backbone(parser, nargs='+')
     add_shape(parser)
     parser.add_argument('--rounds', type=int, default=15, help='blocks of calls of each case (default: %(default)s)')
     parser.add_argument('--threads', type=int, help='threads on the CPU (default: those that torch takes)')
@@ -75,20 +76,23 @@ def complete(args: argparse.Namespace) -> None:
             require(peer)
 
 
-def build(args: argparse.Namespace) -> dict[str, list]:
-    """Config -> our network, then its baselines."""
+def build(args: argparse.Namespace) -> tuple[dict[str, list], dict[str, float | None]]:
+    """Name -> our network, then its baselines; and name -> its published top-1, if there is one."""
     from ..benchmark.models import build_models
-    from ..engine.run_config import read_config
-    models = {}
+    from ..engine.run_config import read_config, run_name, set_backbone
+    from ..paper.published import published_top1
+    models, published = {}, {}
     shape = (*args.shape, *args.shape)[:2] if args.shape else None
-    for path in map(find_config, args.configs):
-        cfg = read_config(path)
+    for path, backbone in itertools.product(map(find_config, args.configs), args.backbone or [None]):
+        cfg, name = read_config(path), run_name(path, backbone)
+        set_backbone(cfg, backbone)
         with user_errors(ValueError, KeyError, TypeError):
-            models[path] = build_models(path, cfg, args.peers, shape, SEED)
-        missing = set(args.peers) - {each.owner for each in models[path]}
+            models[name] = build_models(name, cfg, args.peers, shape, SEED)
+        published[name] = None if backbone else published_top1(path)
+        missing = set(args.peers) - {each.owner for each in models[name]}
         if missing:
-            print(f'{Path(path).stem}: no such model in {", ".join(sorted(missing))}')
-    return models
+            print(f'{name}: no such model in {", ".join(sorted(missing))}')
+    return models, published
 
 
 def log(text: str) -> None:
@@ -134,11 +138,10 @@ def main(args: argparse.Namespace) -> None:
     from ..benchmark import report
     from ..benchmark.backends import Skipped
     from ..benchmark.cases import Deviates
-    from ..paper.published import published_top1
     from ..utils import environment
     complete(args)
     torch.set_num_threads(args.threads)
-    models = build(args)
+    models, published = build(args)
     cases, skipped = [], []
     try:
         with user_errors(Deviates, Skipped, ValueError):
@@ -148,9 +151,8 @@ def main(args: argparse.Namespace) -> None:
     if not any(each.rounds for each in cases):
         raise UsageError('nothing was measured')
     content = report.report(
-        cases, skipped, {Path(path).stem: published_top1(path) for path in models},
-        environment.describe(torch.device(args.device)), command=shlex.join(['python', *sys.argv]), seed=SEED,
-        date=datetime.date.today().isoformat())
+        cases, skipped, published, environment.describe(torch.device(args.device)),
+        command=shlex.join(['python', *sys.argv]), seed=SEED, date=datetime.date.today().isoformat())
     files = report.write(content, args.out)
     print(files[1].read_text(encoding='utf-8'))
     print(*files, sep='\n')

@@ -69,6 +69,7 @@ def add_run_flags(parser: argparse.ArgumentParser, needs_config: bool = True) ->
     parser.add_argument('--mini', action='store_true',
                         help='run on the miniature data set, drawn if it is not there: small images, a short schedule, '
                              'the same model and recipe')
+    add_backbone(parser)
     add_cfg_options(parser)
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
     # torchrun sets LOCAL_RANK, torch.distributed.launch passes the flag
@@ -92,6 +93,13 @@ def add_cfg_options(parser: argparse.ArgumentParser) -> None:
                         help='override parts of the config: a.b=1, a.b="[1,2]", a.b="[(1,2),(3,4)]" (no white space)')
 
 
+def add_backbone(parser: argparse.ArgumentParser, **kwargs) -> None:
+    """Add the flag for another backbone in the model of a config."""
+    parser.add_argument('--backbone', metavar='NAME', **kwargs,
+                        help="another backbone in the config's model: timm/NAME, a class of OpenMMLab's such as "
+                             "'mmpretrain.ResNet(depth=18)', or an arch of ours such as mobilevitv3_s")
+
+
 def add_shape(parser: argparse.ArgumentParser) -> None:
     """Add the flag for the size of the images."""
     parser.add_argument('--shape', type=int, nargs='+', metavar='N',
@@ -103,4 +111,5 @@ def add_predict_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--score-thr', type=float, default=0.3, help='lowest score of a detection (default: %(default)s)')
     parser.add_argument('--device', help='where to run (default: cuda if torch finds a GPU, otherwise cpu)')
     parser.add_argument('--mini', action='store_true', help='for checkpoints of a training with --mini')
+    add_backbone(parser)
     add_cfg_options(parser)

@@ -3,7 +3,7 @@ import argparse
 from pathlib import Path
 
 from ..errors import ExportError, user_errors
-from .common import add_cfg_options, add_shape
+from .common import add_backbone, add_cfg_options, add_shape
 
 EXAMPLE = 'configs/cls/mvit3_s_in1k.py mvit3_s.pth --to onnx'
 
@@ -18,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_shape(parser)
     parser.add_argument('--raw', action='store_true',
                         help='end before the post-processing: logits; of a detector the boxes and scores of all anchors')
+    add_backbone(parser)
     add_cfg_options(parser)
 
 
@@ -36,8 +37,9 @@ def main(args: argparse.Namespace) -> None:
         checkpoint = run_config.find_checkpoint(args.checkpoint)
         check_fits(model, checkpoint, classes=meta_of_test(cfg).get('classes'))
         load_checkpoint(model, checkpoint, map_location='cpu')
-    out = args.out or Path(args.config).stem + SUFFIXES[args.to]
-    note = f'{Path(args.config).name}, {Path(args.checkpoint).name}'
+    name = run_config.run_name(args.config, args.backbone)
+    out = args.out or name + SUFFIXES[args.to]
+    note = f'{name}, {Path(args.checkpoint).name}'
     with user_errors(ValueError, ExportError):
         done = export(model, size, args.to, out, raw=args.raw, note=note, log=lambda message: print(message, flush=True))
 

@@ -1,7 +1,7 @@
 """Count parameters and multiply-adds of a config's model: layer by layer, as they are and as the papers count them."""
 import argparse
 
-from .common import add_cfg_options, add_shape
+from .common import add_backbone, add_cfg_options, add_shape
 
 EXAMPLE = 'configs/cls/mvit3_s_in1k.py --depth 3'
 
@@ -11,6 +11,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('config', help='config file, or the name of a config of this package')
     add_shape(parser)
     parser.add_argument('--depth', type=int, default=2, help='how deep to list the modules (default: %(default)s)')
+    add_backbone(parser)
     add_cfg_options(parser)
 
 
@@ -39,5 +40,6 @@ def main(args: argparse.Namespace) -> None:
     if auxiliary:
         rows.append(row('total without auxiliary head', Complexity(
             total.parameters - auxiliary.parameters, total.multiply_adds, total.published)))
-    print(f'{args.config}: one image of {size[0]}x{size[1]}, all figures in M')
+    name = args.config + (f' with {args.backbone}' if args.backbone else '')
+    print(f'{name}: one image of {size[0]}x{size[1]}, all figures in M')
     print(table(rows, ('module', 'parameters', 'multiply-adds', 'as published', ''), 'plain', left=1))

@@ -34,12 +34,13 @@ def main(args: argparse.Namespace) -> None:
 
     from ..apis import predict
     from ..datasets.checks.data import check_data
+    from ..engine.run_config import run_name
     from ..visualization import gallery
     contestants = []
     for config, checkpoint in args.model:
         cfg, predictor = predict.load(args, config, checkpoint)
         check_data(cfg, ('test_dataloader',))
-        contestants.append(gallery.contestant(Path(cfg.filename).stem, cfg, predictor))
+        contestants.append(gallery.contestant(run_name(config, args.backbone), cfg, predictor))
     indices = args.indices or gallery.spread(args.images, len(contestants[0].dataset))
     gallery.check(contestants, indices)
     picture = gallery.draw(contestants, indices)

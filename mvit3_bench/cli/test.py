@@ -133,7 +133,7 @@ def main(args: argparse.Namespace) -> None:
     cfg.load_from = None if args.checkpoint == 'none' else run_config.find_checkpoint(args.checkpoint)
     if args.record:
         with user_errors(ResultError):
-            draft = draft_result(cfg, args.config, args.mini, find_provenance(cfg.load_from))
+            draft = draft_result(cfg, args.config, args.mini, find_provenance(cfg.load_from), args.backbone)
     if args.deploy:  # the hook would copy the model unfused; what a checkpoint holds are the averaged weights anyway
         cfg.custom_hooks = [hook for hook in cfg.get('custom_hooks', []) if not is_average(hook)]
     runner = run_config.build_runner(cfg)

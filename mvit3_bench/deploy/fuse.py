@@ -1,5 +1,6 @@
 """An inference copy of a model: batch norms and scales are folded into the weights, dropout is removed."""
 import copy
+from collections import Counter
 
 import torch
 from torch import Tensor, nn
@@ -28,12 +29,12 @@ def fuse(model: nn.Module) -> nn.Module:
         model: A backbone, a classifier, or a model of OpenMMLab's with any backbone.
 
     Raises:
-        ValueError: Folding would change the outputs, as it does where one convolution has several norms; the message names
-            the layer.
+        ValueError: Folding would change the outputs, as it does where what a convolution gives goes past its norm as well;
+            the message names the layer.
     """
     fused = copy.deepcopy(model)
     fused.eval()  # not chained: the backbones of mmpretrain return None
-    _fold_norms(fused)
+    _fold_norms(fused, _image(model))
     fused.requires_grad_(False)
     for module in list(fused.modules()):
         if isinstance(module, ConvNormAct) and isinstance(module.norm, nn.Identity):
@@ -54,19 +55,33 @@ def fuse(model: nn.Module) -> nn.Module:
     return fused
 
 
-def _fold_norms(module: nn.Module) -> None:
-    """Fold every batch norm into the convolution before it, in place; an identity takes the place of the norm."""
-    convolution = None
-    for name, child in module.named_children():
-        if isinstance(child, _BatchNorm):
-            if convolution is not None:
-                setattr(module, convolution, fuse_conv_bn_eval(getattr(module, convolution), child))
-                setattr(module, name, nn.Identity())
-                convolution = None
-        elif isinstance(child, nn.Conv2d):
-            convolution = name
-        else:
-            _fold_norms(child)
+@torch.no_grad()
+def _fold_norms(model: nn.Module, image: Tensor) -> None:
+    """Fold every batch norm into the convolution beside it whose output it takes, in place."""
+    outputs, pairs = [], {}  # of convolutions, with the version of the tensor, which what works in place raises
+
+    def note_output(layer: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
+        outputs.append((layer, output, output._version))
+
+    def note_input(norm: nn.Module, inputs: tuple[Tensor]) -> None:
+        pairs.setdefault(norm, []).append(next((layer for layer, output, version in reversed(outputs)
+                                                if output is inputs[0] and output._version == version), None))
+    handles = [layer.register_forward_hook(note_output) for layer in model.modules() if isinstance(layer, nn.Conv2d)]
+    handles += [norm.register_forward_pre_hook(note_input) for norm in model.modules() if isinstance(norm, _BatchNorm)]
+    try:
+        forward_tensor(model, image)
+    finally:
+        for handle in handles:
+            handle.remove()
+    calls, takers = Counter(layer for layer, *_ in outputs), Counter(layer for layers in pairs.values() for layer in layers)
+    for parent in list(model.modules()):
+        names = {child: name for name, child in parent.named_children()}
+        for norm in names.keys() & pairs.keys():
+            layer, *others = set(pairs[norm])
+            if not others and layer in names and calls[layer] == takers[layer] == len(pairs[norm]):
+                setattr(parent, names[layer], fuse_conv_bn_eval(layer, norm))
+                # timm's have the activation in them
+                setattr(parent, names[norm], nn.Sequential(norm.drop, norm.act) if hasattr(norm, 'act') else nn.Identity())
 
 
 def _fold_scale(attention: MultiHeadAttention) -> None:
@@ -76,6 +91,12 @@ def _fold_scale(attention: MultiHeadAttention) -> None:
     attention.scale = 1.0
 
 
+def _image(model: nn.Module) -> Tensor:
+    """A random image on a model's device."""
+    image = torch.rand(1, in_channels(model), 64, 64, generator=torch.Generator().manual_seed(0))
+    return image.to(next(model.parameters()))
+
+
 @torch.no_grad()
 def _check(model: nn.Module, fused: nn.Module) -> None:
     """Compare every block and the outputs on a random image.
@@ -83,8 +104,7 @@ def _check(model: nn.Module, fused: nn.Module) -> None:
     Raises:
         ValueError: One differs; the message names the first, which is where the fault is.
     """
-    parameter = next(model.parameters())
-    image = torch.rand(1, in_channels(model), 64, 64, generator=torch.Generator().manual_seed(0)).to(parameter)
+    image = _image(model)
     before, after = _trace(model, image), _trace(fused, image)
     for name, outputs in before.items():
         for one, other in zip(outputs, after.get(name, ()), strict=False):

@@ -16,6 +16,8 @@ from torch import nn
 from ..checkpoints import loaders
 from ..checkpoints.io import read_file
 from ..errors import CheckpointError, UsageError, user_errors
+from ..mmlab.backbone_names import slug
+from ..mmlab.backbone_swap import swap_backbone
 from ..registry import MODELS
 from ..utils.text import not_text, printable, shown
 from .config_files import find_config
@@ -49,7 +51,7 @@ def read_config(path: str) -> Config:
 
 
 def load_config(args: argparse.Namespace, check_options: bool = True) -> Config:
-    """The config of a run: file, then ``--mini``, then ``--cfg-options``, and its work dir.
+    """The config of a run: file, then ``--mini``, then ``--backbone``, then ``--cfg-options``, and its work dir.
 
     Args:
         args: The command line.
@@ -61,11 +63,11 @@ def load_config(args: argparse.Namespace, check_options: bool = True) -> Config:
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = read_config(args.config)
-    name = Path(cfg.filename).stem
     if args.mini:
         with user_errors(ValueError, FileExistsError):
             to_mini(cfg)
-        name += '_mini'
+    set_backbone(cfg, args.backbone)
+    name = run_name(cfg.filename, args.backbone) + '_mini' * args.mini
     options = merge_options(cfg, args.cfg_options, check_options)
     if options and not any(key.partition('.')[0].endswith('_pipeline') for key in options):
         name_pipelines(cfg)
@@ -80,6 +82,23 @@ def load_config(args: argparse.Namespace, check_options: bool = True) -> Config:
     return cfg
 
 
+def set_backbone(cfg: Config, name: str | None) -> None:
+    """Put the backbone that ``--backbone`` names into a config, in place; without a name, nothing changes.
+
+    Raises:
+        UsageError: As :func:`mvit3_bench.mmlab.backbone_swap.swap_backbone`; or the config has no fixed size of images.
+    """
+    if name:
+        with user_errors(ValueError):
+            swap_backbone(cfg, name, input_size(cfg))
+        cfg.experiment_name = run_name(cfg.filename, name)  # in checkpoints and logs
+
+
+def run_name(config: str, backbone: str | None) -> str:
+    """What work dirs, results and files are called: the name of the config, and of the backbone that is put into it."""
+    return '-'.join([Path(config).stem, *([slug(backbone)] if backbone else [])])
+
+
 def model_and_size(args: argparse.Namespace) -> tuple[Config, nn.Module, tuple[int, int]]:
     """The config that a command line names, its untrained model for one process, and height and width of its images.
 
@@ -88,6 +107,7 @@ def model_and_size(args: argparse.Namespace) -> tuple[Config, nn.Module, tuple[i
             config has images of any size and there is no ``--shape``.
     """
     cfg = read_config(args.config)
+    set_backbone(cfg, args.backbone)
     merge_options(cfg, args.cfg_options)
     if args.shape and (len(args.shape) > 2 or min(args.shape) < 1):
         raise UsageError(f'--shape {args.shape} is not possible', '--shape',

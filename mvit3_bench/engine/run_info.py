@@ -12,6 +12,7 @@ from mmengine.runner import BaseLoop, Runner
 from torch.utils.data import Dataset
 
 from .. import __version__
+from ..mmlab.backbone_names import name_of
 from ..utils import environment
 
 RunInfo = dict[str, str | int | bool | dict | None]
@@ -29,7 +30,8 @@ def collect_run_info(runner: Runner) -> RunInfo:
         version=__version__, commit=environment.commit(), machine=environment.hardware(torch.device(get_device())),
         packages={name: str(sys.modules[name].__version__) for name in _PACKAGES if name in sys.modules},
         seed=runner.seed, deterministic=torch.are_deterministic_algorithms_enabled(), processes=runner.world_size,
-        config=config_hash(runner.cfg.pretty_text), checkpoint=runner._load_from,
+        backbone=name_of((runner.cfg.get('model') or {}).get('backbone') or {}), config=config_hash(runner.cfg.pretty_text),
+        checkpoint=runner._load_from,
         data={mode: fingerprint(loop.dataloader.dataset) for mode, loop in loops.items() if isinstance(loop, BaseLoop)})
 
 
@@ -41,7 +43,7 @@ def text_of(run_info: RunInfo) -> str:
         f'  machine: {environment.line(run_info["machine"])}',
         f'  packages: {", ".join(f"{name} {version}" for name, version in run_info["packages"].items())}',
         f'  seed {run_info["seed"]}, deterministic: {run_info["deterministic"]}, processes: {run_info["processes"]}',
-        f'  config {run_info["config"]}',
+        f'  backbone {run_info["backbone"]}, config {run_info["config"]}',
         *(f'  {mode} data: {data["samples"]} samples, {data["hash"]}' for mode, data in run_info['data'].items())])
 
 

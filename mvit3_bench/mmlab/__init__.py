@@ -12,8 +12,9 @@ import sys
 
 from . import heads, initializers, model_zoo  # noqa: F401
 from .backbones import MobileViTv1, MobileViTv2, MobileViTv3
+from .timm_backbone import TimmBackbone
 
 if sys.modules.get('mmpretrain'):  # by the user or by our heads; otherwise heads.load registers them
     model_zoo.register()
 
-__all__ = ['MobileViTv1', 'MobileViTv2', 'MobileViTv3']
+__all__ = ['MobileViTv1', 'MobileViTv2', 'MobileViTv3', 'TimmBackbone']

@@ -10,7 +10,9 @@ from mmengine.device import get_device
 
 from ..checkpoints.io import read_checkpoint
 from ..datasets.configs import data_sets, type_name
+from ..engine.run_config import run_name
 from ..errors import ResultError
+from ..mmlab.backbone_names import name_of
 from ..utils import environment as machine
 from ..utils.paths import MIM
 from .store import CONVERTED, TRAINED, Result, check, sha256
@@ -43,7 +45,7 @@ def find_provenance(checkpoint: str | None) -> dict[str, str | int | None]:
     return fields | dict(origin=TRAINED, seed=seed if type(seed) is int else None)
 
 
-def draft_result(cfg: Config, config: str, mini: bool, provenance: dict) -> Result:
+def draft_result(cfg: Config, config: str, mini: bool, provenance: dict, backbone: str | None = None) -> Result:
     """The result of a test that is yet to run: with all fields but ``images`` and ``metrics``.
 
     Args:
@@ -51,16 +53,18 @@ def draft_result(cfg: Config, config: str, mini: bool, provenance: dict) -> Resu
         config: The config as the command line names it.
         mini: Whether it is on miniature data.
         provenance: Of the weights, from :func:`find_provenance`.
+        backbone: What ``--backbone`` names.
 
     Raises:
-        ResultError: The model has none of our backbones, or a field is impossible, such as the name of the config.
+        ResultError: A field is impossible, such as the name of the config.
     """
     found = machine.describe(torch.device(get_device()))
     commit, now = found.pop('commit', None), datetime.datetime.now()
     dataset = next(iter(data_sets(cfg.test_dataloader).values()))
-    name = Path(config).stem + '_mini' * mini
+    name = run_name(config, backbone) + '_mini' * mini
     draft = Result(
-        id=f'{name}-{provenance["sha256"][:8]}-{now:%Y%m%dT%H%M%S}', config=config_name(config), model=_model(cfg),
+        id=f'{name}-{provenance["sha256"][:8]}-{now:%Y%m%dT%H%M%S}', model=name_of(cfg.model.backbone),
+        config=config_name(config) + (f' --backbone {backbone}' if backbone else ''),
         task=_TASKS.get(cfg.default_scope, cfg.default_scope), mini=mini,
         dataset=f'{type_name(dataset)} in {dataset.get("data_root", "?")}', images=1, metrics={'none': 0.0}, commit=commit,
         hardware=machine.line(found), date=now.date().isoformat(),
@@ -73,12 +77,3 @@ def config_name(config: str) -> str:
     """Path of a config below ``configs/``; of one that is not ours, as it is."""
     ours, path = (MIM / 'configs').resolve(), Path(config).resolve()
     return path.relative_to(ours).as_posix() if path.is_relative_to(ours) else config
-
-
-def _model(cfg: Config) -> str:
-    """Family and arch of the backbone of a config."""
-    backbone = cfg.model.get('backbone') or {}
-    family, arch = str(backbone.get('type')).rpartition('.')[2], backbone.get('arch')
-    if not family.startswith('MobileViTv') or arch is None:
-        raise ResultError(f'--record is for models with a backbone of this package; found: {backbone.get("type")}')
-    return f'mvit{family[-1]}_{arch["name"] if isinstance(arch, dict) else arch}'

@@ -100,7 +100,8 @@ def test_mini_of_a_dumped_config(run_dir):
     cfg.dump('dumped.py')
 
     def work_dir(**given):
-        args = Namespace(config='dumped.py', mini=True, cfg_options=None, work_dir=None, launcher='none', local_rank=0)
+        args = Namespace(config='dumped.py', mini=True, backbone=None, cfg_options=None, work_dir=None, launcher='none',
+                         local_rank=0)
         return run_config.load_config(Namespace(**vars(args) | given)).work_dir
     assert work_dir() == 'work_dirs/dumped_mini'
     assert work_dir(mini=False) == 'work_dirs/full'
@@ -110,7 +111,8 @@ def test_mini_of_a_dumped_config(run_dir):
 @pytest.mark.parametrize('given', [dict(work_dir='caf\udce9'), dict(cfg_options=['val_evaluator.ann_file=caf\udce9.json'])])
 def test_words_that_are_no_text(run_dir, given):
     """They are refused at once: neither the config nor the names of checkpoints could be written."""
-    args = dict(config=str(DETECTION), mini=False, cfg_options=None, work_dir=None, launcher='none', local_rank=0)
+    args = dict(config=str(DETECTION), mini=False, backbone=None, cfg_options=None, work_dir=None, launcher='none',
+                local_rank=0)
     with pytest.raises(UsageError, match=r'caf\\udce9.* is not UTF-8'):
         run_config.load_config(Namespace(**args | given))
 

@@ -36,7 +36,7 @@ def test_same_predictions_as_test(run_dir, tool, weights, task):
                    'test_evaluator.out_file_path=all.pkl')
     assert outcome.code == 0, outcome.output
     expected = mmengine.load('all.pkl')
-    args = Namespace(mini=True, cfg_options=None, device='cpu', score_thr=0.0)
+    args = Namespace(mini=True, backbone=None, cfg_options=None, device='cpu', score_thr=0.0)
     _, predictor = predict.load(args, str(config), str(checkpoint))
     for sample in expected:
         found = predictor(predictor.prepare(predictor.read(sample['img_path']), sample['img_path']))

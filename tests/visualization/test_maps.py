@@ -39,7 +39,8 @@ def test_maps_of_a_model(run_dir, weights, task, layer, heads, depth):
     from mvit3_bench.apis import predict
     from mvit3_bench.visualization import attention_maps as maps
     config, checkpoint = map(str, weights[task])
-    _, predictor = predict.load(Namespace(mini=True, cfg_options=None, device='cpu', score_thr=0.3), config, checkpoint)
+    args = Namespace(mini=True, backbone=None, cfg_options=None, device='cpu', score_thr=0.3)
+    _, predictor = predict.load(args, config, checkpoint)
     file = pictures(task)[0]
     found = maps.collect(predictor, predictor.prepare(predictor.read(file), file), layer)
     assert list(found.features) == ['input', 'local', 'global', 'output']

@@ -4,6 +4,7 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 from torch.nn import functional as F
 
+from ...models.dilation import dilate
 from ...registry import MODELS
 
 _RESIZES = ('bilinear', 'nearest')
@@ -48,12 +49,17 @@ class EncoderDecoder(segmentors.EncoderDecoder):
     Windows (``mode='slide'``) and images that are padded for the test are predicted as mmseg does. Other arguments are those
     of :class:`mmseg.models.EncoderDecoder`.
 
+    Args:
+        output_stride: Largest stride of the backbone's maps, kept by dilation, for one without such an argument.
+
     Raises:
         ValueError: ``test_cfg.resize`` is neither.
     """
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args, output_stride: int | None = None, **kwargs):
         super().__init__(*args, **kwargs)
+        if output_stride:
+            dilate(self.backbone, output_stride)
         self.resize = (self.test_cfg or {}).get('resize', 'bilinear')
         if self.resize not in _RESIZES:
             raise ValueError(f'test_cfg.resize={self.resize!r} is not possible; allowed: {", ".join(map(repr, _RESIZES))}')
