@@ -1,9 +1,9 @@
 """Recommend a light backbone for a task, within limits of size, cost and measured latency: the models that none beats.
 
-Printed are, of the models within the limits, those that no other one of them beats in top-1 and in the costs that have a limit (in
-latency if none has). Parameters, multiply-adds and latency are those of the model with the head of the task: the classifier,
-SSDLite, or DeepLabv3. Top-1 on ImageNet is the only accuracy that is known of all backbones, and stands for the accuracy in
-detection and segmentation; where a figure with the same head has been published, it stands beside it.
+Printed are, of the models within the limits, those that no other one of them beats in top-1 and in the costs that have a
+limit (in latency if none has). Parameters, multiply-adds and latency are those of the model with the head of the task: the
+classifier, SSDLite, or DeepLabv3. Top-1 on ImageNet is the only accuracy that is known of all backbones, and stands for the
+accuracy in detection and segmentation; where a figure with the same head has been published, it stands beside it.
 """
 import argparse
 import re
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 EXAMPLE = '--task seg --max-params 6M --max-latency 40ms --runtime onnxruntime'
 # cost of a row -> flag of its limit, its name, and format, factor and unit by which it is written
-COSTS = dict(parameters=('--max-params', 'parameters', '.2f', 1e6, 'M'), latency_ms=('--max-latency', 'latency', '.2f', 1, 'ms'),
-             multiply_adds=('--max-flops', 'multiply-adds', '.0f', 1e6, 'M'))
+COSTS = dict(parameters=('--max-params', 'parameters', '.2f', 1e6, 'M'),
+             multiply_adds=('--max-flops', 'multiply-adds', '.0f', 1e6, 'M'),
+             latency_ms=('--max-latency', 'latency', '.2f', 1, 'ms'))
 # task -> a config of it, for the example at the end
 CONFIGS = dict(cls='cls/mvit3_s_in1k', det='det/ssdlite_mvit3_1.0_coco', seg='seg/deeplabv3_mvit3_1.0_voc2012')
 
@@ -47,13 +48,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     time = quantity(dict(us=1e-3, ms=1, s=1e3), '40ms or 0.04s')
     parser.add_argument('--task', choices=HEADS, default='cls', help='%(choices)s (default: %(default)s)')
     parser.add_argument('--max-params', dest='parameters', type=count, metavar='N', help='most parameters: 6M')
-    parser.add_argument('--max-flops', dest='multiply_adds', type=count, metavar='N', help='most multiply-adds of an image: 1G')
+    parser.add_argument('--max-flops', dest='multiply_adds', type=count, metavar='N',
+                        help='most multiply-adds of an image: 1G')
     parser.add_argument('--max-latency', dest='latency_ms', type=time, metavar='T', help='longest latency: 40ms')
     parser.add_argument('--runtime', choices=RUNTIMES, default='onnxruntime',
                         help='where latency was measured: %(choices)s (default: %(default)s)')
     parser.add_argument('--batch', type=int, default=1, help='images in a call (default: %(default)s)')
     parser.add_argument('--measured', type=Path, metavar='FILE',
-                        help='what mvit3 leaderboard has measured on a machine of yours (default: what comes with this package)')
+                        help='what mvit3 leaderboard has measured on a machine of yours (default: the file of this package)')
     parser.add_argument('--anchor-latency', type=time, metavar='T',
                         help="the anchor's latency on a machine of yours, to which the latencies are scaled: 3.1ms")
 
@@ -115,7 +117,8 @@ def main(args: argparse.Namespace) -> None:
     cell = cell_of(args, measured)
     rows = source.rows(measured, cell, args.anchor_latency)
     if not rows:
-        raise UsageError(f'{args.measured or source.FILE} has no model with a published top-1 in {source.title(cell)}', '--measured')
+        raise UsageError(f'{args.measured or source.FILE} has no model with a published top-1 in {source.title(cell)}',
+                         '--measured')
     limits = {cost: limit for cost in COSTS if (limit := getattr(args, cost)) is not None}
     words = ' '.join(f'{COSTS[cost][0]} {written(cost, limit, "g")}' for cost, limit in limits.items())
     found = fronts.within(rows, limits)
@@ -142,7 +145,7 @@ def notes(measured: dict, cell: str, args: argparse.Namespace) -> str:
                  '--anchor-latency scales to another machine')
     lines = [f'Latency: {title(cell)}; {where}.']
     if HEADS[args.task]:
-        lines.append('Accuracy: top-1 on ImageNet stands for that of the task, which is not known of all; the published figures '
+        lines.append('Accuracy: top-1 on ImageNet stands for that of the task, which is not known of all; published figures '
                      'are with the same head, but each with the training of its authors.')
     lines.append(f'To use one: mvit3 train {CONFIGS[args.task]} --backbone NAME')
     return '\n'.join(lines)

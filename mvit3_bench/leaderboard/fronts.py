@@ -1,4 +1,4 @@
-"""Pareto fronts: models that no other one beats in accuracy and cost; those within limits, and the nearest if there is none."""
+"""Pareto fronts: models that no other one beats in accuracy and cost; models within limits, and the nearest to them."""
 from collections.abc import Collection, Iterable
 
 from .measured import Row

@@ -1,7 +1,7 @@
 """What ``mvit3 leaderboard`` has measured: the file of it, and a row for each model of it. Needs nothing but Python.
 
-Latencies of models that were measured hours apart are comparable through an anchor, a model that was timed alternately with each
-of them: a latency here is the ratio to the anchor's, times the anchor's median over the run, or over a run elsewhere.
+Latencies of models that were measured hours apart are comparable through an anchor, a model that was timed alternately with
+each of them: a latency here is the ratio to the anchor's, times the anchor's median over the run, or over a run elsewhere.
 """
 import json
 from dataclasses import dataclass
@@ -57,7 +57,7 @@ def read(file: Path | None = None) -> dict:
             title(cell)
             rows(content, cell)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ResultError(f'{file}: {type(error).__name__} {error} in the field models or anchor_spread', file, fix) from error
+        raise ResultError(f'{file}: models or anchor_spread: {type(error).__name__} {error}', file, fix) from error
     return content
 
 
@@ -99,3 +99,8 @@ def rows(measured: dict, cell: str, anchor: float | None = None) -> list[Row]:
             counted = counted | figures  # with a head, the counts are those of the model with it
             found.append(Row(known[build], counted['parameters'], counted['multiply_adds'], figures['ratio'] * anchor))
     return found
+
+
+def ours(row: Row) -> bool:
+    """Whether it is a MobileViTv3."""
+    return row.model.build.startswith('mvit3_')
