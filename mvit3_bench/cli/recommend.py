@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
-from ..leaderboard.measured import HEADS, RUNTIMES
+from ..leaderboard.measured import HEADS, ORIGINS, RUNTIMES
 
 if TYPE_CHECKING:
     from ..leaderboard.measured import Row
@@ -82,18 +82,14 @@ def cell_of(args: argparse.Namespace, measured: dict) -> str:
 
 def table_of(front: list['Row'], task: str) -> str:
     """The table of a front."""
-    from ..leaderboard.models import downstream
+    from ..leaderboard.downstream import best
     from ..utils.text import table
-    published = {}
-    for each in downstream():
-        if HEADS[task] == each.head:
-            published.setdefault(each.model, []).append(f'{each.value:g} ({each.dataset})')
-    metric = dict(det='published mAP', seg='published mIoU').get(task)
-    rows = [(row.model.name, f'{row.model.top1:.2f}', 'timm' if row.model.origin == 'timm' else 'its authors',
+    metrics = dict(cls=(), det=('published mAP (%)',), seg=('published mIoU (%)',))[task]
+    published = [best(HEADS[task])] * len(metrics)
+    rows = [(row.model.name, f'{row.model.top1:.2f}', ORIGINS[row.model.origin],
              *(written(cost, getattr(row, cost)) for cost in COSTS),
-             *[', '.join(published.get(row.model.name, '-'))] * bool(metric), usable(row.model.build)) for row in front]
-    columns = ('model', 'top-1 (%)', 'measured by', *(name for _, name, *_ in COSTS.values()), *[metric] * bool(metric),
-               '--backbone')
+             *(each.get(row.model.name, '-') for each in published), usable(row.model.build)) for row in front]
+    columns = ('model', 'top-1 (%)', 'top-1 by', *(name for _, name, *_ in COSTS.values()), *metrics, '--backbone')
     return table(rows, columns, 'plain')
 
 
@@ -128,7 +124,7 @@ def main(args: argparse.Namespace) -> None:
               f'The nearest is {row.model.name}, top-1 {row.model.top1:.2f} %: {misses(row, limits)}.')
         sys.exit(1)
     front = fronts.pareto_front(found, list(limits) or ['latency_ms'])
-    against = ', '.join(COSTS[cost][1] for cost in limits) or 'latency'
+    against = ' and '.join(COSTS[cost][1] for cost in limits) or 'latency'
     print(f'{len(found)} of {len(rows)} models are within the limits ({words or "none given"}); on their front of top-1 '
           f'against {against}:\n')
     print(table_of(front, args.task))

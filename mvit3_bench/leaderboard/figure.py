@@ -18,7 +18,7 @@ def svg(rows: Sequence[Row], cost: str, label: str) -> str:
 
     Args:
         rows: Of one table.
-        cost: One of :data:`mvit3_bench.leaderboard.fronts.COSTS`.
+        cost: One of ``fronts.COSTS``.
         label: What it is, with its unit: millions of parameters and multiply-adds, milliseconds.
     """
     import matplotlib

@@ -12,6 +12,7 @@ from .models import Model, models
 
 FILE = Path(__file__).with_name('measured.json')
 RUNTIMES = dict(onnxruntime='ONNX Runtime', openvino='OpenVINO', compile='compiled PyTorch')
+ORIGINS = dict(timm='timm', published='authors')  # of a model's top-1 -> as tables call it
 HEADS = dict(cls='', det='ssdlite', seg='deeplabv3')  # task -> its head in the names of cells: onnxruntime_ssdlite/1
 _HEAD_TITLES = dict(ssdlite='SSDLite', deeplabv3='DeepLabv3')
 _FIELDS = ('machine', 'threads', 'command', 'date', 'anchor', 'anchor_spread', 'models')
@@ -54,16 +55,22 @@ def read(file: Path | None = None) -> dict:
         raise ResultError(f'{file}: field {min(missing)!r} is missing', file, fix)
     try:
         for cell in cells(content):
-            title(cell)
             rows(content, cell)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ResultError(f'{file}: models or anchor_spread: {type(error).__name__} {error}', file, fix) from error
     return content
 
 
-def cells(measured: dict) -> tuple[str, ...]:
-    """What was measured: ``onnxruntime/1``, ``onnxruntime_ssdlite/1``; the runtime with the head, and the batch size."""
-    return tuple(measured['anchor_spread'])
+def cells(measured: dict) -> list[str]:
+    """What was measured, classifiers first: ``onnxruntime/1``, ``onnxruntime_ssdlite/1``; runtime, head and batch size."""
+    found = {(form, batch) for each in measured['models'].values() for form, its in each['cells'].items() for batch in its}
+    runtimes, heads = list(RUNTIMES), list(HEADS.values())
+
+    def place(cell: tuple[str, str]) -> tuple[int, int, int]:
+        runtime, _, head = cell[0].partition('_')
+        return heads.index(head), runtimes.index(runtime), int(cell[1])
+
+    return ['/'.join(cell) for cell in sorted(found, key=place)]
 
 
 def title(cell: str) -> str:
@@ -79,8 +86,9 @@ def machine(measured: dict) -> str:
 
 
 def anchor_ms(measured: dict, cell: str) -> float:
-    """The anchor's median latency over the run."""
-    return measured['anchor_spread'][cell]['median_ms']
+    """The anchor's median latency over the run: as a classifier, with which heads are compared, too."""
+    form, batch = cell.split('/')
+    return measured['anchor_spread'][f'{form.partition("_")[0]}/{batch}']['median_ms']
 
 
 def rows(measured: dict, cell: str, anchor: float | None = None) -> list[Row]:
@@ -89,7 +97,7 @@ def rows(measured: dict, cell: str, anchor: float | None = None) -> list[Row]:
     Args:
         measured: See :func:`read`.
         cell: One of :func:`cells`.
-        anchor: The anchor's latency in milliseconds, on another machine; None: that of the run.
+        anchor: The anchor's latency in milliseconds on another machine; None: that of the run.
     """
     anchor, (form, batch) = anchor or anchor_ms(measured, cell), cell.split('/')
     found, known = [], {each.build: each for each in models() if each.build and each.top1 is not None}
@@ -99,6 +107,16 @@ def rows(measured: dict, cell: str, anchor: float | None = None) -> list[Row]:
             counted = counted | figures  # with a head, the counts are those of the model with it
             found.append(Row(known[build], counted['parameters'], counted['multiply_adds'], figures['ratio'] * anchor))
     return found
+
+
+def backbones(measured: dict) -> list[Row]:
+    """A row for each model that was measured as a classifier, in the first of :func:`cells` that has it."""
+    found = {}
+    for cell in cells(measured):
+        if '_' not in cell:
+            for row in rows(measured, cell):
+                found.setdefault(row.model, row)
+    return list(found.values())
 
 
 def ours(row: Row) -> bool:
