@@ -15,8 +15,8 @@ from mvit3_bench.paper.published import others, published
 
 PAPER = {'MobileNetV1', 'MobileNetV2', 'MobileNetV3', 'MnasNet', 'MixNet', 'ShuffleNetV1', 'ShuffleNetV2', 'EfficientNet',
          'DeiT', 'EdgeNeXt', 'Mobile-Former', 'MobileViTv1', 'MobileViTv2'}
-CURRENT = {'RepViT', 'MobileNetV4', 'FastViT', 'EfficientFormerV2', 'EfficientViT (MIT)', 'EfficientViT (Microsoft)', 'TinyViT',
-           'StarNet', 'SHViT', 'SwiftFormer', 'MobileOne', 'GhostNetV3', 'iFormer', 'LSNet'}
+CURRENT = {'RepViT', 'MobileNetV4', 'FastViT', 'EfficientFormerV2', 'EfficientViT (MIT)', 'EfficientViT (Microsoft)',
+           'TinyViT', 'StarNet', 'SHViT', 'SwiftFormer', 'MobileOne', 'GhostNetV3', 'iFormer', 'LSNet'}
 BEYOND = ('in12k', 'in21k', 'in22k')  # tags of weights that saw more than ImageNet-1K
 # of networks that are the same in training and in use
 COUNTED = ('mobilenetv2_100', 'efficientnet_b0', 'mixnet_s', 'mobilenetv4_conv_small', 'edgenext_xx_small', 'starnet_s1',
