@@ -22,8 +22,8 @@ from importlib.resources import files
 
 from ..paper.published import Other, Published, others, published
 
-#: timm's file names no version. It fits the weights of this one only: 1.0.21 lacks two of those that it lists, and 1.0.23
-#: adds eight that it does not.
+# timm's file names no version. It fits the weights of this one only: 1.0.21 lacks two of those that it lists, and 1.0.23
+# adds eight that it does not.
 TIMM_VERSION = '1.0.22'
 TIMM_RESULTS = f"timm's results-imagenet.csv, of timm {TIMM_VERSION}"
 KINDS = ('convolutional', 'hybrid', 'transformer')

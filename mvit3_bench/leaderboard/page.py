@@ -52,34 +52,35 @@ def render(measured: dict) -> dict[str, str]:
     Args:
         measured: See :func:`mvit3_bench.leaderboard.measured.read`.
     """
-    found = {cell: rows(measured, cell) for cell in cells(measured)}
-    panels = _panels(backbones(measured), found)
-    return {PAGE.as_posix(): _page(measured, found, panels), **{
-        (FOLDER / f'{name}.svg').as_posix(): figure.svg(each, cost, label) for name, (each, cost, label) in panels.items()}}
+    return {PAGE.as_posix(): page(measured), **{
+        (FOLDER / f'{name}.svg').as_posix(): figure.svg(*panel) for name, panel in _panels(measured).items()}}
 
 
-def _panels(alone: list[Row], found: dict[str, list[Row]]) -> dict[str, tuple[list[Row], str, str]]:
+def _panels(measured: dict) -> dict[str, tuple[list[Row], str, str]]:
     """Name of a figure -> its rows, its cost, and how the axis calls it."""
+    alone, found = backbones(measured), {cell: rows(measured, cell) for cell in cells(measured)}
     return dict(
         parameters=(alone, COSTS[0], 'parameters (M)'), multiply_adds=(alone, COSTS[1], 'multiply-adds (M)'),
         **{cell.replace('/', '_'): (each, COSTS[2], f'latency (ms): {title(cell)}') for cell, each in found.items()})
 
 
-def _page(measured: dict, found: dict[str, list[Row]], panels: dict[str, tuple[list[Row], str, str]]) -> str:
-    cell, first = next(iter(found.items()))
+def page(measured: dict) -> str:
+    """The page. Argument as :func:`render`."""
+    panels, cell = _panels(measured), cells(measured)[0]
     return '\n'.join([
         _INTRODUCTION, '', '## Where MobileViTv3 leads, and where not', '',
         *(f'- {each}' for each in standing.sentences([(each, cost) for each, cost, _ in panels.values()])), '',
-        _OTHERS, '', _COMPARISON.format(cell=title(cell)), '', table(standing.comparison(first), standing.COLUMNS),
+        _OTHERS, '', _COMPARISON.format(cell=title(cell)), '',
+        table(standing.comparison(rows(measured, cell)), standing.COLUMNS),
         '## The fronts', '', _FRONTS, '', _fronts(panels),
         *(f'![top-1 against {label}]({FOLDER.as_posix()}/{name}.svg)\n' for name, (_, _, label) in panels.items()),
         '## All models', '', 'On the documentation site a click on a heading sorts. A dash: not measured, see below.', '',
-        '<div class="sortable">', '', _table(backbones(measured), found), '</div>', '',
+        '<div class="sortable">', '', _table(measured), '</div>', '',
         '## How it was measured', '', _HOW.format(anchor=measured['anchor']), '',
         f'`{measured["command"]}`, {measured["date"]}; {measured["rounds"]} rounds; {line(measured["machine"])}.', '',
         "The anchor's latency over the run, in ms:", '', _spread(measured), *_skipped(measured),
         '## Published in detection and segmentation', '', _DOWNSTREAM, '', _downstream(),
-        '## Not measured here', '', "Models that neither timm nor torchvision has, with their authors' figures.", '',
+        '## Not measured here', '', "With their authors' figures; most are in neither timm nor torchvision.", '',
         _unmeasured(measured)])
 
 
@@ -101,21 +102,19 @@ def _spread(measured: dict) -> str:
     return table(lines, ('measured', *keys.values()), left=1)
 
 
-def _table(alone: list[Row], found: dict[str, list[Row]]) -> str:
+def _table(measured: dict) -> str:
     """All models, the highest top-1 first; what was not measured is a dash."""
-    latencies = {cell: {row.model.build: row.latency_ms for row in each} for cell, each in found.items()}
+    latencies = {cell: {row.model: row.latency_ms for row in rows(measured, cell)} for cell in cells(measured)}
 
-    def cell_text(cell: str, build: str) -> str:
-        if build not in latencies[cell]:
-            return NONE
-        batch = int(cell.rpartition('/')[2])
-        return f'{latencies[cell][build]:.1f}' if batch == 1 else f'{batch * 1000 / latencies[cell][build]:.0f}'
+    def speed(cell: str, row: Row) -> str:
+        batch, latency = int(cell.rpartition('/')[2]), latencies[cell].get(row.model)
+        return NONE if latency is None else f'{latency:.1f}' if batch == 1 else f'{batch * 1000 / latency:.0f}'
 
-    lines = [(row.model.name, f'`{row.model.build}`', ORIGINS[row.model.origin], row.model.protocol, f'{row.model.top1:.2f}',
-              row.model.size, f'{row.parameters / 1e6:.2f}', f'{row.multiply_adds / 1e6:.0f}',
-              *(cell_text(cell, row.model.build) for cell in found))
-             for row in sorted(alone, key=lambda row: (-row.model.top1, row.model.name))]
-    units = [f'{title(cell)} ({"ms" if cell.endswith("/1") else "images/s"})' for cell in found]
+    lines = [(row.model.name, f'`{row.model.build}`', ORIGINS[row.model.origin], row.model.protocol,
+              f'{row.model.top1:.2f}', row.model.size, f'{row.parameters / 1e6:.2f}', f'{row.multiply_adds / 1e6:.0f}',
+              *(speed(cell, row) for cell in latencies))
+             for row in sorted(backbones(measured), key=lambda row: (-row.model.top1, row.model.name))]
+    units = [f'{title(cell)} ({"ms" if cell.endswith("/1") else "images/s"})' for cell in latencies]
     return table(lines, ('model', 'name here', 'top-1 by', 'training', 'top-1 (%)', 'input', 'parameters (M)',
                          'multiply-adds (M)', *units), left=4)
 
