@@ -31,22 +31,23 @@ class Named:
     arguments: dict = field(default_factory=dict)
 
 
-def resolve(name: str, scope: str | None = None) -> Named:
+def resolve(name: str, scope: str | None = None, flag: str = FLAG) -> Named:
     """What a name of the command line stands for.
 
     Args:
         name: ``timm/NAME``; the class of a backbone in a registry of OpenMMLab, with or without its scope; or an arch of
             ours such as ``mobilevitv3_s`` or ``mvit3_s``. Arguments of the network follow in brackets.
         scope: Framework whose backbones come first where a name has no scope.
+        flag: Of the command line, for the message.
 
     Raises:
         UsageError: Nothing has this name (the message lists the nearest), timm is not installed, or the arguments cannot be
             read.
     """
-    plain, arguments = _parsed(name)
+    plain, arguments = _parsed(name, flag)
     if plain.startswith('timm/'):
         if not find_spec('timm'):
-            raise UsageError(f'{FLAG} {name} needs timm', FLAG, 'pip install timm', ': ')
+            raise UsageError(f'{flag} {name} needs timm', flag, 'pip install timm', ': ')
         import timm
         if timm.is_model(plain.removeprefix('timm/')):
             return Named('timm', 'mvit3_bench.TimmBackbone', dict(model_name=plain.removeprefix('timm/'), **arguments))
@@ -62,11 +63,11 @@ def resolve(name: str, scope: str | None = None) -> Named:
     whole = re.search('[./]', plain)  # otherwise by what stands behind the scope
     known = {(each if whole else re.split('[./]', each, maxsplit=1)[-1]).lower(): each for each in reversed(_known())}
     near = [known[each] for each in get_close_matches(plain.lower(), known, n=5, cutoff=0.5)]
-    raise UsageError(f'{FLAG} {name}: no backbone has this name', FLAG, f'the nearest: {", ".join(near)}' if near else
+    raise UsageError(f'{flag} {name}: no backbone has this name', flag, f'the nearest: {", ".join(near)}' if near else
                      'known: timm/NAME, backbones of mmpretrain, mmdet and mmseg, mobilevitv3_s and the other archs')
 
 
-def _parsed(name: str) -> tuple[str, dict]:
+def _parsed(name: str, flag: str) -> tuple[str, dict]:
     """A name without its arguments, and these: ``mmdet.ResNet(depth=18)`` -> ``'mmdet.ResNet', {'depth': 18}``."""
     plain, bracket, rest = name.partition('(')
     if not bracket:
@@ -77,7 +78,7 @@ def _parsed(name: str) -> tuple[str, dict]:
             raise ValueError('an argument without a name')
         return plain, {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
     except (SyntaxError, ValueError, AttributeError) as error:
-        raise UsageError(f'{FLAG} {name}: the arguments cannot be read: {error}', FLAG,
+        raise UsageError(f'{flag} {name}: the arguments cannot be read: {error}', flag,
                          f"write them like '{plain}(depth=18)', quoted") from error
 
 
