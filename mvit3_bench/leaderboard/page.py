@@ -21,7 +21,11 @@ protocol. An answer within your limits, from the same figures:
 
 ```bash
 mvit3 recommend --task seg --max-params 6M --max-latency 40ms --runtime onnxruntime
-```'''
+```
+
+It prints the front within the limits: of parameters, of multiply-adds (`--max-flops 1G`) and of latency, with the head of
+the task. With SSDLite (`--task det`) and DeepLabv3 (`--task seg`) latency was measured in ONNX Runtime alone. If nothing
+meets the limits, it names the nearest miss, and the exit code is 1.'''
 _OTHERS = '''The others are those of the table below, MobileViTv1 and v2 among them; models with their authors' figures
 alone are not.'''
 _COMPARISON = '''How much higher or lower the top-1 of the best other model with no more parameters is, and how many times as

@@ -9,6 +9,9 @@ from conftest import ROOT
 from measurements import content
 
 from mvit3_bench.cli import main
+from mvit3_bench.cli.recommend import CONFIGS
+from mvit3_bench.leaderboard import networks
+from mvit3_bench.leaderboard.measured import HEADS
 
 
 @pytest.fixture
@@ -153,3 +156,8 @@ print([name for name in ('torch', 'numpy', 'mmengine', 'matplotlib') if name in 
 '''
     done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, text=True, capture_output=True)
     assert done.returncode == 0 and done.stdout.splitlines()[-1] == '[]', done.stderr
+
+
+def test_configs_are_those_that_were_measured():
+    """The example at the end names the head of which the latency is."""
+    assert {HEADS[task]: config for task, config in CONFIGS.items() if HEADS[task]} == networks.HEADS
