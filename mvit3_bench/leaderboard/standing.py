@@ -75,18 +75,13 @@ def _band(low: float, high: float, rows: list[Row]) -> str | None:
 def _cost(name: str, cost: str, measurements: list[Sequence[Row]]) -> str:
     """Which of ours are on a front, and how much less others cost that are at least as accurate."""
     mine = [row.model.name for row in measurements[0] if ours(row)]
-    on_front = {row.model.name for rows in measurements for row in front_of_ours(rows, cost)}
+    on_front = {row.model.name for rows in measurements for row in pareto_front(rows, [cost]) if ours(row)}
     ratios = [ratio for rows in measurements for ratio in shares(rows, cost)]
     where = 'the front' if len(measurements) == 1 else f'one of the {len(measurements)} fronts'
     names = f' ({", ".join(each for each in mine if each in on_front)})' if on_front else ''
     return f'**{name}:** {len(on_front) or "none"} of {len(mine)} MobileViTv3 are on {where}{names}.' + (
         f' The cheapest other model of at least the same top-1 takes, in the median, {median(ratios):.2f} times as much '
         f'({min(ratios):.2f} to {max(ratios):.2f}).' if ratios else '')
-
-
-def front_of_ours(rows: Sequence[Row], cost: str) -> list[Row]:
-    """The MobileViTv3 on a front."""
-    return list(filter(ours, pareto_front(rows, [cost])))
 
 
 def shares(rows: Sequence[Row], cost: str) -> list[float]:
