@@ -1,11 +1,14 @@
 """The networks that are measured: classifiers by name, and a detector and a segmentor with the same backbone."""
+import contextlib
 import copy
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+import torch
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..benchmark.models import Network, TimedModel, lived_in
 from ..deploy.fuse import fuse
@@ -82,10 +85,11 @@ class Built:
 
     def timed(self) -> TimedModel:
         """The network for the backends."""
-        try:
-            deployed = fuse(self.merged, self.size)
-        except ValueError:  # a norm takes more than what a convolution gives; the runtimes fold what can be folded
-            deployed = self.merged.requires_grad_(False)
+        deployed = self.merged.requires_grad_(False)
+        for size in ((64, 64), self.size):  # some take one size alone
+            with contextlib.suppress(Exception):  # where it cannot be done, the runtimes fold what they can
+                deployed = fuse(self.merged, size)
+                break
         return TimedModel('', '', Network(self.model), Network(deployed), (3, *self.size), classifier=False)
 
 
@@ -102,8 +106,32 @@ def build(name: str, size: int, part: str) -> Built:
     """
     if part in HEADS:
         return _with_head(name, HEADS[part])
-    model = lived_in(_classifier(name), SEED).eval()
+    model = _random(_classifier(name), (size, size))
     return Built(model, _merged(model), (size, size))
+
+
+@torch.no_grad()
+def _random(model: nn.Module, size: tuple[int, int]) -> nn.Module:
+    """Draw weights, and take the statistics of batch norms from images: with any others, the signals of a deep network grow
+    until rounding decides on what comes out.
+    """
+    lived_in(model, SEED).eval()
+    norms = [each for each in model.modules() if isinstance(each, _BatchNorm)]
+    momenta = [each.momentum for each in norms]
+    for each in norms:
+        each.train()
+        each.momentum = 1.0
+    Network(model)(random_images((2, 3, *size)))
+    for each, momentum in zip(norms, momenta, strict=True):
+        each.momentum = momentum
+        # the averages of whole images hardly differ; what they are divided by must not be rounding
+        each.running_var.clamp_(min=0.3 * each.running_mean.square())
+    return model.eval()
+
+
+def random_images(shape: tuple[int, ...]) -> Tensor:
+    """Images, (B, C, H, W); those of a smaller batch are the first ones of a larger."""
+    return torch.rand(shape, generator=torch.Generator().manual_seed(SEED))
 
 
 def _classifier(name: str) -> nn.Module:
@@ -122,14 +150,15 @@ def _with_head(name: str, config: str) -> Built:
     set_backbone(cfg, name)
     cfg.model.pop('auxiliary_head', None)
     init_default_scope(cfg.default_scope)
-    model = lived_in(revert_sync_batchnorm(MODELS.build(cfg.model)), SEED).eval()
+    size = input_size(cfg)
+    model = _random(revert_sync_batchnorm(MODELS.build(cfg.model)), size)
     output_stride = cfg.model.pop('output_stride', None)
     merged = revert_sync_batchnorm(MODELS.build(cfg.model)).eval()
     merged.load_state_dict(model.state_dict())
     merged.backbone = _merged(merged.backbone)
     if output_stride:  # last: merging makes convolutions of the strides that the branches were built with
         dilate(merged.backbone, output_stride)
-    return Built(model, merged, input_size(cfg))
+    return Built(model, merged, size)
 
 
 def _merged(model: nn.Module) -> nn.Module:

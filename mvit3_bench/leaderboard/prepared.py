@@ -64,7 +64,8 @@ class Cache:
         found = torch.load(facts, weights_only=True)
         if 'expected' not in found:
             raise Skipped(found['skipped'])
-        return Prepared(onnx, found['skipped'], _images(found['shape']), found['expected'], found['complexity'])
+        images = networks.random_images(found['shape'])
+        return Prepared(onnx, found['skipped'], images, found['expected'], found['complexity'])
 
 
 def _prepare(name: str, size: int, part: str, onnx: Path) -> dict:
@@ -75,7 +76,7 @@ def _prepare(name: str, size: int, part: str, onnx: Path) -> dict:
         model = built.timed()
         shape = (BATCH if part == 'classifier' else 1, *model.size)
         with torch.inference_mode():
-            expected = model.network(_images(shape))
+            expected = model.network(networks.random_images(shape))
         if not all(each.isfinite().all() for each in expected):
             raise Skipped('its outputs are not finite')
         found |= dict(shape=shape, expected=tuple(each.clone() for each in expected), complexity=built.complexity())
@@ -113,7 +114,3 @@ def prepare(cache: Cache, name: str, size: int) -> dict[str, str]:
 def reason(error: Exception) -> str:
     """Why something is left out, in a line."""
     return first_line(error) if isinstance(error, (Skipped, UsageError)) else f'{type(error).__name__}: {first_line(error)}'
-
-
-def _images(shape: tuple[int, ...]) -> Tensor:
-    return torch.rand(shape, generator=torch.Generator().manual_seed(networks.SEED))

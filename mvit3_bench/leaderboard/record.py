@@ -47,7 +47,8 @@ def continued(path: Path, content: dict) -> dict:
 
 def _protocol(content: dict) -> dict:
     """What all models of a file have in common."""
-    parts = (content['machine'], ('cpu', 'cores')), (content['versions'], _PACKAGES), (content, ('threads', 'rounds', 'anchor'))
+    parts = ((content['machine'], ('cpu', 'cores')), (content['versions'], _PACKAGES),
+             (content, ('threads', 'rounds', 'anchor')))
     return {key: part[key] for part, keys in parts for key in keys}
 
 
