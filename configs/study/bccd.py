@@ -1,8 +1,8 @@
 """SSDLite with MobileViTv3-XXS on BCCD (blood cells of 3 classes): the detection of the studies, for any backbone.
 
-No row of the paper. The data: docs/data.md, "BCCD". A suite starts it from the weights of `study/cifar10`: docs/suite.md.
+No row of the paper. The data: docs/small_data.md. A suite starts it from the weights of `study/cifar10`: docs/suite.md.
 
-    mvit3 train study/bccd --cfg-options model.backbone.init_cfg.type=Pretrained \
+    python tools/train.py configs/study/bccd.py --cfg-options model.backbone.init_cfg.type=Pretrained \
         model.backbone.init_cfg.checkpoint=FILE model.backbone.init_cfg.prefix=backbone.
 """
 _base_ = [

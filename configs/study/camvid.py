@@ -1,8 +1,8 @@
 """DeepLabv3 with MobileViTv3-XXS on CamVid (11 classes) at 256x192: the segmentation of the studies, for any backbone.
 
-No row of the paper. The data: docs/data.md, "CamVid". A suite starts it from the weights of `study/cifar10`: docs/suite.md.
+No row of the paper. The data: docs/small_data.md. A suite starts it from the weights of `study/cifar10`: docs/suite.md.
 
-    mvit3 train study/camvid --cfg-options model.backbone.init_cfg.type=Pretrained \
+    python tools/train.py configs/study/camvid.py --cfg-options model.backbone.init_cfg.type=Pretrained \
         model.backbone.init_cfg.checkpoint=FILE model.backbone.init_cfg.prefix=backbone.
 """
 _base_ = [

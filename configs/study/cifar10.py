@@ -1,9 +1,9 @@
 """MobileViTv3-XXS on CIFAR-10 at 64x64, from random weights: the classification of the studies, for any backbone.
 
-No row of the paper. The data: docs/data.md, "CIFAR-10".
+No row of the paper. The data: docs/small_data.md.
 
-    mvit3 train study/cifar10
-    mvit3 train study/cifar10 --backbone timm/mobilenetv4_conv_small
+    python tools/train.py configs/study/cifar10.py
+    python tools/train.py configs/study/cifar10.py --backbone timm/mobilenetv4_conv_small
 """
 _base_ = [
     '../_base_/models/cls_v1type.py', '../_base_/datasets/cifar10.py', '../_base_/schedules/adamw_study.py',

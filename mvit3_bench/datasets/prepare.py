@@ -11,6 +11,7 @@ from PIL import Image
 SPLITS = ('train', 'val', 'test')
 _CIFAR10_HELD_OUT = 10  # every tenth training image of a class is for validation
 _CELLS = ('RBC', 'WBC', 'Platelets')
+_SIDES = ('xmin', 'ymin', 'xmax', 'ymax')
 _CAMVID_VOID = 11
 
 
@@ -69,7 +70,7 @@ def bccd(source: Path, out: Path) -> str:
             width, height = (int(root.findtext(f'size/{side}')) for side in ('width', 'height'))
             images.append(dict(id=len(images), file_name=f'{name}.jpg', width=width, height=height))
             for node in root.iter('object'):
-                left, top, right, bottom = (int(node.findtext(f'bndbox/{side}')) for side in ('xmin', 'ymin', 'xmax', 'ymax'))
+                left, top, right, bottom = (int(node.findtext(f'bndbox/{side}')) for side in _SIDES)
                 if right > left and bottom > top:  # two red cells have no size
                     box = [left - 1, top - 1, right - left + 1, bottom - top + 1]  # VOC counts from 1, to the last pixel
                     boxes.append(dict(id=len(boxes) + 1, image_id=images[-1]['id'], category_id=_CELLS.index(
