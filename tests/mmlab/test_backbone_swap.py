@@ -66,6 +66,16 @@ def test_ours_gives_the_config_of_that_arch():
     assert swapped('psp', 'mvit2_0.5').model.auxiliary_head.in_channels == 192
 
 
+def test_fields_of_an_arch():
+    """What the ablation changes can be named: it changes the arch, and stands in the name of the backbone."""
+    name = 'mvit1_xxs(pointwise_fusion=True, fuse_local=True)'
+    backbone = swapped('cls', name).model.backbone
+    assert backbone.arch == dict(name='xxs', pointwise_fusion=True, fuse_local=True) and name_of(backbone) == name
+    ablation = Config.fromfile(CONFIGS / 'ablation/step2_fuse_local_in1k.py').model.backbone
+    assert name_of(ablation) == 'mvit1_s(pointwise_fusion=True, fuse_local=True)'
+    assert resolve('mvit3_s(with_cp=True)').arguments == dict(arch='s', with_cp=True)
+
+
 def test_preprocessing_is_that_of_the_weights():
     """Mean and standard deviation come from timm, in its order of channels; the names of the keys from the framework."""
     for kind, name, mean, order in (('cls', 'timm/mobilenetv4_conv_small', 123.675, 'to_rgb'),
