@@ -7,14 +7,14 @@ from pathlib import Path
 
 from ..errors import UsageError, user_errors
 
-EXAMPLE = '--models mvit3_s timm/repvit_m0_9 --out work_dirs/leaderboard.json'
+EXAMPLE = '--models mvit3_s timm/repvit_m0_9 --out leaderboard.json'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags."""
     parser.add_argument('--models', nargs='+', metavar='NAME',
                         help='timm/NAME, torchvision/NAME, or archs of ours such as mvit3_s (default: all that are listed)')
-    parser.add_argument('--out', type=Path, default=Path('docs/results/leaderboard.json'), metavar='FILE',
+    parser.add_argument('--out', type=Path, default=Path('work_dirs/leaderboard/leaderboard.json'), metavar='FILE',
                         help='file of the figures; what it has already is not measured again (default: %(default)s)')
     parser.add_argument('--cache', type=Path, default=Path('work_dirs/leaderboard'), metavar='DIR',
                         help='folder of ONNX files and compiled kernels (default: %(default)s)')
