@@ -70,7 +70,8 @@ class Measurer:
                     if not off <= TOLERANCE:  # NaN is none, too
                         raise Skipped(f'batch {batch}: its outputs deviate from those of PyTorch by {off:.2g} standard '
                                       f'deviations (allowed: {TOLERANCE:g})')
-                    yield Case(name, '', backend, 'fp32', batch, call, timing.block_calls(call, _CPU, BLOCK), deviation=off)
+                    number = max(1, round(BLOCK / timing.quick_time(call, _CPU)))
+                    yield Case(name, '', backend, 'fp32', batch, call, number, deviation=off)
             except Exception as error:  # runtimes raise what they like
                 skipped[backend] = reason(error)
 

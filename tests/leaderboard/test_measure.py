@@ -76,7 +76,7 @@ def test_interrupted_and_continued(command, monkeypatch):
         assert not entry['skipped'] and {name: list(cells) for name, cells in entry['cells'].items()} == dict(
             onnxruntime=['1', '2'], openvino=['1'])
         for cell in (cell for cells in entry['cells'].values() for cell in cells.values()):
-            assert set(cell) == CELL and cell['calls'] == 6 and 0 <= cell['deviation'] < 1e-3
+            assert set(cell) == CELL and cell['calls'] == 3 and 0 <= cell['deviation'] < 1e-3
             assert 0 < cell['quartile_1_ms'] <= cell['median_ms'] <= cell['quartile_3_ms']
             assert 0 < cell['ratio_quartile_1'] <= cell['ratio'] <= cell['ratio_quartile_3']
     spread = content['anchor_spread']
