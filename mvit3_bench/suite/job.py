@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 from ..errors import error_in
 from ..utils.paths import MIM
@@ -25,7 +26,7 @@ class RunJob:
     """
 
     def __init__(self, run: Run, env: dict[str, str]):
-        self.run, self.env = run, env
+        self.run, self.env, self.tools = run, env, MIM / 'tools'
         self.process = None
         self.stopping = False
 
@@ -42,9 +43,12 @@ class RunJob:
         """Stop the command, which saves; the job that submitit queues again."""
         from submitit.helpers import DelayedSubmission
         self._stop()
-        if self.process:
-            self.process.wait()
-        return DelayedSubmission(RunJob(self.run, self.env))
+        if self.process:  # wait() is what the signal has interrupted, and can be called once only
+            with suppress(ChildProcessError):
+                os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT)
+        again = copy.copy(self)
+        again.process, again.stopping = None, False
+        return DelayedSubmission(again)
 
     def _stop(self, *_) -> None:
         self.stopping = True
@@ -55,9 +59,9 @@ class RunJob:
         """Why it is not done; empty if it is."""
         checkpoint = None
         if source := self.run.source:
-            from ..engine.run_config import find_checkpoint
             if not find_results([source]):
                 return f'failed: {source.name}, whose weights it begins with, is not done'
+            from ..engine.run_config import find_checkpoint  # seconds, which other jobs need not take
             checkpoint = find_checkpoint(str(source.folder))
         return self._run(self.run.train(checkpoint), log, lock) or self._run(self.run.test(), log, lock)
 
@@ -68,7 +72,7 @@ class RunJob:
         start = log.tell()
         # the warning before a time limit may reach every process of a job; the command is told by SIGTERM
         self.process = subprocess.Popen(
-            [sys.executable, str(MIM / 'tools' / f'{words[0]}.py'), *words[1:]], stdin=subprocess.DEVNULL, stdout=log,
+            [sys.executable, str(self.tools / f'{words[0]}.py'), *words[1:]], stdin=subprocess.DEVNULL, stdout=log,
             stderr=subprocess.STDOUT, env=os.environ | self.env, pass_fds=[lock],
             preexec_fn=lambda: signal.signal(signal.SIGUSR2, signal.SIG_IGN))
         if self.stopping:

@@ -4,7 +4,6 @@ import signal
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from importlib.util import find_spec
 from itertools import groupby
 from pathlib import Path
 
@@ -13,10 +12,10 @@ from .file import unknown
 from .job import RunJob
 from .runs import Run
 
-if find_spec('submitit'):
+try:
     import submitit
-else:
-    raise UsageError('mvit3 suite runs its jobs by submitit, which is not installed', 'submitit', 'pip install submitit', ': ')
+except ImportError as error:
+    raise UsageError('runs are started by submitit, which is not installed', 'submitit', 'pip install submitit', ': ') from error
 
 _POLL = 0.5  # seconds
 _YEAR = 365 * 24 * 60  # minutes
@@ -123,8 +122,8 @@ class SlurmQueue:
 
     def _after(self, job: str | None) -> None:
         """Let what is submitted next wait for a job, whatever becomes of it."""
-        both = [self.parameters.get('dependency'), f'afterany:{job}' if job else None]
-        self.executor.update_parameters(dependency=','.join(filter(None, both)) or None)
+        conditions = [self.parameters.get('dependency'), f'afterany:{job}' if job else None]
+        self.executor.update_parameters(dependency=','.join(filter(None, conditions)) or None)
 
     def texts(self, runs: Iterable[Run]) -> Iterator[tuple[list[Run], str]]:
         """The runs of each submission, and the file that sbatch gets."""

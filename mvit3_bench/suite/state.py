@@ -7,23 +7,19 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
-from ..checkpoints.atomic import write_text
 from ..errors import UsageError
 from .runs import LOCK, LOG, STATE, Run
 
-if TYPE_CHECKING:
-    from ..results.store import Result
 
-
-def find_results(runs: Iterable[Run]) -> dict[str, 'Result']:
-    """The latest result of each run that is done, by its name.
+def find_results(runs: Iterable[Run]) -> dict:
+    """The latest result (:class:`mvit3_bench.results.store.Result`) of each run that is done, by its name.
 
     Raises:
         ResultError: The store is damaged.
     """
-    from ..results.store import read
+    from ..results.store import read  # it imports torch, which a job has no other need for
     found = {}
     for store in {run.results for run in runs}:
         for result in read(store):
@@ -69,7 +65,7 @@ def noted(run: Run) -> Iterator[dict]:
     seconds = before.get('seconds', 0.0)
     with suppress(OSError):  # it was killed: it had run until its last line
         seconds += max(0.0, (run.folder / LOG).stat().st_mtime - before['began']) if before.get('began') else 0.0
-    state = dict(_plan(run), seconds=seconds, began=time.time(), ended='it was killed')
+    state = dict(_plan(run), seconds=seconds, began=time.time(), ended='interrupted')
     _write(run, state)
     try:
         yield state
@@ -79,7 +75,7 @@ def noted(run: Run) -> Iterator[dict]:
 
 
 def _write(run: Run, state: dict) -> None:
-    write_text(run.folder / STATE, json.dumps(state, indent=1) + '\n')
+    (run.folder / STATE).write_text(json.dumps(state, indent=1) + '\n', encoding='utf-8')
 
 
 # ------------------------------------------------------------------------------------------------ who works on a run
