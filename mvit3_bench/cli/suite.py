@@ -1,7 +1,7 @@
 """Train and test many runs: configs x backbones x seeds, on this machine or on Slurm.
 
-Finished runs are not repeated, interrupted ones go on, and failures do not stop the rest. Each run is one process, on one GPU
-if there is one.
+Finished runs are not repeated, interrupted ones go on, and failures do not stop the rest. Each run is one process, on one
+GPU if there is one.
 """
 import argparse
 import signal
@@ -52,12 +52,16 @@ def main(args: argparse.Namespace) -> None:
 
 def show(suite, results: dict, waiting: list, executor: str) -> None:
     """Print what would run."""
+    from ..engine.run_config import find_checkpoint
     from ..suite.runs import line
     from ..suite.state import holder
     for run in suite.runs:
         state = 'done' if run.name in results else f'running ({who})' if (who := holder(run)) else 'to do'
-        commands = run.train(f'BEST_OF_{run.source.name}' if run.source else None), run.test()
-        print(lines(f'{run.name}: {state}: {" && ".join(map(line, commands))}'))
+        checkpoint = None
+        if source := run.source:
+            checkpoint = find_checkpoint(str(source.folder)) if source.name in results else f'BEST_OF_{source.name}'
+        commands = ' && '.join(map(line, (run.train(checkpoint), run.test())))
+        print(lines(f'{run.name}: {state}: {commands}'))
     if executor == 'slurm':
         from ..suite.queues import SlurmQueue
         for runs, text in SlurmQueue(suite.folder / 'jobs', suite.name, suite.slurm, submits=False).texts(waiting):
@@ -70,8 +74,8 @@ def work(suite, waiting: list, args: argparse.Namespace) -> int:
     from ..suite.state import find_results, holder
     folder = suite.folder / 'jobs'
     queue = LocalQueue(folder, args.jobs) if args.executor == 'local' else SlurmQueue(folder, suite.name, suite.slurm)
-    print(lines(f'{suite.name}: {len(suite.runs)} runs, {len(suite.runs) - len(waiting)} done; logs: {suite.folder}/RUN/suite.log'),
-          flush=True)
+    done = len(suite.runs) - len(waiting)
+    print(lines(f'{suite.name}: {len(suite.runs)} runs, {done} done; logs: {suite.folder}/RUN/suite.log'), flush=True)
     for run in waiting:
         if who := holder(run):
             print(lines(f'{run.name}: running ({who}), and waited for'), flush=True)
@@ -83,7 +87,7 @@ def work(suite, waiting: list, args: argparse.Namespace) -> int:
             failed += not text.startswith('done')
             print(lines(f'[{number}/{len(waiting)}] {run.name}: {text}'), flush=True)
     except KeyboardInterrupt:
-        print(f'stopped; go on with the same command: mvit3 suite {args.file}', file=sys.stderr)
+        print('stopped; the same command goes on', file=sys.stderr)
         sys.exit(130)
     return failed
 
@@ -95,7 +99,8 @@ def outcome(run, result) -> str:
     state = read_state(run)
     minutes = f'{state.get("seconds", 0) / 60:.1f} min'
     if not result:
-        return f'{state.get("ended") or "failed: its job ended without a word"}, {minutes}'
+        lost = f'failed: its job ended without a word (its log: {run.folder.parent}/jobs)'
+        return f'{state.get("ended") or lost}, {minutes}'
     found = score(result)
     return ', '.join(['done', *([f'{found[0]} {found[1]:.2f}'] if found else []), minutes])
 

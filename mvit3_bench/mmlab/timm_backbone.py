@@ -84,5 +84,5 @@ class TimmBackbone(BaseModule):
 
 
 def _plain(key: str) -> str:
-    """A name that a tensor has in a classifier and in the network of maps, which says `stages_0.conv` for `stages.0.conv`."""
+    """One name for a tensor in a classifier and in the network of maps, where `stages.0.conv` is `stages_0.conv`."""
     return key.removeprefix('network.').removeprefix('model.').replace('.', '_')

@@ -13,7 +13,7 @@ from ..errors import UsageError
 from ..mmlab.backbone_names import resolve
 from ..results.provenance import config_name
 from ..utils.paths import MIM
-from .runs import Run, Suite
+from .runs import Run, Suite, line
 
 _FILE = dict(name=str, runs=list, mini=bool, slurm=dict)
 _GROUP = dict(configs=list, backbones=list, seeds=list, options=dict, init=str)
@@ -81,7 +81,9 @@ def read_suite(file: str, mini: bool = False, folder: Path | None = None, result
                 raise UsageError(f'{file}: two runs are called {run.name}: {places[run.name]} and {place}', run.name,
                                  'leave one out, or give one config another name')
             runs[run.name], places[run.name] = run, place
-    return Suite(name, file, folder, results, content.get('slurm', {}), tuple(runs.values()))
+    ours = Path(file).parent == MIM / 'configs' / 'suite'
+    command = line(['suite', Path(file).stem if ours else file, *['--mini'] * mini])
+    return Suite(name, command, folder, results, content.get('slurm', {}), tuple(runs.values()))
 
 
 def _parsed(file: str):

@@ -1,4 +1,5 @@
 """The job of one run: its two commands, each a process with its output in the run's log."""
+import copy
 import os
 import signal
 import subprocess

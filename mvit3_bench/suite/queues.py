@@ -15,7 +15,8 @@ from .runs import Run
 try:
     import submitit
 except ImportError as error:
-    raise UsageError('runs are started by submitit, which is not installed', 'submitit', 'pip install submitit', ': ') from error
+    raise UsageError('runs are started by submitit, which is not installed', 'submitit', 'pip install submitit',
+                     ': ') from error
 
 _POLL = 0.5  # seconds
 _YEAR = 365 * 24 * 60  # minutes

@@ -46,8 +46,9 @@ class Run:
         Args:
             checkpoint: Of the source, if there is one.
         """
-        init = [f'{INIT}.type=Pretrained', f'{INIT}.checkpoint={checkpoint}', f'{INIT}.prefix=backbone.'] if checkpoint else []
-        return ['train', self.config, *self._flags([*self.options, *init]), '--seed', str(self.seed),
+        init = dict(type='Pretrained', checkpoint=checkpoint, prefix='backbone.') if checkpoint else {}
+        words = [*self.options, *(f'{INIT}.{key}={value}' for key, value in init.items())]
+        return ['train', self.config, *self._flags(words), '--seed', str(self.seed),
                 '--work-dir', str(self.folder), '--resume']
 
     def test(self) -> list[str]:
@@ -66,14 +67,14 @@ class Suite:
 
     Args:
         name: Of the suite.
-        file: That describes it.
+        command: The line that runs it.
         folder: Of work dirs, jobs and the table.
         results: The store of results.
         slurm: Parameters of submitit for Slurm.
         runs: In the order of the file; a source stands before the runs that begin with its weights.
     """
     name: str
-    file: str
+    command: str
     folder: Path
     results: Path
     slurm: dict

@@ -69,6 +69,9 @@ def noted(run: Run) -> Iterator[dict]:
     _write(run, state)
     try:
         yield state
+    except Exception as error:
+        state['ended'] = f'failed: {type(error).__name__}: {error}'
+        raise
     finally:
         state.update(seconds=seconds + time.time() - state['began'], began=None)
         _write(run, state)

@@ -77,7 +77,8 @@ def _notes(suite: Suite, results: dict[str, Result], first: str) -> str:
     seeds = sorted({run.seed for run in suite.runs})
     hours = sum(read_state(run).get('seconds', 0) for run in suite.runs) / 3600
     spread = f', mean and standard deviation over the seeds {", ".join(map(str, seeds))}' if len(seeds) > 1 else ''
-    lines = [f'`mvit3 suite {suite.name}`: {len(done)} of {len(suite.runs)} runs' + (f' in {hours:.1f} hours' if hours else ''),
+    time = f' in {hours:.1f} hours' if hours else ''
+    lines = [f'`{suite.command}`: {len(done)} of {len(suite.runs)} runs{time}',
              f'Scores in percent{spread}; parameters and multiply-adds in M, of {first.removesuffix(".py")}']
     if any(result.mini for result in done):
         lines.append('Miniature data: these figures show that everything runs, and compare nothing')

@@ -47,9 +47,9 @@ def test_plan(tmp_path):
         'mvit3 train cls/mvit3_xxs_in1k --backbone mvit3_xxs --cfg-options train_cfg.max_epochs=5 '
         "optim_wrapper.optimizer.lr=1e-3 default_hooks.visualization=None 'a.b=[1,2]' --seed 0 "
         '--work-dir work_dirs/tasks/mvit3_xxs_in1k-mvit3_xxs-seed0 --resume')
-    assert last.train('x.pth')[3:9] == ['mvit3_xxs', '--cfg-options', 'model.backbone.init_cfg.type=Pretrained',
-                                       'model.backbone.init_cfg.checkpoint=x.pth', 'model.backbone.init_cfg.prefix=backbone.',
-                                       '--seed']
+    init = 'model.backbone.init_cfg'
+    assert last.train('x.pth')[3:9] == ['mvit3_xxs', '--cfg-options', f'{init}.type=Pretrained', f'{init}.checkpoint=x.pth',
+                                        f'{init}.prefix=backbone.', '--seed']
     assert '--cfg-options' not in last.test() and last.test()[-2:] == ['--record', 'work_dirs/tasks/results']
 
 
@@ -81,9 +81,9 @@ def test_mini_and_folders(tmp_path):
     ('name: ../x\nruns: [{configs: [cls/mvit3_s_in1k]}]\n', r"name is '../x'; it names a folder"),
     ('mini: 1\nruns: [{configs: [cls/mvit3_s_in1k]}]\n', r'mini is 1; wanted: true or false'),
     ('runs: [{configs: [cls/mvit3_s_in1]}]\n', r'config not found: cls/mvit3_s_in1\n  there are: cls/mvit3_s_in1k'),
-    ('runs: [{configs: [cls/mvit3_s_in1k], backbones: [mobilevitv3_xl]}]\n', r'no backbone has this name; the nearest: .*_xs'),
+    ('runs: [{configs: [cls/mvit3_s_in1k], backbones: [mobilevitv3_xl]}]\n', r'has this name; the nearest: .*_xs'),
     ('runs: [{configs: [cls/mvit3_s_in1k], init: cls/mvit3_s_in1k}]\n', r'runs\[0\].init: no group before it runs .*none'),
-    ('runs: [{configs: [cls/mvit3_s_in1k]}, {configs: [seg/deeplabv3_mvit3_s_voc2012], seeds: [1], init: cls/mvit3_s_in1k}]\n',
+    ('runs: [{configs: [cls/mvit3_s_in1k]}, {configs: [cls/mvit3_xs_in1k], seeds: [1], init: cls/mvit3_s_in1k}]\n',
      r'runs\[1\].init: .* with its own backbone and seed 1; there are: mvit3_s_in1k-seed0'),
     ('runs: [{configs: [cls/mvit3_s_in1k], seeds: [0, 0]}]\n',
      r'two runs are called mvit3_s_in1k-seed0: runs\[0\] \(cls/mvit3_s_in1k, seed 0\) and runs\[0\] '),
@@ -131,7 +131,8 @@ def test_done(tmp_path):
     suite = read(tmp_path, PLAN, folder=tmp_path)
     (tmp_path / 'results').mkdir()
     for name, changes in dict(
-            a=dict(id='a', date='2026-01-02', metrics={'accuracy/top1': 60.0}), b=dict(id='b'), c=dict(id='c', seed=0, mini=True),
+            a=dict(id='a', date='2026-01-02', metrics={'accuracy/top1': 60.0}), b=dict(id='b'),
+            c=dict(id='c', seed=0, mini=True),
             d=dict(id='d', config='cls/mvit3_xxs_in1k.py', seed=0), e=dict(id='e', seed=7)).items():
         (tmp_path / 'results' / f'{name}.json').write_text(json.dumps(result(**changes)))
     found = find_results(suite.runs)

@@ -74,7 +74,8 @@ def test_failures_do_not_stop_the_rest(stand_in, tmp_path, monkeypatch):
     assert sorted(run.name for run in ended) == ['after-seed0', 'run-seed0', 'run-seed1']
     assert ended.index(after) > ended.index(bad)
     assert log(good) == ['new 3', 'tested'] and read_state(good)['ended'] == ''
-    assert read_state(bad)['ended'] == f'failed: no luck (log: {bad.folder}/suite.log)' and log(bad) == ['new 3', 'error: no luck']
+    assert read_state(bad)['ended'] == f'failed: no luck (log: {bad.folder}/suite.log)'
+    assert log(bad) == ['new 3', 'error: no luck']
     assert read_state(after)['ended'] == 'failed: run-seed1, whose weights it begins with, is not done'
     text = (good.folder / 'suite.log').read_text()
     assert f' mvit3 train c --seed 0 --work-dir {good.folder} --resume\n' in text and f' mvit3 test c {good.folder} ' in text
@@ -169,8 +170,8 @@ def test_submitted_to_slurm(stand_in, tmp_path, slurm):
     jobs = queue.start([first, second, after], {})
     assert [jobs[run].job_id for run in (first, second, after)] == ['100_0', '100_1', '101']
     array, one = sbatch(slurm / '100.job'), sbatch(slurm / '101.job')
-    assert array['array'] == '0-1%2' and array['time'] == '600' and array['job-name'] == 'tasks' and 'dependency' not in array
-    assert (array['partition'], array['gpus-per-node'], array['cpus-per-task']) == ('gpu', '1', '8')
+    assert array['array'] == '0-1%2' and array['job-name'] == 'tasks' and 'dependency' not in array
+    assert [array[key] for key in ('partition', 'gpus-per-node', 'cpus-per-task', 'time')] == ['gpu', '1', '8', '600']
     assert one['dependency'] == 'afterany:100_0' and 'array' not in one
 
     (slurm / 'states').write_text('100_0|RUNNING|\n100_1|FAILED|\n101|PENDING|\n')
@@ -191,7 +192,8 @@ def test_dry_run_of_slurm(stand_in, tmp_path):
     runs = [first, stand_in(2), stand_in(0, source=first, name='after'), stand_in(1, source=done, name='after')]
     queue = queues.SlurmQueue(tmp_path / 'jobs', 'tasks', SLURM | dict(dependency='singleton'), submits=False)
     texts = list(queue.texts(runs))
-    assert [[run.name for run in group] for group, _ in texts] == [['run-seed0', 'run-seed2'], ['after-seed0'], ['after-seed1']]
+    assert [[run.name for run in group] for group, _ in texts] == [
+        ['run-seed0', 'run-seed2'], ['after-seed0'], ['after-seed1']]
     for number, (_, text) in enumerate(texts):
         (tmp_path / f'{number}').write_text(text)
     found = [sbatch(tmp_path / f'{number}') for number in range(3)]
@@ -213,5 +215,5 @@ def test_parameters_of_slurm(tmp_path, parameters, words):
 def test_no_slurm_here(tmp_path, monkeypatch):
     """Where srun is missing, the dry run is pointed to."""
     monkeypatch.setenv('PATH', '')
-    with pytest.raises(UsageError, match='--executor slurm is not possible here: .*srun.*; .*--dry-run shows the jobs anywhere'):
+    with pytest.raises(UsageError, match='slurm is not possible here: .*srun.*; .*--dry-run shows the jobs anywhere'):
         queues.SlurmQueue(tmp_path, 'tasks', {})
