@@ -59,7 +59,8 @@ def show(suite, results: dict, waiting: list, executor: str) -> None:
         state = 'done' if run.name in results else f'running ({who})' if (who := holder(run)) else 'to do'
         checkpoint = None
         if source := run.source:
-            checkpoint = find_checkpoint(str(source.folder)) if source.name in results else f'BEST_OF_{source.name}'
+            there = source.name in results and any(source.folder.glob('*.pth'))
+            checkpoint = find_checkpoint(str(source.folder)) if there else f'BEST_OF_{source.name}'
         commands = ' && '.join(map(line, (run.train(checkpoint), run.test())))
         print(lines(f'{run.name}: {state}: {commands}'))
     if executor == 'slurm':
