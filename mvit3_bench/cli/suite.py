@@ -6,6 +6,7 @@ GPU if there is one.
 import argparse
 import signal
 import sys
+from contextlib import closing
 from pathlib import Path
 
 from ..errors import ResultError, UsageError, user_errors
@@ -83,10 +84,11 @@ def work(suite, waiting: list, args: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     failed = 0
     try:
-        for number, run in enumerate(execute(waiting, queue), 1):
-            text = outcome(run, find_results([run]).get(run.name))
-            failed += not text.startswith('done')
-            print(lines(f'[{number}/{len(waiting)}] {run.name}: {text}'), flush=True)
+        with closing(execute(waiting, queue)) as ended:
+            for number, run in enumerate(ended, 1):
+                text = outcome(run, find_results([run]).get(run.name))
+                failed += not text.startswith('done')
+                print(lines(f'[{number}/{len(waiting)}] {run.name}: {text}'), flush=True)
     except KeyboardInterrupt:
         print('stopped; the same command goes on', file=sys.stderr)
         sys.exit(130)

@@ -32,7 +32,7 @@ class RunJob:
         self.stopping = False
 
     def __call__(self) -> None:
-        signal.signal(signal.SIGTERM, self._stop)
+        signal.signal(signal.SIGTERM, self._end)
         self.run.folder.mkdir(parents=True, exist_ok=True)
         with open(self.run.folder / LOG, 'a', encoding='utf-8') as log, held(self.run, log) as (lock, waited):
             if waited and find_results([self.run]):
@@ -51,7 +51,12 @@ class RunJob:
         again.process, again.stopping = None, False
         return DelayedSubmission(again)
 
-    def _stop(self, *_) -> None:
+    def _end(self, *_) -> None:
+        self._stop()
+        if not self.process:  # it may wait for another one, without end
+            sys.exit(STOPPED)
+
+    def _stop(self) -> None:
         self.stopping = True
         if self.process:
             self.process.terminate()

@@ -164,11 +164,7 @@ def _lives(job: submitit.Job) -> bool:
 
 
 def execute(runs: Iterable[Run], queue: LocalQueue | SlurmQueue) -> Iterator[Run]:
-    """Work on runs, and give each when it has ended, well or not.
-
-    Raises:
-        KeyboardInterrupt: The jobs are cancelled.
-    """
+    """Work on runs, and give each when it has ended, well or not; whoever stops before the last one cancels the others."""
     waiting, running = list(runs), {}
     try:
         while waiting or running:
@@ -180,6 +176,6 @@ def execute(runs: Iterable[Run], queue: LocalQueue | SlurmQueue) -> Iterator[Run
                 yield run
             if not ended:
                 time.sleep(_POLL)
-    except KeyboardInterrupt:
-        queue.cancel([*running.values()])
-        raise
+    finally:
+        if running:
+            queue.cancel([*running.values()])

@@ -1,4 +1,5 @@
 """Runs through submitit: on this machine, with a small stand-in for the commands, and on a Slurm that only writes down."""
+import io
 import os
 import signal
 import time
@@ -10,7 +11,7 @@ import pytest
 from mvit3_bench.errors import UsageError
 from mvit3_bench.suite import job
 from mvit3_bench.suite.runs import Run
-from mvit3_bench.suite.state import holder, read_state
+from mvit3_bench.suite.state import held, holder, read_state
 
 submitit = pytest.importorskip('submitit')
 queues = pytest.importorskip('mvit3_bench.suite.queues')
@@ -111,6 +112,18 @@ def test_cancelled(stand_in, tmp_path):
     queue.cancel([*jobs.values()])
     assert [each.split()[0] for each in log(run)] == ['new', 'saved']
     assert read_state(run)['ended'] == 'stopped' and not holder(run)
+
+
+def test_cancelled_while_it_waits(stand_in, tmp_path):
+    """A job that waits for another process is cancelled at once; so are those of a caller that goes no further."""
+    run, other = stand_in(2), stand_in(0)
+    run.folder.mkdir()
+    with held(run, io.StringIO()):
+        for each in queues.execute([run, other], queues.LocalQueue(tmp_path / 'jobs', 2)):
+            assert each is other
+            until(lambda: (run.folder / 'suite.log').exists() and 'waits for' in (run.folder / 'suite.log').read_text())
+            break
+        assert not read_state(run) and not (run.folder / 'begun').exists()
 
 
 def test_preempted(stand_in, tmp_path):
