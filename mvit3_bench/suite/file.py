@@ -83,7 +83,7 @@ def read_suite(file: str, mini: bool = False, folder: Path | None = None, result
             runs[run.name], places[run.name] = run, place
     ours = Path(file).parent == MIM / 'configs' / 'suite'
     command = line(['suite', Path(file).stem if ours else file, *['--mini'] * mini])
-    return Suite(name, command, folder, results, content.get('slurm', {}), tuple(runs.values()))
+    return Suite(name, command, folder, content.get('slurm', {}), tuple(runs.values()))
 
 
 def _parsed(file: str):

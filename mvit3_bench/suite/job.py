@@ -10,7 +10,7 @@ from contextlib import suppress
 from ..errors import error_in
 from ..utils.paths import MIM
 from .runs import LOG, Run, line
-from .state import find_results, held, noted
+from .state import find_results, held, noted, read_state
 
 STOPPED = 75  # the exit code of a training that a signal has stopped, as a test compares
 
@@ -35,7 +35,7 @@ class RunJob:
         signal.signal(signal.SIGTERM, self._end)
         self.run.folder.mkdir(parents=True, exist_ok=True)
         with open(self.run.folder / LOG, 'a', encoding='utf-8') as log, held(self.run, log) as (lock, waited):
-            if waited and find_results([self.run]):
+            if waited and read_state(self.run).get('ended') == '':
                 return
             with noted(self.run) as state:
                 state['ended'] = self._train_and_test(log, lock)

@@ -69,14 +69,12 @@ class Suite:
         name: Of the suite.
         command: The line that runs it.
         folder: Of work dirs, jobs and the table.
-        results: The store of results.
         slurm: Parameters of submitit for Slurm.
         runs: In the order of the file; a source stands before the runs that begin with its weights.
     """
     name: str
     command: str
     folder: Path
-    results: Path
     slurm: dict
     runs: tuple[Run, ...]
 

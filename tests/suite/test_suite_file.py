@@ -39,7 +39,7 @@ def test_plan(tmp_path):
         'mvit3_xxs_in1k-mvit3_xxs-seed0', 'mvit3_xxs_in1k-mvit3_xxs-seed1', 'mvit3_xxs_in1k-mvit3_0.5-seed0',
         'mvit3_xxs_in1k-mvit3_0.5-seed1', 'ssdlite_mvit3_xxs_coco-mvit3_xxs-seed0',
         'deeplabv3_mvit3_xxs_voc2012-mvit3_xxs-seed0']
-    assert suite.folder == Path('work_dirs/tasks') and suite.results == Path('work_dirs/tasks/results')
+    assert suite.folder == Path('work_dirs/tasks') and suite.runs[0].results == Path('work_dirs/tasks/results')
     first, last = suite.runs[0], suite.runs[-1]
     assert first.source is None and last.source == first
     assert last.result_config == 'seg/deeplabv3_mvit3_xxs_voc2012.py --backbone mvit3_xxs'

@@ -11,7 +11,7 @@ import pytest
 from mvit3_bench.errors import UsageError
 from mvit3_bench.suite import job
 from mvit3_bench.suite.runs import Run
-from mvit3_bench.suite.state import held, holder, read_state
+from mvit3_bench.suite.state import held, holder, noted, read_state
 
 submitit = pytest.importorskip('submitit')
 queues = pytest.importorskip('mvit3_bench.suite.queues')
@@ -103,6 +103,19 @@ def test_killed_and_continued(stand_in, tmp_path):
     assert read_state(run)['ended'] == '' and not holder(run)
 
 
+def test_done_by_another(stand_in, tmp_path):
+    """A job that waited for another process does nothing where that one has done the run."""
+    run = stand_in(0)
+    run.folder.mkdir()
+    queue = queues.LocalQueue(tmp_path / 'jobs', 1)
+    with held(run, io.StringIO()), noted(run) as state:
+        started, = queue.start([run], {}).values()
+        until(lambda: (run.folder / 'suite.log').exists() and log(run))
+        state['ended'] = ''
+    until(started.done)
+    assert len(log(run)) == 1 and 'waits for' in log(run)[0]
+
+
 def test_cancelled(stand_in, tmp_path):
     """What is cancelled has saved before the call returns, and nothing more of it runs."""
     run = stand_in(2)
@@ -135,6 +148,14 @@ def test_preempted(stand_in, tmp_path):
     until(job.done)
     assert [each.split()[0] for each in log(run)] == ['new', 'saved', 'resumed', 'tested']
     assert read_state(run)['ended'] == ''
+
+
+@pytest.mark.parametrize('named, wanted', [('3,5', ['3', '5', '3']), ('', ['', '', ''])])
+def test_gpus_are_shared_out(tmp_path, monkeypatch, named, wanted):
+    """Runs that work at once take the GPUs in turn, by the names that the environment has for them."""
+    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', named)
+    queue = queues.LocalQueue(tmp_path / 'jobs', 3)
+    assert [queue._env(slot)['CUDA_VISIBLE_DEVICES'] for slot in range(3)] == wanted
 
 
 def test_exit_code_of_a_stopped_training():
