@@ -40,6 +40,7 @@ html_theme = 'furo'
 html_favicon = 'favicon.svg'
 html_static_path = ['_static']
 html_css_files = ['site.css']
+html_js_files = ['sortable.js']
 html_show_copyright = html_show_sourcelink = False
 html_copy_source = False
 html_domain_indices = False  # the API pages are one already

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -17,6 +18,7 @@ from .models import TimedModel
 
 Call = Callable[[], object]
 Outputs = Callable[[], tuple[Tensor, ...]]
+Run = Callable[[np.ndarray], list[np.ndarray]]  # of a runtime: images -> outputs
 DTYPES = dict(fp32=torch.float32, fp16=torch.float16, bf16=torch.bfloat16)
 LAYOUTS = dict(channels_last=torch.channels_last, contiguous=torch.contiguous_format)
 
@@ -63,7 +65,7 @@ def compiled(model: TimedModel, images: Tensor, dtype: str, layout: str) -> tupl
     try:
         call()
     except Exception as error:  # whatever dynamo, inductor or the compiler raise
-        raise Skipped(f'torch.compile failed: {_first_line(error)}') from error
+        raise Skipped(f'torch.compile failed: {first_line(error)}') from error
     return call, call
 
 
@@ -86,9 +88,12 @@ def graphs(model: TimedModel, images: Tensor, dtype: str, layout: str) -> tuple[
     return graph.replay, check
 
 
-@functools.cache
-def _onnx(model: TimedModel) -> bytes:
-    """The inference copy as ONNX, images -> output of `forward_tensor`; the batch is free."""
+def to_onnx(model: TimedModel) -> bytes:
+    """The inference copy as ONNX, images -> output of `forward_tensor`; the batch is free.
+
+    Raises:
+        Skipped: It cannot be exported.
+    """
     _, *size = model.size
     network = replace_layers(copy.deepcopy(model.deployed))
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
@@ -97,32 +102,49 @@ def _onnx(model: TimedModel) -> bytes:
         try:
             write_onnx(ExportWrapper(network, size, raw=True), file, {})
         except Exception as error:  # exporters raise whatever the operators of a model meet
-            raise Skipped(f'images of {size[0]}x{size[1]} cannot be exported to ONNX: {_first_line(error)}') from error
+            raise Skipped(f'images of {size[0]}x{size[1]} cannot be exported to ONNX: {first_line(error)}') from error
         return file.read_bytes()
 
 
-def onnxruntime(model: TimedModel, images: Tensor, dtype: str, layout: str) -> tuple[Call, Outputs]:
-    """The inference copy in ONNX Runtime, on as many threads as torch."""
+_onnx = functools.cache(to_onnx)
+
+
+def load_onnxruntime(onnx: bytes | Path) -> Run:
+    """What runs a file of ONNX, or its content, in ONNX Runtime, on as many threads as torch."""
     import onnxruntime
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    session = onnxruntime.InferenceSession(_onnx(model), options, providers=['CPUExecutionProvider'])
-    feed = {session.get_inputs()[0].name: images.numpy()}
-    return lambda: session.run(None, feed), lambda: tuple(map(torch.from_numpy, session.run(None, feed)))
+    session = onnxruntime.InferenceSession(onnx, options, providers=['CPUExecutionProvider'])
+    name = session.get_inputs()[0].name
+    return lambda images: session.run(None, {name: images})
+
+
+def load_openvino(onnx: Path) -> Run:
+    """What runs a file of ONNX in OpenVINO, in float32, on as many threads as torch."""
+    import openvino
+    # by default OpenVINO computes in bfloat16 on a CPU that has it
+    network = openvino.compile_model(openvino.convert_model(onnx), 'CPU', dict(
+        INFERENCE_PRECISION_HINT='f32', PERFORMANCE_HINT='LATENCY', INFERENCE_NUM_THREADS=torch.get_num_threads()))
+    return lambda images: list(network(images).values())
+
+
+def calls_of(run: Run, images: Tensor) -> tuple[Call, Outputs]:
+    """The call of a runtime on a batch, and its outputs."""
+    array = images.numpy()
+    return lambda: run(array), lambda: tuple(torch.from_numpy(each.copy()) for each in run(array))
+
+
+def onnxruntime(model: TimedModel, images: Tensor, dtype: str, layout: str) -> tuple[Call, Outputs]:
+    """The inference copy in ONNX Runtime."""
+    return calls_of(load_onnxruntime(_onnx(model)), images)
 
 
 def openvino(model: TimedModel, images: Tensor, dtype: str, layout: str) -> tuple[Call, Outputs]:
-    """The inference copy in OpenVINO, in float32, on as many threads as torch."""
-    import openvino
+    """The inference copy in OpenVINO."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / 'model.onnx'
         file.write_bytes(_onnx(model))
-        converted = openvino.convert_model(file)
-    # by default OpenVINO computes in bfloat16 on a CPU that has it
-    network = openvino.compile_model(converted, 'CPU', dict(
-        INFERENCE_PRECISION_HINT='f32', PERFORMANCE_HINT='LATENCY', INFERENCE_NUM_THREADS=torch.get_num_threads()))
-    array = images.numpy()
-    return lambda: network(array), lambda: tuple(torch.from_numpy(each.copy()) for each in network(array).values())
+        return calls_of(load_openvino(file), images)
 
 
 def train(model: TimedModel, images: Tensor, dtype: str, layout: str) -> tuple[Call, Outputs]:
@@ -170,7 +192,8 @@ def kernels(model: TimedModel, images: Tensor, dtype: str, layout: str) -> tuple
     return _inference(compute_lower_bound(*_moved(model.deployed, images, dtype, layout)), images), None
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """The first line of an error's message, or its type."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 

@@ -10,7 +10,7 @@ from ..deploy.wrappers import deviation
 from . import timing
 from .backends import BACKENDS, LAYOUTS, RUNTIMES, Call, Skipped
 from .models import TimedModel
-from .timing import fastest, peak_memory, quick_time
+from .timing import block_calls, fastest, peak_memory
 
 # largest deviation, in standard deviations of the outputs; bfloat16 has three bits less than float16
 TOLERANCES = dict(fp32=1e-4, fp16=1e-2, bf16=1e-1)
@@ -134,7 +134,7 @@ def _prepared(case: Case, model: TimedModel, images: Tensor, expected: tuple[Ten
             check(each, outputs(), expected)
         candidates.append(each)
     best = candidates[fastest([each.call for each in candidates], images.device) if choose else 0]
-    best.calls = max(2, round(timing.BLOCK / quick_time(best.call, images.device)))
+    best.calls = block_calls(best.call, images.device, timing.BLOCK)
     if not runtime and best.backend != 'kernels':
         best.memory = peak_memory(best.call, images.device)
     return best

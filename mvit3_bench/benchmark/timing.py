@@ -30,6 +30,11 @@ def quick_time(call: Callable[[], object], device: torch.device) -> float:
     return min(times)
 
 
+def block_calls(call: Callable[[], object], device: torch.device, seconds: float) -> int:
+    """How many calls make a block that takes some seconds; two at least."""
+    return max(2, round(seconds / quick_time(call, device)))
+
+
 def fastest(calls: list[Callable[[], object]], device: torch.device) -> int:
     """Index of the call with the smallest median, taken in turns: one after the other, a machine that slows down decides."""
     times = [[] for _ in calls]

@@ -18,7 +18,7 @@ from .cache_blocking import block_first_layers
 _TOLERANCE = 1e-3  # of the standard deviation; rounding stays three orders of magnitude below it
 
 
-def fuse(model: nn.Module) -> nn.Module:
+def fuse(model: nn.Module, size: tuple[int, int] = (64, 64)) -> nn.Module:
     """Copy a model for inference: batch norms and the scale of the attention folded into the weights, dropout gone.
 
     The copy is in evaluation mode, its parameters need no gradient, and its outputs are those of the model but for
@@ -27,6 +27,7 @@ def fuse(model: nn.Module) -> nn.Module:
 
     Args:
         model: A backbone, a classifier, or a model of OpenMMLab's with any backbone.
+        size: Height and width of that image, for a network that takes no others.
 
     Raises:
         ValueError: Folding would change the outputs, as it does where what a convolution gives goes past its norm as well;
@@ -34,7 +35,8 @@ def fuse(model: nn.Module) -> nn.Module:
     """
     fused = copy.deepcopy(model)
     fused.eval()  # not chained: the backbones of mmpretrain return None
-    _fold_norms(fused, _image(model))
+    image = _image(model, size)
+    _fold_norms(fused, image)
     fused.requires_grad_(False)
     for module in list(fused.modules()):
         if isinstance(module, ConvNormAct) and isinstance(module.norm, nn.Identity):
@@ -48,7 +50,7 @@ def fuse(model: nn.Module) -> nn.Module:
                 setattr(module, name, nn.Identity())
             if isinstance(child, SeparableSelfAttention):
                 setattr(module, name, SplitAttention(child))
-    _check(model, fused)
+    _check(model, fused, image)
     for module in list(fused.modules()):
         if isinstance(module, MobileViT):
             block_first_layers(module)
@@ -91,20 +93,19 @@ def _fold_scale(attention: MultiHeadAttention) -> None:
     attention.scale = 1.0
 
 
-def _image(model: nn.Module) -> Tensor:
+def _image(model: nn.Module, size: tuple[int, int]) -> Tensor:
     """A random image on a model's device."""
-    image = torch.rand(1, in_channels(model), 64, 64, generator=torch.Generator().manual_seed(0))
+    image = torch.rand(1, in_channels(model), *size, generator=torch.Generator().manual_seed(0))
     return image.to(next(model.parameters()))
 
 
 @torch.no_grad()
-def _check(model: nn.Module, fused: nn.Module) -> None:
-    """Compare every block and the outputs on a random image.
+def _check(model: nn.Module, fused: nn.Module, image: Tensor) -> None:
+    """Compare every block and the outputs on an image.
 
     Raises:
         ValueError: One differs; the message names the first, which is where the fault is.
     """
-    image = _image(model)
     before, after = _trace(model, image), _trace(fused, image)
     for name, outputs in before.items():
         for one, other in zip(outputs, after.get(name, ()), strict=False):
