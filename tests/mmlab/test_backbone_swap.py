@@ -183,6 +183,38 @@ def test_weights_from_a_file(tmp_path, wrapped):
         backbone.init_weights()
 
 
+@pytest.mark.parametrize('name', ['timm/test_efficientnet', 'timm/test_convnext', "mmpretrain.MobileNetV3(arch='small')",
+                                  'mvit3_xxs'])
+def test_weights_of_a_classifier_trained_here(tmp_path, name):
+    """Its checkpoint fills all tensors of a detector's backbone; timm's network of maps has other names for them."""
+    classifier = MODELS.build(swapped('cls', name).model)
+    torch.save(dict(meta={}, state_dict=classifier.state_dict()), tmp_path / 'x.pth')
+    cfg = swapped('det', name)
+    cfg.model.backbone.init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'x.pth'), prefix='backbone.')
+    detector = MODELS.build(cfg.model)
+    detector.init_weights()
+    given = {key.replace('.', '_'): value for key, value in classifier.backbone.state_dict().items()}
+    filled = detector.backbone.state_dict()
+    assert len(filled) > 50 and all(torch.equal(given[key.replace('.', '_')], value) for key, value in filled.items())
+    if name.startswith('timm'):
+        cfg.model.backbone.init_cfg.prefix = 'neck.'
+        with pytest.raises(CheckpointError, match='x.pth has no keys that begin with neck.'):
+            MODELS.build(cfg.model.backbone).init_weights()
+
+
+@pytest.mark.parametrize('first, then', [(True, False), (False, True), (False, False)])
+def test_names_in_timms_networks(tmp_path, first, then):
+    """Classifiers and networks of maps fill each other; timm wraps this one, and renames nothing in it."""
+    networks = [MODELS.build(dict(type='mvit3_bench.TimmBackbone', model_name='test_vit', pooled=pooled,
+                                  init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'x.pth'), prefix='backbone')))
+                for pooled in (first, then)]
+    torch.save({f'backbone.{key}': value for key, value in networks[0].state_dict().items()}, tmp_path / 'x.pth')
+    networks[1].init_weights()
+    weights = [next(value for key, value in network.state_dict().items() if key.endswith('blocks.1.mlp.fc1.weight'))
+               for network in networks]
+    assert torch.equal(*weights)
+
+
 @pytest.mark.parametrize('part, kind, leaf', [
     ('cls_timm', None, dict(head=dict(in_channels=256), backbone=dict(model_name='test_efficientnet'))),
     ('ssdlite_timm', 'det', dict(neck=dict(in_channels=(48, 64)))),
