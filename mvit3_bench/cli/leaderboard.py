@@ -1,6 +1,5 @@
 """Measure light backbones under one protocol: alone in three runtimes, and with heads for detection and segmentation."""
 import argparse
-import shlex
 import sys
 import time
 from pathlib import Path
@@ -61,8 +60,9 @@ def measure_all(sizes: dict[str, int], cache, args: argparse.Namespace) -> None:
     """Measure what the file does not have, and write it after each model; a line a model."""
     from ..leaderboard import record
     from ..leaderboard.measure import Measurer
+    from ..utils import environment
     content = record.continued(args.out, record.new(
-        args.rounds, command=shlex.join(['mvit3', 'leaderboard', *sys.argv[2:]]), date=time.strftime('%Y-%m-%d')))
+        args.rounds, command=environment.command_line(), date=time.strftime('%Y-%m-%d')))
     measurer = Measurer(cache, args.rounds)
     for number, (name, size) in enumerate(sizes.items(), 1):
         if name not in content['models']:
