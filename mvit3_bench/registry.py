@@ -48,7 +48,8 @@ HOOKS = Registry('hook', parent=ROOT_HOOKS, scope='mvit3_bench',
                  locations=[f'mvit3_bench.engine.hooks.{name}' for name in _HOOKS])
 LOOPS = Registry('loop', parent=ROOT_LOOPS, scope='mvit3_bench', locations=['mvit3_bench.engine.loops'])
 METRICS = Registry('metric', parent=ROOT_METRICS, scope='mvit3_bench',
-                   locations=['mvit3_bench.engine.coco_metric'] if find_spec('mmdet') else [])
+                   locations=['mvit3_bench.engine.per_image',
+                              *(['mvit3_bench.engine.coco_metric'] if find_spec('mmdet') else [])])
 MODEL_WRAPPERS = Registry('model_wrapper', parent=ROOT_MODEL_WRAPPERS, scope='mvit3_bench',
                           locations=['mvit3_bench.engine.distributed'])
 MODELS = HeadRegistry('model', parent=ROOT_MODELS, scope='mvit3_bench', locations=['mvit3_bench.mmlab'])

@@ -17,3 +17,6 @@ auto_scale_lr = dict(enable=False, base_batch_size=8)
 # a horizon of 100 iterations instead of 2000
 custom_hooks = [
     dict(type='mvit3_bench.EMAHook', ema_type='ExponentialMovingAverage', momentum=0.01, update_buffers=True)]
+test_evaluator = [
+    {{_base_.test_evaluator}},
+    dict(type='mvit3_bench.PerImageAP', ann_file={{_base_.test_evaluator.ann_file}}, out_file='per_image.npz')]

@@ -1,9 +1,9 @@
 """Plot the learning curve of a training: loss and validation metric over the epochs, from the log in its work dir."""
 import argparse
-import json
 from pathlib import Path
 
 from ..errors import UsageError
+from ..results.curves import read
 
 EXAMPLE = 'work_dirs/deeplabv3_mvit3_xxs_camvid curve.png'
 METRICS = ('mIoU', 'coco/bbox_mAP', 'accuracy/top1')  # what our configs choose their best checkpoint by
@@ -16,19 +16,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--metric',
                         help=f'validation metric, as in the log (default: the first it has of {", ".join(METRICS)})')
     parser.add_argument('--loss', default='loss', help='training loss, as in the log (default: %(default)s)')
-
-
-def read(work_dir: Path, key: str) -> list[tuple[float, float]]:
-    """(epoch, value) of every log entry that has the key; a resumed run overwrites what it repeats."""
-    entries = {}
-    for file in sorted(work_dir.glob('*/vis_data/scalars.json')):
-        text = file.read_text()
-        for line in text[:text.rfind('\n') + 1].splitlines():  # a run that was killed may have cut off its last line
-            entry = json.loads(line)
-            if key in entry:
-                # validation entries have the epoch in `step`
-                entries[entry['step']] = (entry.get('epoch', entry['step']), entry[key])
-    return [entries[step] for step in sorted(entries)]
 
 
 def main(args: argparse.Namespace) -> None:

@@ -6,6 +6,7 @@ GPU if there is one.
 import argparse
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -70,8 +71,8 @@ def show(suite, results: dict, waiting: list, executor: str) -> None:
             print(lines(f'\nsbatch of {", ".join(run.name for run in runs)}:\n{text}'))
 
 
-def work(suite, waiting: list, args: argparse.Namespace) -> int:
-    """Work on runs, a line each; how many were not done."""
+def work(suite, waiting: list, args: argparse.Namespace, keep: Callable = lambda run, result: None) -> int:
+    """Work on runs, a line each; how many were not done. Of each that is done, ``keep`` gets the run and its result."""
     from ..suite.queues import LocalQueue, SlurmQueue, execute
     from ..suite.state import find_results, holder
     folder = suite.folder / 'jobs'
@@ -86,8 +87,11 @@ def work(suite, waiting: list, args: argparse.Namespace) -> int:
     try:
         with closing(execute(waiting, queue)) as ended:
             for number, run in enumerate(ended, 1):
-                text = outcome(run, find_results([run]).get(run.name))
+                result = find_results([run]).get(run.name)
+                text = outcome(run, result)
                 failed += not text.startswith('done')
+                if result:
+                    keep(run, result)
                 print(lines(f'[{number}/{len(waiting)}] {run.name}: {text}'), flush=True)
     except KeyboardInterrupt:
         print('stopped; the same command goes on', file=sys.stderr)

@@ -64,6 +64,13 @@ def keep_predictions(cfg, folder: str) -> None:
     cfg.test_evaluator = evaluators
 
 
+def place_records(cfg) -> None:
+    """Let evaluators that write a record of each image write it into the work dir."""
+    for each in evaluators_of(cfg):
+        if 'out_file' in (each or ()):
+            each.out_file = str(Path(cfg.work_dir) / each.out_file)
+
+
 def without_truth(cfg) -> bool:
     """Whether a test set has no labels or masks. Nothing of the config that needs them is left, then.
 
@@ -122,6 +129,7 @@ def main(args: argparse.Namespace) -> None:
     if (unlabelled := without_truth(cfg)) and (args.record or not (args.out or args.show or args.show_dir)):
         raise UsageError('the images of the test have no labels to score predictions by, so there is no result',
                          'test_dataloader', '--out DIR writes the predictions, --show-dir DIR draws them')
+    place_records(cfg)
     on_first(check_data, cfg, ('test_dataloader',))
     if args.show or args.show_dir:
         draw(cfg, args)

@@ -100,8 +100,8 @@ class WarmupCosineLR(LRSchedulerMixin, _ParamScheduler):
 class CosineAnnealingLR(scheduler.CosineAnnealingLR):
     """MMEngine's cosine, which can begin after a warm-up in iterations although it ends with an epoch.
 
-    This was the schedule of the recipes before :class:`WarmupCosineLR`. It stays for one version, because the configs in
-    work dirs of that time have it: they can be tested, and resumed to the bit. No config of the suite uses it.
+    This was the schedule of the recipes before :class:`WarmupCosineLR`: configs in work dirs of that time have it, which can
+    be tested, and resumed to the bit. The study compares both on CIFAR-10.
     """
 
     @classmethod

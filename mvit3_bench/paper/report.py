@@ -45,7 +45,8 @@ def load(root: Path) -> Measured:
             raise ResultError(
                 f'{path}: field {min(missing)!r} is missing', path, 'wanted: a benchmark.json of tools/benchmark.py')
     pictures = tuple(name for name in _CAPTIONS if (root / PICTURES / f'{name}.jpg').exists())
-    return Measured(store.read(root / store.FOLDER), benchmarks, pictures, tuple(fidelity.read(root)))
+    results = [result for folder in (store.FOLDER, store.STUDY) for result in store.read(root / folder)]
+    return Measured(results, benchmarks, pictures, tuple(fidelity.read(root)))
 
 
 def render(measured: Measured) -> dict[str, str]:

@@ -15,6 +15,7 @@ from ..errors import ResultError
 from ..models.archs import get_arch
 
 FOLDER = Path('docs', 'results', 'runs')
+STUDY = Path('docs', 'results', 'study')  # of `mvit3 study`, with a record of each image beside each result
 TRAINED, CONVERTED = ORIGINS = ('trained here', 'converted weights')
 TASKS = ('classification', 'detection', 'segmentation')
 # metric of a published table -> its name in a result, and the factor to percent

@@ -36,7 +36,8 @@ def make_table(suite: Suite, results: dict[str, Result]) -> str:
     for label in dict.fromkeys(labels.values()):
         mine = [run for run in suite.runs if labels[run] == label]
         cells = [_cell([run for run in mine if run.recorded == config], results) for config in configs]
-        rows.append((label, *cells, *(_cost(suite, mine[0]) if any(run.name in results for run in mine) else ('', ''))))
+        counted = cost(suite, mine[0]) if any(run.name in results for run in mine) else None
+        rows.append((label, *cells, *([f'{number / 1e6:.2f}' for number in counted] if counted else ['', ''])))
     columns = ('backbone', *(_heading(config, suite.runs, results) for config in configs), 'parameters', 'multiply-adds')
     return table(rows, columns, left=1) + '\n' + _notes(suite, results, configs[0])
 
@@ -55,8 +56,8 @@ def _heading(config: str, runs: Iterable[Run], results: dict[str, Result]) -> st
     return ' '.join([config.removesuffix('.py'), *{metric for metric, _ in filter(None, found)}])
 
 
-def _cost(suite: Suite, run: Run) -> tuple[str, str]:
-    """Parameters and multiply-adds of a run's model, in M."""
+def cost(suite: Suite, run: Run) -> tuple[int, int] | None:
+    """Parameters and multiply-adds of a run's model; None for want of a size of the images, for instance."""
     file = suite.folder / COUNTS
     key = json.dumps([run.result_config, run.options])
     known = json.loads(file.read_text(encoding='utf-8')) if file.is_file() else {}
@@ -65,11 +66,11 @@ def _cost(suite: Suite, run: Run) -> tuple[str, str]:
             _, model, size = model_and_size(argparse.Namespace(config=run.config, backbone=run.backbone, shape=None,
                                                                cfg_options=list(run.options)))
             total = count(model, size, in_channels(model))['']
-        except BenchError:  # for want of a size, for instance
-            return '', ''
+        except BenchError:
+            return None
         known[key] = total.parameters, total.multiply_adds
         write_text(file, json.dumps(known, indent=1) + '\n')
-    return tuple(f'{number / 1e6:.2f}' for number in known[key])
+    return tuple(known[key])
 
 
 def _notes(suite: Suite, results: dict[str, Result], first: str) -> str:

@@ -1,8 +1,9 @@
 """CIFAR-10, 10 classes, 32x32, enlarged to 64x64: train/CLASS, test/CLASS, and the lists train.txt and val.txt.
 
-`mvit3 cifar10` makes all of it. A tenth of the training images, 5,000, is for validation, and test is what to report.
+`mvit3 prepare cifar10` makes all of it. A tenth of the training images, 5,000, is for validation, and test is what to report.
 """
 data_root = 'data/cifar10'
+image_size = 64
 metainfo = dict(
     classes=('airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'frog', 'horse', 'ship', 'truck'))
 
@@ -12,11 +13,11 @@ train_pipeline = [
         transforms=[dict(type='LoadImageFromFile', imdecode_backend='pillow')]),
     dict(type='RandomCrop', crop_size=32, padding=4),
     dict(type='RandomFlip', prob=0.5),
-    dict(type='Resize', scale=64, interpolation='bicubic'),
+    dict(type='Resize', scale=image_size, interpolation='bicubic'),
     dict(type='PackInputs')]
 test_pipeline = [
     dict(type='LoadImageFromFile', imdecode_backend='pillow'),
-    dict(type='Resize', scale=64, interpolation='bicubic'),
+    dict(type='Resize', scale=image_size, interpolation='bicubic'),
     dict(type='PackInputs')]
 
 dataset = dict(type='CustomDataset', data_root=data_root, metainfo=metainfo)
