@@ -15,7 +15,7 @@ GROUPS = {
     'Models and checkpoints': dict(convert='convert', export='export', flops='flops', benchmark='benchmark',
                                    leaderboard='leaderboard', recommend='recommend'),
     'Pictures': dict(demo='demo', gallery='gallery'),
-    'The paper': dict(reproduce='reproduce'),
+    'The paper': dict(reproduce='reproduce', study='study'),
 }
 COMMANDS = {name: module for group in GROUPS.values() for name, module in group.items()}
 

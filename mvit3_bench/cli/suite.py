@@ -19,25 +19,39 @@ EXAMPLE = 'example_mini --jobs 2'
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags."""
     parser.add_argument('file', help='file of the suite, or the name of one of this package, in configs/suite/')
+    add_queue_flags(parser)
+    parser.add_argument('--work-dir', type=Path, metavar='DIR', help='folder of all work dirs (default: work_dirs/NAME)')
+    parser.add_argument('--results', type=Path, metavar='DIR', help='the store of results (default: results in that folder)')
+    parser.add_argument('--table', action='store_true', help='write and print the table of what is done; start nothing')
+
+
+def add_queue_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that say where and how runs work."""
     parser.add_argument('--executor', choices=['local', 'slurm'], default='local',
                         help='where the runs work: processes of this machine, or jobs of Slurm with the parameters under '
                              '"slurm" in the file (default: %(default)s)')
     parser.add_argument('--jobs', type=int, default=1, metavar='N',
                         help='runs at once on this machine, which share its cores and GPUs (default: %(default)s)')
     parser.add_argument('--mini', action='store_true', help='run on the miniature data sets: does everything run?')
-    parser.add_argument('--work-dir', type=Path, metavar='DIR', help='folder of all work dirs (default: work_dirs/NAME)')
-    parser.add_argument('--results', type=Path, metavar='DIR', help='the store of results (default: results in that folder)')
     parser.add_argument('--dry-run', action='store_true',
                         help='print each run with its commands, and what sbatch would get; start nothing')
-    parser.add_argument('--table', action='store_true', help='write and print the table of what is done; start nothing')
+
+
+def check_jobs(args: argparse.Namespace) -> None:
+    """Check how many runs are to work at once.
+
+    Raises:
+        UsageError: It is not possible.
+    """
+    if args.jobs < 1:
+        raise UsageError(f'--jobs {args.jobs} is not possible', '--jobs', 'wanted: 1 or more')
 
 
 def main(args: argparse.Namespace) -> None:
     """Run the command."""
     from ..suite.file import find_suite, read_suite
     from ..suite.state import check_states, find_results
-    if args.jobs < 1:
-        raise UsageError(f'--jobs {args.jobs} is not possible', '--jobs', 'wanted: 1 or more')
+    check_jobs(args)
     suite = read_suite(find_suite(args.file), args.mini, args.work_dir, args.results)
     check_states(suite.runs)
     with user_errors(ResultError):

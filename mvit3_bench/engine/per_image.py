@@ -53,7 +53,7 @@ def _name(sample: dict) -> str:
 
 @METRICS.register_module()
 class PerImageAccuracy(_PerImage):
-    """Of each image the ``predicted`` class, the true one, ``label``, and the ``probability`` of the latter: shape (images,)."""
+    """Of each image the ``predicted`` class, the true ``label``, and the latter's ``probability``: shape (images,)."""
 
     def process(self, data_batch, data_samples: Sequence[dict]) -> None:
         """Keep what a batch has."""

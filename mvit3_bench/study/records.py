@@ -28,7 +28,7 @@ class Record:
     Args:
         path: The file.
         arrays: Those of :mod:`mvit3_bench.engine.per_image`, and ``result``, the id of the result; ``epochs`` and
-            ``validation``, the learning curve; ``seconds``; ``cost``, parameters and multiply-adds, empty if unknown.
+            ``validation``, the learning curve in percent; ``seconds``; ``cost``, parameters and multiply-adds, or empty.
     """
     path: Path
     arrays: dict[str, np.ndarray]
@@ -81,11 +81,13 @@ def collect(suite: Suite, run: Run, result: Result) -> Path | None:
         return path
     if not outcome.is_file():
         return None
-    curve = read_curve(run.folder, METRICS[score(result)[0]][0])
+    metric, factor = METRICS[score(result)[0]]
+    curve = read_curve(run.folder, metric)
     arrays = _read(outcome) | dict(
         result=np.array(result.id), seconds=np.array(read_state(run).get('seconds', np.nan)),
         cost=np.array(cost(suite, run) or (), np.int64),
-        epochs=np.array([epoch for epoch, _ in curve], np.float32), validation=np.array([each for _, each in curve], np.float32))
+        epochs=np.array([epoch for epoch, _ in curve], np.float32),
+        validation=np.array([value * factor for _, value in curve], np.float32))
     with atomic_write(path) as file:
         np.savez_compressed(file, **arrays)
     return path

@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 from scipy.stats import binomtest
 
-RESAMPLES = 2000
+RESAMPLES = 1000
 LEVEL = 0.95
 _SEED = 0  # of the draws, so that the same records give the same intervals
 
@@ -67,10 +67,10 @@ def over_images(ours: Score, theirs: Score) -> Interval:
 
 
 def over_images_and_seeds(ours: Sequence[Score], theirs: Sequence[Score]) -> Interval:
-    """The difference of two models' means over their seeds: each resample draws images for all runs, and seeds for each model.
+    """The difference of two models' means over their seeds: each resample draws images for all runs, seeds for each model.
 
-    Of two seeds, a quarter of the draws of a model has one of them alone, so that the interval reaches about as far as the most
-    unlike pair of runs, and no further: two seeds tell little of a spread.
+    Of two seeds, a quarter of a model's draws has the first alone and a quarter the second, so that the interval reaches
+    about as far as the most unlike pair of runs, and no further: two seeds tell little of a spread.
     """
     generator = np.random.default_rng(_SEED)
 

@@ -68,8 +68,8 @@ class RunJob:
             if not find_results([source]):
                 return f'failed: {source.name}, whose weights it begins with, is not done'
             if not any(source.folder.glob('*.pth')):
-                return (f'failed: the checkpoint of {source.name}, whose weights it begins with, is gone from {source.folder}; '
-                        f'make it again: {line(source.train())}')
+                return (f'failed: the checkpoint of {source.name}, whose weights it begins with, is gone from '
+                        f'{source.folder}; make it again: {line(source.train())}')
             from ..engine.run_config import find_checkpoint  # seconds, which other jobs need not take
             checkpoint = find_checkpoint(str(source.folder))
         return self._run(self.run.train(checkpoint), log, lock) or self._run(self.run.test(), log, lock)

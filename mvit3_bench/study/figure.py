@@ -1,0 +1,32 @@
+"""The learning curves of the study, as svg: a panel for each data set, a colour for each model, a line for each seed."""
+import io
+
+from .claims import CLASSIFICATION, DETECTION, SEGMENTATION, label
+from .outcome import Outcome
+
+_PANELS = {CLASSIFICATION: 'CIFAR-10: validation top-1 (%)', DETECTION: 'BCCD: validation AP (%)',
+           SEGMENTATION: 'CamVid: validation mIoU (%)'}
+
+
+def svg(outcome: Outcome) -> str:
+    """The figure, its text as text, the same for the same records."""
+    import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+    figure = Figure(figsize=(13, 4.6), layout='constrained')
+    FigureCanvasSVG(figure)
+    models = list(dict.fromkeys(run.backbone for run in outcome.suite.runs))
+    for axis, (config, title) in zip(figure.subplots(1, len(_PANELS)), _PANELS.items(), strict=True):
+        for number, model in enumerate(models):
+            records = [outcome.records[run.name] for run in outcome.runs(config, model) if run.name in outcome.records]
+            for place, record in enumerate(records):
+                axis.plot(record.arrays['epochs'], record.arrays['validation'], color=f'C{number}', lw=1.1,
+                          label=None if place else label(model))
+        axis.set(xlabel='epoch', title=title)
+        axis.grid(alpha=0.3)
+        if axis.lines:
+            axis.legend(fontsize=7, loc='lower right')
+    text = io.StringIO()
+    with matplotlib.rc_context({'svg.fonttype': 'none', 'svg.hashsalt': 'mvit3_bench'}):
+        figure.savefig(text, format='svg', metadata=dict(Date=None, Creator=None))
+    return text.getvalue()
