@@ -1,4 +1,6 @@
 """COCO's average precision on resampled images, from detections that are matched already."""
+from collections.abc import Iterator
+
 import numpy as np
 
 _THRESHOLDS = 10  # of IoU, from 0.50 to 0.95
@@ -16,36 +18,30 @@ def average_precision(arrays: dict[str, np.ndarray], weights: np.ndarray) -> np.
     Returns:
         From 0 to 1, (resamples,); NaN where no class has a box.
     """
-    classes = [_sorted(arrays, category) for category in range(arrays['truths'].shape[1])]
-    found = np.full((len(weights), len(classes)), np.nan)
-    for number, drawn in enumerate(weights):
-        for category, each in enumerate(classes):
-            truths = drawn @ arrays['truths'][:, category]
-            if truths:
-                found[number, category] = _of_class(*each, drawn, truths)
-    empty = np.isnan(found).all(1)
-    found[empty] = 0
-    return np.where(empty, np.nan, np.nanmean(found, axis=1))
+    truths = weights @ arrays['truths'].astype(np.float64)  # (resamples, classes)
+    totals = np.stack([_of_class(arrays, category, weights, truths[:, category]) for category in range(truths.shape[1])], 1)
+    with np.errstate(invalid='ignore'):
+        return np.where(truths > 0, totals, 0).sum(1) / (truths > 0).sum(1)
 
 
-def _sorted(arrays: dict[str, np.ndarray], category: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Detections of a class, the highest score first: images, and of each threshold which are true, and which count."""
+def _of_class(arrays: dict[str, np.ndarray], category: int, weights: np.ndarray, truths: np.ndarray) -> np.ndarray:
+    """AP of a class, (resamples,)."""
     mine = np.flatnonzero(arrays['category'] == category)
-    mine = mine[np.argsort(-arrays['score'][mine], kind='stable')]
-    matched, ignored = ((arrays[key][mine] >> np.arange(_THRESHOLDS, dtype=np.uint16)[:, None]) & 1 == 1
-                        for key in ('matched', 'ignored'))
-    return arrays['image'][mine], (matched & ~ignored).astype(np.float64), (~ignored).astype(np.float64)
+    mine = mine[np.argsort(-arrays['score'][mine], kind='stable')]  # the highest score first
+    drawn, found = weights[:, arrays['image'][mine]], np.zeros(len(weights))
+    for true, number in _counted(arrays['matched'][mine], arrays['ignored'][mine], drawn):
+        if len(true):  # precision is highest, and recall rises, at true ones alone
+            hits = np.cumsum(drawn[:, true], axis=1, dtype=np.float64)
+            best = np.maximum.accumulate((hits / np.maximum(number[:, true], 1))[:, ::-1], axis=1)[:, ::-1]
+            reached = np.searchsorted(_RECALLS, hits / np.maximum(truths, 1)[:, None], side='right')
+            found += (best * np.diff(reached, axis=1, prepend=0)).sum(1)
+    return found / (_THRESHOLDS * len(_RECALLS))
 
 
-def _of_class(images: np.ndarray, true: np.ndarray, counting: np.ndarray, weights: np.ndarray, truths: float) -> float:
-    if not len(images):
-        return 0.0
-    drawn = weights[images]
-    hits, all_of_them = np.cumsum(true * drawn, axis=1), np.cumsum(counting * drawn, axis=1)
-    precision = hits / np.maximum(all_of_them, 1)
-    precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]  # the highest at this recall or a higher one
-    total = 0.0
-    for recall, best in zip(hits / truths, precision, strict=True):
-        places = np.searchsorted(recall, _RECALLS)
-        total += best[places[places < len(best)]].sum()
-    return total / (_THRESHOLDS * len(_RECALLS))
+def _counted(matched: np.ndarray, ignored: np.ndarray, drawn: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Of each IoU threshold the true detections, and how many count up to each one: (true,), (resamples, detections)."""
+    number = np.cumsum(drawn, axis=1)
+    for threshold in range(_THRESHOLDS):
+        counts = (ignored >> threshold) & 1 == 0
+        true = np.flatnonzero(counts & ((matched >> threshold) & 1 == 1))
+        yield true, number if counts.all() else np.cumsum(drawn * counts, axis=1)
