@@ -7,6 +7,9 @@ from ..paper.tables import model_name
 SUITE = 'study'  # configs/suite/study.yaml
 CLASSIFICATION, DETECTION, SEGMENTATION = (f'study/{name}.py' for name in ('cifar10', 'bccd', 'camvid'))
 PUBLISHED_COSINE, LATER_COSINE = (f'study/{name}.py' for name in ('cifar10_published_cosine', 'cifar10_cosine_after_warmup'))
+# config -> data and metric
+DATA = {CLASSIFICATION: ('CIFAR-10', 'top-1'), DETECTION: ('BCCD', 'AP'), SEGMENTATION: ('CamVid', 'mIoU'),
+        PUBLISHED_COSINE: ('CIFAR-10', 'top-1'), LATER_COSINE: ('CIFAR-10', 'top-1')}
 PAIRS = (('mvit3_xxs', 'mvit1_xxs'), ('mvit3_0.5', 'mvit2_0.5'))
 OTHERS = ('timm/mobilenetv4_conv_small', 'timm/edgenext_xx_small')
 # of v3, in the order of the paper's table 6

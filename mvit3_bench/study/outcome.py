@@ -8,7 +8,7 @@ import numpy as np
 from ..results.store import Result
 from ..suite.runs import Run, Suite
 from ..suite.table import score
-from .claims import Claim, label, published_difference
+from .claims import DATA, Claim, label, published_difference
 from .records import Record
 from .statistics import Interval, Score, draws, mcnemar, over_images, over_images_and_seeds, verdict, wilson
 
@@ -78,11 +78,9 @@ class Comparison:
         names = tuple(label(model) for _, model in self.claim.cells)
         if self.claim.other_config:
             names = 'the cosine after the warm-up', 'the published one'
-        if self.difference is None:
-            return f'{names[0]} against {names[1]}: not yet'
-        if len(self.seeds) == self.wanted:
-            return verdict(*names, self.difference)
-        return f'{verdict(*names, self.difference)} ({len(self.seeds)} of {self.wanted} seeds)'
+        said = f'{names[0]} against {names[1]}: not yet' if self.difference is None else verdict(*names, self.difference)
+        some = f' ({len(self.seeds)} of {self.wanted} seeds)' if 0 < len(self.seeds) < self.wanted else ''
+        return f'{", ".join(DATA[self.claim.config])}: {said}{some}'
 
     @property
     def published(self) -> str:

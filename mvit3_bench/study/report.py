@@ -25,6 +25,7 @@ first two are the primary ones. Positive differences favour the model that is na
 _ABLATION = '''The four changes of v3, one on top of the other, in the order of the paper's table 6, which has them at the
 size of S: parameters there are counted on its models as built here. Its accuracies are not among our published figures,
 so none are shown. Here they are at the widths of v1-XXS; the last row adds the widths of v3-XXS.'''
+_STEPS = 'Step N is v1-XXS with the first N changes of v3, see below.'
 _SCHEDULE = '''A cosine of each iteration that begins after the warm-up, against the published trainer's, which is constant
 within an epoch and counts from the start of the training; v3-XXS on CIFAR-10, the same warm-up.'''
 _NO_RECORD = 'Without a record of each image, and therefore in no comparison'
@@ -47,10 +48,10 @@ def page(outcome: Outcome) -> str:
         f'# {_TITLE}', '',
         f'Made by `mvit3 study --report` from the results and records in `docs/{FOLDER}`; do not edit. '
         f'[The plan](../{PLAN}) was written before the first run.', '', _status(outcome), '',
-        '## What came out', '', *(f'- {each.sentence}.' for each in compared.values()), '',
+        '## What came out', '', *(f'- {each.sentence}.' for each in compared.values()), '', _STEPS, '',
         '## How to read it', '', _HOW, '',
         '## The recipe', '', table(recipe.rows(outcome.suite), recipe.COLUMNS),
-        '## Classification: CIFAR-10', '', _classifiers(outcome, classifiers), _compared(primary),
+        '## Classification: CIFAR-10', '', *_best(outcome, classifiers), _classifiers(outcome, classifiers), _compared(primary),
         'Against models of other authors:', '', _compared(of(claims.of_others())),
         "## The four changes: the paper's table 6", '', _ABLATION, '', _ablation(outcome, of(claims.of_ablation())),
         '## Transfer to detection: BCCD', '', _scores(outcome, claims.DETECTION),
@@ -74,6 +75,12 @@ def _status(outcome: Outcome) -> str:
     if any(result.mini for result in outcome.results.values()):
         parts.append(_MINI)
     return ' '.join(parts)
+
+
+def _best(outcome: Outcome, runs: list[Run]) -> list[str]:
+    found = [(value, run) for run in runs for value in outcome.values([run])]
+    value, run = max(found, key=lambda each: each[0], default=(None, None))
+    return [f'The highest top-1 of a run is {value:.2f} % ({claims.label(run.backbone)}, seed {run.seed}).', ''] if found else []
 
 
 def _classifiers(outcome: Outcome, runs: list[Run]) -> str:
@@ -139,7 +146,7 @@ def _scores(outcome: Outcome, *configs: str) -> str:
         values = {run.seed: f'{value:.2f}' for run in mine for value in outcome.values([run])}
         lines.append((Path(config).stem, claims.label(model), *_cost(outcome, mine),
                       *(values.get(seed, NONE) for seed in seeds), spread(outcome.values(mine)) or NONE))
-    metric = {claims.DETECTION: 'AP', claims.SEGMENTATION: 'mIoU'}.get(configs[0], 'top-1')
+    _, metric = claims.DATA[configs[0]]
     return table(lines, ('config', 'model', 'parameters (M)', 'multiply-adds (M)',
                          *(f'{metric} (%), seed {seed}' for seed in seeds), 'mean over seeds'), left=2)
 

@@ -72,7 +72,7 @@ def test_nothing_done(tmp_path, monkeypatch, capsys):
     assert not code and output.split() == ['docs/results/study.md', 'docs/results/study/curves.svg']
     page = Path('docs/results/study.md').read_text()
     assert '0 of 40 runs are done. Missing: cifar10-mvit1_xxs-seed0, ' in page
-    assert '- MobileViTv3-XXS against MobileViTv1-XXS: not yet.' in page and page.count('| missing |') == 40
+    assert '- CIFAR-10, top-1: MobileViTv3-XXS against MobileViTv1-XXS: not yet.' in page and page.count('| missing |') == 40
     assert '+1.98 (imagenet1k)' in page and '-0.60 (coco2017)' in page
     assert '| step 4: the local 3x3 is depthwise | `depthwise_local` | 4.328 |' in cells_of(page)
     assert '| study/cifar10 | 20 | 64 | 64x64 | AdamW(lr=0.001, weight_decay=0.05), gradients to 10 |' in cells_of(page)
@@ -95,12 +95,13 @@ def test_page(filled):
     found = outcome(filled)
     pages = report.render(found)
     page = pages['results/study.md']
-    assert re.search(r'- MobileViTv3-XXS is better than MobileViTv1-XXS: \+\d+\.\d\d points \[\+', page)
-    assert '- the spread does not decide between MobileViTv3-0.5 and MobileViTv2-0.5: ' in page
+    assert re.search(r'- CIFAR-10, top-1: MobileViTv3-XXS is better than MobileViTv1-XXS: \+\d+\.\d\d points \[\+', page)
+    assert '- CIFAR-10, top-1: the spread does not decide between MobileViTv3-0.5 and MobileViTv2-0.5: ' in page
     assert '39 of 40 runs are done, in 15.8 hours. Missing: cifar10-timm_edgenext_xx_small-seed1.' in page
     assert 'in no comparison: cifar10-timm_mobilenetv4_conv_small-seed1.' in page
     assert re.search(r'MobileViTv3-XXS is better than timm/edgenext_xx_small: .*\(1 of 2 seeds\)\.', page)
     assert 'mvit3 test study/bccd work_dirs/study/bccd-mvit3_xxs-seed0' in page and '- two cores' in page
+    assert re.search(r'The highest top-1 of a run is \d\d\.\d\d % \(', page)
     again = report.render(outcome(filled))
     assert again == pages
     labels = re.findall(r'<text[^>]*>([^<]*)</text>', pages['results/study/curves.svg'])
