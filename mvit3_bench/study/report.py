@@ -51,7 +51,8 @@ def page(outcome: Outcome) -> str:
         '## What came out', '', *(f'- {each.sentence}.' for each in compared.values()), '', _STEPS, '',
         '## How to read it', '', _HOW, '',
         '## The recipe', '', table(recipe.rows(outcome.suite), recipe.COLUMNS),
-        '## Classification: CIFAR-10', '', *_best(outcome, classifiers), _classifiers(outcome, classifiers), _compared(primary),
+        '## Classification: CIFAR-10', '', *_best(outcome, classifiers), _classifiers(outcome, classifiers),
+        _compared(primary),
         'Against models of other authors:', '', _compared(of(claims.of_others())),
         "## The four changes: the paper's table 6", '', _ABLATION, '', _ablation(outcome, of(claims.of_ablation())),
         '## Transfer to detection: BCCD', '', _scores(outcome, claims.DETECTION),
@@ -79,8 +80,10 @@ def _status(outcome: Outcome) -> str:
 
 def _best(outcome: Outcome, runs: list[Run]) -> list[str]:
     found = [(value, run) for run in runs for value in outcome.values([run])]
-    value, run = max(found, key=lambda each: each[0], default=(None, None))
-    return [f'The highest top-1 of a run is {value:.2f} % ({claims.label(run.backbone)}, seed {run.seed}).', ''] if found else []
+    if not found:
+        return []
+    value, run = max(found, key=lambda each: each[0])
+    return [f'The highest top-1 of a run is {value:.2f} % ({claims.label(run.backbone)}, seed {run.seed}).', '']
 
 
 def _classifiers(outcome: Outcome, runs: list[Run]) -> str:
