@@ -68,7 +68,8 @@ def page(outcome: Outcome) -> str:
 def _status(outcome: Outcome) -> str:
     runs, missing, silent = outcome.suite.runs, outcome.missing(), outcome.without_record()
     hours = sum(float(record.arrays['seconds']) for record in outcome.records.values()) / 3600
-    parts = [f'{len(runs) - len(missing)} of {len(runs)} runs are done' + (f', in {hours:.1f} hours.' if hours else '.')]
+    time = f'; added up they took {hours:.1f} hours' if hours else ''
+    parts = [f'{len(runs) - len(missing)} of {len(runs)} runs are done{time}.']
     if missing:
         parts.append(f'Missing: {", ".join(run.name for run in missing)}.')
     if silent:
@@ -130,6 +131,7 @@ def _names(comparison: Comparison) -> list[str]:
 def _ablation(outcome: Outcome, comparisons: list[Comparison]) -> str:
     files = sorted((MIM / 'configs' / 'ablation').glob('*.py'))
     whats = [ast.get_docstring(ast.parse(file.read_text(encoding='utf-8'))).splitlines()[0] for file in files]
+    whats[0] = 'step 0: v1'
     lines, after = [], [None, *comparisons]
     for number, model in enumerate((*claims.STEPS, 'mvit3_xxs')):
         step, runs = number < len(files), outcome.runs(claims.CLASSIFICATION, model)

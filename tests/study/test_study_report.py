@@ -97,7 +97,7 @@ def test_page(filled):
     page = pages['results/study.md']
     assert re.search(r'- CIFAR-10, top-1: MobileViTv3-XXS is better than MobileViTv1-XXS: \+\d+\.\d\d points \[\+', page)
     assert '- CIFAR-10, top-1: the spread does not decide between MobileViTv3-0.5 and MobileViTv2-0.5: ' in page
-    assert '39 of 40 runs are done, in 15.8 hours. Missing: cifar10-timm_edgenext_xx_small-seed1.' in page
+    assert '39 of 40 runs are done; added up they took 15.8 hours. Missing: cifar10-timm_edgenext_xx_small-seed1.' in page
     assert 'in no comparison: cifar10-timm_mobilenetv4_conv_small-seed1.' in page
     assert re.search(r'MobileViTv3-XXS is better than timm/edgenext_xx_small: .*\(1 of 2 seeds\)\.', page)
     assert 'mvit3 test study/bccd work_dirs/study/bccd-mvit3_xxs-seed0' in page and '- two cores' in page
