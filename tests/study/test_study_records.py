@@ -37,7 +37,8 @@ def test_of_a_test(run_dir, tool, name, images):
 def sample(image: int, boxes, scores, labels) -> dict:
     """What a detector gives for an image."""
     return dict(img_id=image, img_path=f'images/{image}.jpg', pred_instances=dict(
-        bboxes=torch.tensor(boxes).reshape(-1, 4), scores=torch.tensor(scores), labels=torch.tensor(labels)))
+        bboxes=torch.tensor(boxes).reshape(-1, 4), scores=torch.tensor(scores),
+        labels=torch.tensor(labels, dtype=torch.long)))
 
 
 def drawn(images: int):
