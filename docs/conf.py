@@ -32,13 +32,15 @@ autodoc_preserve_defaults = True
 maximum_signature_line_length = 100
 napoleon_use_ivar = True
 # Their inventories are on the network, and the site is built without one.
-_OTHERS = '|'.join([*sys.stdlib_module_names, 'torch', 'numpy', 'PIL', 'pycocotools', 'mm(engine|cv|det|seg|pretrain)'])
+_OTHERS = '|'.join([*sys.stdlib_module_names, 'torch', 'numpy', 'PIL', 'pycocotools', 'submitit',
+                    'mm(engine|cv|det|seg|pretrain)'])
 nitpick_ignore_regex = [('py:.*', rf'({_OTHERS})\..*'), ('py:class', r'mvit3_bench\..*\._\w+')]  # and private base classes
 
 html_theme = 'furo'
 html_favicon = 'favicon.svg'
 html_static_path = ['_static']
 html_css_files = ['site.css']
+html_js_files = ['sortable.js']
 html_show_copyright = html_show_sourcelink = False
 html_copy_source = False
 html_domain_indices = False  # the API pages are one already

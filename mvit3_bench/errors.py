@@ -118,3 +118,9 @@ def message_of(error: Exception) -> str:
     if 'Original Traceback' not in message:
         return message
     return message.rstrip().splitlines()[-1].partition(': ')[2]
+
+
+def error_in(output: str) -> str:
+    """The error that ended a command, in what it printed: the message, or the last line of a traceback."""
+    text = '\n' + output.rstrip()
+    return text.rpartition('\nerror: ' if '\nerror: ' in text else '\n')[2]

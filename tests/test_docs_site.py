@@ -167,3 +167,47 @@ def test_search(address, browser, word, page):
     tab.close()
     assert address + page in found
     assert problems == []
+
+
+@pytest.mark.parametrize('width', WIDTHS)
+def test_leaderboard(site, browser, width):
+    """As a file, without a server: a click on a heading sorts by number, up and down, and the filters leave what fits."""
+    problems, (across, down) = [], WIDTHS[width]
+    tab = browser.new_page(viewport=dict(width=across, height=down))
+    watched(tab, 'file://', problems)
+    tab.goto((site / 'leaderboard.html').as_uri())
+    area = tab.locator('.sortable')
+    count = area.locator('tbody tr').count()
+    assert count > 40 and area.get_by_role('status').inner_text() == f'{count} of {count}'
+
+    def column(name: str) -> list[str]:
+        place = area.locator('th').all_inner_texts().index(name)
+        return area.locator('tbody tr:visible').evaluate_all(f'rows => rows.map(row => row.cells[{place}].innerText)')
+
+    for name in ('parameters (M)', 'top-1 (%)', 'ONNX Runtime, batch 1 (ms)'):
+        button, head = (area.get_by_role(role, name=name, exact=True) for role in ('button', 'columnheader'))
+        for order in ('ascending', 'descending'):
+            button.focus()
+            tab.keyboard.press('Enter')
+            assert head.get_attribute('aria-sort') == order
+            values = [float(text) for text in column(name) if text != '-']
+            assert values == sorted(values, reverse=order == 'descending') and len(set(values)) > 10
+            assert column(name)[len(values):] == ['-'] * (count - len(values))
+    assert area.locator('th[aria-sort=ascending], th[aria-sort=descending]').count() == 1
+    area.get_by_role('button', name='model', exact=True).click()
+    initials = [name[0].lower() for name in column('model')]
+    assert initials == sorted(initials) and len(initials) == count
+
+    area.get_by_label('Filter').fill('mobilevitv3')
+    area.get_by_label('Most parameters (M)').fill('3')
+    assert column('model') and all('MobileViTv3' in name for name in column('model'))
+    assert all(float(value) <= 3 for value in column('parameters (M)'))
+    assert area.get_by_role('status').inner_text() == f'{len(column("model"))} of {count}'
+    area.get_by_label('Runtime').select_option('OpenVINO')
+    shown = [name for name in area.locator('th:visible').all_inner_texts() if ', ' in name]
+    assert shown and all(name.startswith('OpenVINO, ') for name in shown)
+    area.get_by_label('Filter').fill('no such model')
+    assert area.locator('tbody tr:visible').count() == 0
+    assert tab.evaluate(SIDEWAYS) == 0 and tab.evaluate(TOO_WIDE) == []
+    assert problems == []
+    tab.close()

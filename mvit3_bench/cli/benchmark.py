@@ -2,8 +2,6 @@
 import argparse
 import datetime
 import itertools
-import shlex
-import sys
 from pathlib import Path
 
 from ..engine.config_files import find_config
@@ -152,7 +150,7 @@ def main(args: argparse.Namespace) -> None:
         raise UsageError('nothing was measured')
     content = report.report(
         cases, skipped, published, environment.describe(torch.device(args.device)),
-        command=shlex.join(['python', *sys.argv]), seed=SEED, date=datetime.date.today().isoformat())
+        command=environment.command_line(), seed=SEED, date=datetime.date.today().isoformat())
     files = report.write(content, args.out)
     print(files[1].read_text(encoding='utf-8'))
     print(*files, sep='\n')

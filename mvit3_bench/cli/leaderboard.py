@@ -1,20 +1,19 @@
 """Measure light backbones under one protocol: alone in three runtimes, and with heads for detection and segmentation."""
 import argparse
-import shlex
 import sys
 import time
 from pathlib import Path
 
 from ..errors import UsageError, user_errors
 
-EXAMPLE = '--models mvit3_s timm/repvit_m0_9 --out work_dirs/leaderboard.json'
+EXAMPLE = '--models mvit3_s timm/repvit_m0_9 --out leaderboard.json'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags."""
     parser.add_argument('--models', nargs='+', metavar='NAME',
                         help='timm/NAME, torchvision/NAME, or archs of ours such as mvit3_s (default: all that are listed)')
-    parser.add_argument('--out', type=Path, default=Path('docs/results/leaderboard.json'), metavar='FILE',
+    parser.add_argument('--out', type=Path, default=Path('work_dirs/leaderboard/leaderboard.json'), metavar='FILE',
                         help='file of the figures; what it has already is not measured again (default: %(default)s)')
     parser.add_argument('--cache', type=Path, default=Path('work_dirs/leaderboard'), metavar='DIR',
                         help='folder of ONNX files and compiled kernels (default: %(default)s)')
@@ -61,8 +60,9 @@ def measure_all(sizes: dict[str, int], cache, args: argparse.Namespace) -> None:
     """Measure what the file does not have, and write it after each model; a line a model."""
     from ..leaderboard import record
     from ..leaderboard.measure import Measurer
+    from ..utils import environment
     content = record.continued(args.out, record.new(
-        args.rounds, command=shlex.join(['mvit3', 'leaderboard', *sys.argv[2:]]), date=time.strftime('%Y-%m-%d')))
+        args.rounds, command=environment.command_line(), date=time.strftime('%Y-%m-%d')))
     measurer = Measurer(cache, args.rounds)
     for number, (name, size) in enumerate(sizes.items(), 1):
         if name not in content['models']:

@@ -1,4 +1,4 @@
-"""Reproduce the paper's tables and figure: from the models, the published figures and the results measured here."""
+"""Reproduce the paper's tables and figure and the leaderboard: from models, published figures and results measured here."""
 import argparse
 import json
 from pathlib import Path
@@ -27,6 +27,8 @@ def main(args: argparse.Namespace) -> None:
     """Run the command."""
     if not (ROOT / 'docs' / 'results').is_dir():
         raise UsageError(f'{ROOT} is not the repository of mvit3_bench, where the results are: run this in a clone', ROOT)
+    from ..leaderboard import page
+    from ..leaderboard.measured import read
     from ..paper import fidelity, report, tables
     if args.fidelity:
         with user_errors(ValueError, FileNotFoundError):
@@ -40,7 +42,7 @@ def main(args: argparse.Namespace) -> None:
         print(report.markdown(tables.TABLES[tables.NUMBERS.get(name, name)](measured)))
     if args.table:
         return
-    for path, content in report.render(measured).items():
+    for path, content in (report.render(measured) | page.render(read())).items():
         file = args.out / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(content, encoding='utf-8')

@@ -1,10 +1,8 @@
 """The networks that are measured: classifiers by name, and a detector and a segmentor with the same backbone."""
 import contextlib
 import copy
-import csv
 from dataclasses import dataclass
 from difflib import get_close_matches
-from pathlib import Path
 
 import torch
 from mmengine.model import revert_sync_batchnorm
@@ -22,6 +20,7 @@ from ..models.classifier import Classifier
 from ..models.complexity import count
 from ..models.dilation import dilate
 from ..registry import MODELS
+from .models import models
 
 FLAG = '--models'
 ANCHOR = 'timm/mobilenetv3_large_100'
@@ -32,8 +31,7 @@ HEADS = dict(ssdlite='det/ssdlite_mvit3_s_coco', deeplabv3='seg/deeplabv3_mvit3_
 
 def listed() -> dict[str, int]:
     """Name -> side of the images, of the models of ``models.csv``."""
-    with Path(__file__).with_name('models.csv').open(encoding='utf-8', newline='') as file:
-        return {row['build']: int(row['size']) for row in csv.DictReader(file)}
+    return {each.build: each.size for each in models() if each.build}
 
 
 def side(name: str) -> int:

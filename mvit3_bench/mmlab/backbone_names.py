@@ -1,7 +1,7 @@
 """Backbones by name: ``timm/repvit_m0_9``, ``mmpretrain.ResNet(depth=18)``, ``mvit3_s``."""
 import ast
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.util import find_spec
@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from mmengine.config import ConfigDict
 
 from ..errors import UsageError
-from ..models.archs import ARCHS, get_arch
+from ..models.archs import ARCHS, Arch, get_arch
 from ..registry import MODELS
 
 FLAG = '--backbone'
@@ -36,7 +36,8 @@ def resolve(name: str, scope: str | None = None, flag: str = FLAG) -> Named:
 
     Args:
         name: ``timm/NAME``; the class of a backbone in a registry of OpenMMLab, with or without its scope; or an arch of
-            ours such as ``mobilevitv3_s`` or ``mvit3_s``. Arguments of the network follow in brackets.
+            ours such as ``mobilevitv3_s`` or ``mvit3_s``. Arguments of the network, or fields of the arch, follow in
+            brackets.
         scope: Framework whose backbones come first where a name has no scope.
         flag: Of the command line, for the message.
 
@@ -55,7 +56,7 @@ def resolve(name: str, scope: str | None = None, flag: str = FLAG) -> Named:
         family, arch = match.groups()
         try:
             get_arch(f'v{family}', arch)
-            return Named('ours', f'mvit3_bench.MobileViTv{family}', dict(arch=arch, **arguments))
+            return Named('ours', f'mvit3_bench.MobileViTv{family}', _of_arch(arch, arguments))
         except ValueError:
             pass
     elif re.fullmatch(r'\w+(\.\w+)?', plain) and (kind := _registered(plain, scope)):
@@ -80,6 +81,13 @@ def _parsed(name: str, flag: str) -> tuple[str, dict]:
     except (SyntaxError, ValueError, AttributeError) as error:
         raise UsageError(f'{flag} {name}: the arguments cannot be read: {error}', flag,
                          f"write them like '{plain}(depth=18)', quoted") from error
+
+
+def _of_arch(arch: str, arguments: dict) -> dict:
+    """Arguments of a backbone of ours: fields of the arch, such as those of the ablation, belong to this."""
+    changed = {key: arguments[key] for key in arguments if key in {field.name for field in fields(Arch)}}
+    others = {key: value for key, value in arguments.items() if key not in changed}
+    return dict(arch=dict(name=arch, **changed) if changed else arch, **others)
 
 
 def _registered(name: str, default_scope: str | None) -> str | None:
@@ -112,10 +120,15 @@ def name_of(backbone: ConfigDict) -> str:
     if kind == 'mvit3_bench.TimmBackbone':
         return f'timm/{arguments["model_name"]}'
     if re.fullmatch(r'(mvit3_bench\.)?(mmlab\.)?MobileViTv[123]', kind) and 'arch' in arguments:
-        arch = arguments['arch']
-        return f'mvit{kind[-1]}_{arch["name"] if isinstance(arch, dict) else arch}'
-    told = {key: value for key, value in arguments.items() if key != 'type' and type(value) in (int, float, str)}
-    return kind + (f'({", ".join(f"{key}={value!r}" for key, value in told.items())})' if told else '')
+        arch = arguments['arch'] if isinstance(arguments['arch'], dict) else dict(name=arguments['arch'])
+        return _with_arguments(f'mvit{kind[-1]}_{arch["name"]}', {key: arch[key] for key in arch if key != 'name'})
+    return _with_arguments(kind, {key: arguments[key] for key in arguments if key != 'type'})
+
+
+def _with_arguments(name: str, arguments: dict) -> str:
+    """A name with those of its arguments that are numbers and words."""
+    told = [f'{key}={value!r}' for key, value in arguments.items() if type(value) in (bool, int, float, str)]
+    return name + (f'({", ".join(told)})' if told else '')
 
 
 def slug(name: str) -> str:

@@ -70,7 +70,8 @@ def _preprocessing(named: Named, order: str) -> dict:
         import timm
         found = timm.get_pretrained_cfg(named.arguments['model_name'])
         if found is not None:
-            return {'mean': [255 * each for each in found.mean], 'std': [255 * each for each in found.std], order: True}
+            mean, std = ([round(255 * each, 6) for each in values] for values in (found.mean, found.std))
+            return {'mean': mean, 'std': std, order: True}
     return {**_IMAGENET, order: True}
 
 

@@ -4,6 +4,7 @@ mmpretrain and mmsegmentation have a ``TIMMBackbone`` each, mmdetection none. Th
 whatever layout a model works in, keeps a classifier's own pooling, and reads timm's weights from a file.
 """
 from mmengine.model import BaseModule
+from mmengine.runner.checkpoint import _load_checkpoint_with_prefix
 from torch import Tensor
 
 from ..checkpoints.io import filling, read_file
@@ -55,14 +56,14 @@ class TimmBackbone(BaseModule):
         """
         if not self.init_cfg:
             return
+        file, prefix = self.init_cfg['checkpoint'], self.init_cfg.get('prefix')
         with filling(self):
-            if 'prefix' in self.init_cfg:
-                super().init_weights()
-            else:
-                self.load_state_dict(self._of_timm(self.init_cfg['checkpoint']), strict=False)
+            found = _load_checkpoint_with_prefix(prefix, file, 'cpu') if prefix else self._of_timm(file)
+            names = {_plain(key): key for key in self.state_dict()}
+            self.load_state_dict({names.get(_plain(key), key): value for key, value in found.items()}, strict=False)
 
     def _of_timm(self, file: str) -> dict[str, Tensor]:
-        """timm's weights in a file, as timm itself reads them, by the names that they have in this module."""
+        """timm's weights in a file, as timm itself reads them, by timm's names."""
         import timm
         try:
             state_dict, _ = extract_state_dict(read_file(file))
@@ -70,10 +71,7 @@ class TimmBackbone(BaseModule):
         except (RuntimeError, KeyError, ValueError) as error:
             raise CheckpointError(f'{file} is no checkpoint of timm\'s {self._arguments["model_name"]}: {error}', file,
                                   "set prefix='backbone.' in init_cfg for one that was trained here") from error
-        # the network of maps calls `stages_0.conv` what is `stages.0.conv` in the model
-        found = {key.replace('.', '_'): value for key, value in model.state_dict().items()}
-        names = {key: key.removeprefix('network.').removeprefix('model.').replace('.', '_') for key in self.state_dict()}
-        return {key: found[name] for key, name in names.items() if name in found}
+        return model.state_dict()
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Images (B, in_channels, H, W) -> maps."""
@@ -83,3 +81,8 @@ class TimmBackbone(BaseModule):
         if str(getattr(self.network, 'output_fmt', '')).endswith('NHWC'):
             outputs = [each.permute(0, 3, 1, 2) for each in outputs]
         return tuple(outputs)
+
+
+def _plain(key: str) -> str:
+    """One name for a tensor in a classifier and in the network of maps, where `stages.0.conv` is `stages_0.conv`."""
+    return key.removeprefix('network.').removeprefix('model.').replace('.', '_')

@@ -6,13 +6,14 @@ from .published import Published, others, published
 from .tables import Measured
 
 TITLE = 'Figure 1: accuracy against size and cost'
+_OTHERS = [each for each in others() if each.figure1]
 NOTES = (
     'Filled: published figures of ImageNet-1K. Crosses: measured here on all of its validation images, if there is any. '
     "Parameters and multiply-adds, in the paper's convention, are those of the built models.",
     'Grey: light models of other authors as they published them, at their own input sizes and in their own convention of '
     'multiply-adds: ' + '; '.join(f'{", ".join(each.model for each in rows)} ({source})' for source, rows in (
-        (source, [each for each in others() if each.source == source])
-        for source in dict.fromkeys(each.source for each in others()))) + '.')
+        (source, [each for each in _OTHERS if each.source == source])
+        for source in dict.fromkeys(each.source for each in _OTHERS))) + '.')
 _SERIES = dict(mvit1='MobileViTv1', mvit2='MobileViTv2', l2='MobileViTv3 L2', v1type='MobileViTv3, v1 type',
                v2type='MobileViTv3, v2 type')
 _TICKS = dict(parameters=(1, 2, 5, 10, 20), published=(100, 200, 500, 1000, 2000, 5000))
@@ -56,7 +57,7 @@ def svg(measured: Measured) -> str:
                 axis.annotate(model.upper().replace('_', '-'), (x, y), textcoords='offset points',
                               fontsize=7, bbox=_PAPER, **_LABEL.get(name, _BELOW))
         theirs = [(getattr(each, dict(parameters='params_M', published='flops_M')[cost]), each.top1, each.model)
-                  for each in others()]
+                  for each in _OTHERS]
         for x, y, model in filter(lambda point: point[0], theirs):
             axis.plot(x, y, 'o', color='grey', markersize=4)
             axis.annotate(model, (x, y), textcoords='offset points', fontsize=6, color='dimgrey', bbox=_PAPER,

@@ -29,7 +29,8 @@ _METRICS = dict(
     bbox_mAP=('Object Detection', 'box AP'),
     mIoU=('Semantic Segmentation', 'mIoU'))
 # folders of configs/ -> headings of the table
-_FOLDERS = dict(cls='Classification', ablation='Ablation', det='Detection', seg='Segmentation')
+_FOLDERS = dict(cls='Classification', ablation='Ablation', det='Detection', seg='Segmentation',
+                study='Studies on small real data')
 _DATASETS = dict(imagenet1k='ImageNet-1k', coco2017='COCO', voc2012='Pascal VOC 2012 + Aug', ade20k='ADE20K')
 
 

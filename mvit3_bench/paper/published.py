@@ -1,7 +1,8 @@
 """The published figures, as data. Every document that shows one takes it from here.
 
-Sources, named in the column ``source``: the release tables of MobileViTv3 (github.com/micronDLA/MobileViTv3) and, for v1
-and v2, the model zoo of CVNets (github.com/apple/ml-cvnets). ``weights`` says where the authors keep the weights.
+``published_numbers.csv``: MobileViTv1, v2 and v3. Sources, named in the column ``source``: the release tables of MobileViTv3
+(github.com/micronDLA/MobileViTv3) and, for v1 and v2, the model zoo of CVNets (github.com/apple/ml-cvnets). ``weights`` says
+where the authors keep the weights. ``other_models.csv``: light models of other authors.
 """
 import csv
 import functools
@@ -49,28 +50,32 @@ class Published:
 
 @dataclass(frozen=True)
 class Other:
-    """A light model of other authors, as they published it.
+    """A light model of other authors, as they published it. A figure that was not found is None.
 
     Args:
         model: Its name.
         top1: Top-1 on ImageNet-1K, in percent.
         params_M: Parameters, in millions.
-        flops_M: Multiply-adds, in millions, in its authors' convention; None where there is no figure.
-        input: Height and width of the images.
-        source: Where the figures stand.
+        flops_M: Multiply-adds, in millions, in its authors' convention.
+        size: Height and width of the images.
+        protocol: How its training differs from some 300 epochs of ImageNet-1K alone, as far as the source tells.
+        source: Where the figures stand; ``quoted in`` names another paper or page that repeats them.
+        figure1: ``'yes'`` if figure 1 shows it.
     """
     model: str
-    top1: float
-    params_M: float
+    top1: float | None
+    params_M: float | None
     flops_M: float | None
-    input: float
+    size: float
+    protocol: str
     source: str
+    figure1: str
 
 
 @functools.cache
 def others() -> tuple[Other, ...]:
-    """Light models of other authors, for figure 1."""
-    return _rows('other_models.csv', Other, ('top1', 'params_M', 'flops_M', 'input'))
+    """Light models of other authors."""
+    return _rows('other_models.csv', Other, ('top1', 'params_M', 'flops_M', 'size'))
 
 
 @functools.cache

@@ -9,7 +9,7 @@ from pathlib import Path
 from ..checkpoints.io import check_finite, read_file, write_checkpoint
 from ..converters.extract import extract_state_dict
 from ..converters.identify import original_names, to_ours
-from ..errors import EvaluationError
+from ..errors import EvaluationError, error_in
 from ..mmlab.configs import Match, match_configs, meta_of
 from ..utils.paths import MIM
 from .store import Result
@@ -108,6 +108,4 @@ def _test(config: str, checkpoint: Path, work_dir: Path, store: Path, flags: Seq
     text = log.read_text(encoding='utf-8', errors='replace')
     if not code:
         return read_result(Path(re.findall('^recorded: (.*)$', text, re.MULTILINE)[-1]))
-    output = '\n' + text.rstrip()
-    message = output.rpartition('\nerror: ' if '\nerror: ' in output else '\n')[2]
-    raise EvaluationError(f'{message or f"exit code {code}"} (log: {log})')
+    raise EvaluationError(f'{error_in(text) or f"exit code {code}"} (log: {log})')

@@ -1,7 +1,5 @@
 """The result of a test, with its provenance, for the store of results."""
 import datetime
-import shlex
-import sys
 from pathlib import Path
 
 import torch
@@ -68,7 +66,7 @@ def draft_result(cfg: Config, config: str, mini: bool, provenance: dict, backbon
         task=_TASKS.get(cfg.default_scope, cfg.default_scope), mini=mini,
         dataset=f'{type_name(dataset)} in {dataset.get("data_root", "?")}', images=1, metrics={'none': 0.0}, commit=commit,
         hardware=machine.line(found), date=now.date().isoformat(),
-        command=shlex.join(['python', 'tools/test.py', *sys.argv[1:]]), **provenance)
+        command=machine.command_line(), **provenance)
     check(draft)
     return draft
 

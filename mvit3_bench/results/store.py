@@ -28,7 +28,8 @@ class Result:
     Args:
         id: Name of the result and of its file, unlike any other in the store.
         config: Path of the config, below ``configs/`` if it is one of ours; behind it ``--backbone NAME`` if there was one.
-        model: Family and arch of ours, as in ``'mvit3_s'``, or the name of another backbone, as in ``'timm/repvit_m0_9'``.
+        model: Family and arch of ours, as in ``'mvit3_s'`` or ``'mvit1_s(pointwise_fusion=True)'``, or the
+            name of another backbone, as in ``'timm/repvit_m0_9'``.
         task: ``'classification'``, ``'detection'`` or ``'segmentation'``.
         dataset: Type and root of the data set.
         mini: Whether it is the miniature data set. Such a result shows that the machinery runs, and enters no table.
@@ -106,7 +107,7 @@ def _model(model: str) -> tuple[bool, str]:
     if family not in ('mvit1', 'mvit2', 'mvit3'):
         return bool(re.match(r'timm/\w|(\w+\.)?[A-Z]', model)), 'mvit3_ARCH, timm/NAME or the class of a backbone'
     try:
-        get_arch(f'v{family[-1]}', arch)
+        get_arch(f'v{family[-1]}', arch.partition('(')[0])
     except ValueError as error:
         return False, f'a known one ({error})'
     return True, ''

@@ -1,7 +1,9 @@
 """What a measurement was made on."""
 import os
 import platform
+import shlex
 import subprocess
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -10,6 +12,13 @@ import torch
 from .packages import named
 
 _PACKAGES = ('torch', 'timm', 'mmpretrain', 'onnxruntime', 'openvino')
+
+
+def command_line() -> str:
+    """The command of this process, as it is typed: ``mvit3 test ...`` or ``python tools/test.py ...``."""
+    script = Path(sys.argv[0])
+    words = ['python', f'tools/{script.name}'] if script.suffix == '.py' and script.parent.name == 'tools' else ['mvit3']
+    return shlex.join([*words, *sys.argv[1:]])
 
 
 def describe(device: torch.device) -> dict[str, str | int | float]:

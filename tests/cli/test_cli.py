@@ -32,7 +32,8 @@ HEAVY = ('torch', 'torchvision', 'numpy', 'mmengine', 'mmcv', 'mmdet', 'mmseg', 
 # file of tools/ -> the command it is
 TOOLS = dict(train='train', test='test', benchmark='benchmark', convert_checkpoint='convert',
              convert_coco_to_voc='coco-to-voc', demo='demo', doctor='doctor', evaluate_all='evaluate', export='export',
-             gallery='gallery', get_flops='flops', make_mini_data='mini-data', plot_curves='plot', reproduce='reproduce')
+             gallery='gallery', get_flops='flops', make_mini_data='mini-data', plot_curves='plot', reproduce='reproduce',
+             suite='suite')
 
 
 def process(code: str, folder: Path) -> subprocess.CompletedProcess:

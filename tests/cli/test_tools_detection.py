@@ -13,7 +13,7 @@ SHORT = ['train_dataloader.dataset.indices=8', 'train_dataloader.batch_size=4', 
          'test_dataloader.dataset.indices=4', 'train_cfg.max_epochs=1', 'train_cfg.val_interval=1', 'randomness.seed=0']
 
 
-TRIED = [path for path in conftest.CONFIGS if path.parent.name == 'det']
+TRIED = [path for path in conftest.CONFIGS if path.parent.name == 'det' or path.stem == 'bccd']
 # one config of each type and data set in `make test`; all of them take minutes
 QUICK = ('ssdlite_mvit3_xxs_coco', 'ssdlite_mvit3_0.5_coco', 'ssdlite_mvit3_xxs_bccd')
 

@@ -12,7 +12,7 @@ pytest.importorskip('mmseg', reason='mmsegmentation is not installed')
 
 CONFIGS = conftest.ROOT / 'configs' / 'seg'
 VOC = CONFIGS / 'deeplabv3_mvit3_xxs_voc2012.py'
-TRIED = [path for path in conftest.CONFIGS if path.parent.name == 'seg']
+TRIED = [path for path in conftest.CONFIGS if path.parent.name == 'seg' or path.stem == 'camvid']
 # one config of each head and data set in `make test` (DeepLabv3 on ADE20K: test_tools.py); all of them take minutes
 QUICK = (VOC.stem, 'pspnet_mvit3_0.5_voc2012', 'pspnet_mvit3_0.5_ade20k', 'deeplabv3_mvit3_xxs_camvid')
 

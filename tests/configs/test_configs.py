@@ -29,7 +29,7 @@ def arch_of(cfg: Config) -> Arch:
 
 def published_name(path) -> str | None:
     """The name of a config's model in the list of parameter counts; None on a data set with other classes."""
-    if path.parent.name == 'ablation':
+    if path.parent.name in ('ablation', 'study'):
         return dict(step0_mvit1_s_in1k='cls_v1_s', step4_depthwise_local_in1k='cls_v3_s_unscaled').get(path.stem)
     head, family, arch, dataset = re.fullmatch(r'(.*?)_?mvit(\d)_(.+?)(?:_384)?_([^_]+)', path.stem).groups()
     names = dict(in1k=f'cls_v{family}_{arch}', coco=f'det_v{family}_{arch}',

@@ -289,7 +289,7 @@ def flat(node, path: str = '') -> dict:
 
 def family_of(path) -> tuple | None:
     """Head, type and data set of a config, with '384' in front of those: all but the model. None of an example."""
-    if path.parent.name == 'ablation':
+    if path.parent.name in ('ablation', 'study'):
         return None
     head, generation, arch, size, dataset = re.fullmatch(r'(.*?)_?mvit(\d)_(.+?)(_384)?_([^_]+)', path.stem).groups()
     return (head, generation, arch[0].isdigit(), size, dataset) if dataset in ('in1k', 'coco', 'ade20k', 'voc2012') else None

@@ -66,6 +66,16 @@ def test_ours_gives_the_config_of_that_arch():
     assert swapped('psp', 'mvit2_0.5').model.auxiliary_head.in_channels == 192
 
 
+def test_fields_of_an_arch():
+    """What the ablation changes can be named: it changes the arch, and stands in the name of the backbone."""
+    name = 'mvit1_xxs(pointwise_fusion=True, fuse_local=True)'
+    backbone = swapped('cls', name).model.backbone
+    assert backbone.arch == dict(name='xxs', pointwise_fusion=True, fuse_local=True) and name_of(backbone) == name
+    ablation = Config.fromfile(CONFIGS / 'ablation/step2_fuse_local_in1k.py').model.backbone
+    assert name_of(ablation) == 'mvit1_s(pointwise_fusion=True, fuse_local=True)'
+    assert resolve('mvit3_s(with_cp=True)').arguments == dict(arch='s', with_cp=True)
+
+
 def test_preprocessing_is_that_of_the_weights():
     """Mean and standard deviation come from timm, in its order of channels; the names of the keys from the framework."""
     for kind, name, mean, order in (('cls', 'timm/mobilenetv4_conv_small', 123.675, 'to_rgb'),
@@ -171,3 +181,59 @@ def test_weights_from_a_file(tmp_path, wrapped):
     torch.save(other, tmp_path / 'x.pth')
     with pytest.raises(CheckpointError, match="no checkpoint of timm's test_efficientnet"):
         backbone.init_weights()
+
+
+@pytest.mark.parametrize('name', ['timm/test_efficientnet', 'timm/test_convnext', "mmpretrain.MobileNetV3(arch='small')",
+                                  'mvit3_xxs'])
+def test_weights_of_a_classifier_trained_here(tmp_path, name):
+    """Its checkpoint fills all tensors of a detector's backbone; timm's network of maps has other names for them."""
+    classifier = MODELS.build(swapped('cls', name).model)
+    torch.save(dict(meta={}, state_dict=classifier.state_dict()), tmp_path / 'x.pth')
+    cfg = swapped('det', name)
+    cfg.model.backbone.init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'x.pth'), prefix='backbone.')
+    detector = MODELS.build(cfg.model)
+    detector.init_weights()
+    given = {key.replace('.', '_'): value for key, value in classifier.backbone.state_dict().items()}
+    filled = detector.backbone.state_dict()
+    assert len(filled) > 50 and all(torch.equal(given[key.replace('.', '_')], value) for key, value in filled.items())
+    if name.startswith('timm'):
+        cfg.model.backbone.init_cfg.prefix = 'neck.'
+        with pytest.raises(CheckpointError, match='x.pth has no keys that begin with neck.'):
+            MODELS.build(cfg.model.backbone).init_weights()
+
+
+@pytest.mark.parametrize('first, then', [(True, False), (False, True), (False, False)])
+def test_names_in_timms_networks(tmp_path, first, then):
+    """Classifiers and networks of maps fill each other; timm wraps this one, and renames nothing in it."""
+    networks = [MODELS.build(dict(type='mvit3_bench.TimmBackbone', model_name='test_vit', pooled=pooled,
+                                  init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'x.pth'), prefix='backbone')))
+                for pooled in (first, then)]
+    torch.save({f'backbone.{key}': value for key, value in networks[0].state_dict().items()}, tmp_path / 'x.pth')
+    networks[1].init_weights()
+    weights = [next(value for key, value in network.state_dict().items() if key.endswith('blocks.1.mlp.fc1.weight'))
+               for network in networks]
+    assert torch.equal(*weights)
+
+
+@pytest.mark.parametrize('part, kind, leaf', [
+    ('cls_timm', None, dict(head=dict(in_channels=256), backbone=dict(model_name='test_efficientnet'))),
+    ('ssdlite_timm', 'det', dict(neck=dict(in_channels=(48, 64)))),
+    ('deeplabv3_timm', 'deeplab', dict(decode_head=dict(in_channels=64, num_classes=21))),
+    ('pspnet_timm', None, dict(decode_head=dict(in_channels=64), auxiliary_head=dict(in_channels=48)))])
+def test_parts_for_configs(part, kind, leaf, tmp_path):
+    """A config of the parts in ``_base_`` builds, and is what ``--backbone`` makes of a config with the same head."""
+    file = tmp_path / 'leaf.py'
+    maps = dict(backbone=dict(model_name='test_efficientnet', out_indices=(3, 4)))
+    file.write_text(f'_base_ = [{str(CONFIGS / "_base_/models" / part)!r} ".py"]\nmodel = {maps | leaf!r}\n')
+    model = Config.fromfile(file).model
+    scope = dict(cls='mmpretrain', ssd='mmdet').get(part[:3], 'mmseg')
+    pytest.importorskip(scope)
+    init_default_scope(scope)
+    built = MODELS.build(model).eval()
+    with torch.no_grad():
+        assert all(each.isfinite().all() for each in torch.utils._pytree.tree_leaves(
+            forward_tensor(built, torch.rand(1, 3, 128, 128))))
+    if kind:
+        wanted = swapped(kind, 'timm/test_efficientnet').model
+        wanted.data_preprocessor.pop('size', None)  # the crop, which a leaf config has
+        assert (model.backbone, model.data_preprocessor) == (wanted.backbone, wanted.data_preprocessor)
