@@ -1,5 +1,4 @@
 """Latencies of a model in every runtime, in turns with an anchor, by whose ratios two machines compare."""
-import functools
 import gc
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from ..benchmark import timing
 from ..benchmark.backends import Call, Outputs, Skipped, calls_of, load_onnxruntime, load_openvino
 from ..benchmark.cases import Case
 from ..deploy.wrappers import deviation
+from ..errors import WriteError
 from .networks import ANCHOR, SEED, side
 from .prepared import PARTS, Cache, Prepared, compile_classifier, reason
 
@@ -65,13 +65,15 @@ class Measurer:
                 prepared = self.cache.get(name, size, part)
                 calls = _calls(name, size, runtime, prepared)
                 for batch in BATCHES[runtime] if part == 'classifier' else (1,):
-                    call, outputs = calls(prepared.images[:batch])
-                    off = deviation(list(outputs()), tuple(each[:batch] for each in prepared.expected))
+                    call, outputs, expected = calls(batch)
+                    off = deviation(list(outputs()), expected)
                     if not off <= TOLERANCE:  # NaN is none, too
                         raise Skipped(f'batch {batch}: its outputs deviate from those of PyTorch by {off:.2g} standard '
                                       f'deviations (allowed: {TOLERANCE:g})')
                     number = max(1, round(BLOCK / timing.quick_time(call, _CPU)))
                     yield Case(name, '', backend, 'fp32', batch, call, number, deviation=off)
+            except WriteError:
+                raise
             except Exception as error:  # runtimes raise what they like
                 skipped[backend] = reason(error)
 
@@ -89,13 +91,15 @@ class Measurer:
                 cells.setdefault(case.backend, {})[str(batch)] = _figures(case, anchor)
 
 
-def _calls(name: str, size: int, runtime: str, prepared: Prepared) -> Callable[[Tensor], tuple[Call, Outputs]]:
-    """Images -> the call of a runtime on them, and its outputs."""
+def _calls(name: str, size: int, runtime: str,
+           prepared: Prepared) -> Callable[[int], tuple[Call, Outputs, tuple[Tensor, ...]]]:
+    """Batch -> the call of a runtime, its outputs, and those of PyTorch."""
     if runtime == 'compile':
-        return functools.partial(compile_classifier, name, size)
+        return lambda batch: compile_classifier(name, size, batch)
     if prepared.skipped:
         raise Skipped(prepared.skipped)
-    return functools.partial(calls_of, _LOAD[runtime](prepared.onnx))
+    run = _LOAD[runtime](prepared.onnx)
+    return lambda batch: (*calls_of(run, prepared.images[:batch]), tuple(each[:batch] for each in prepared.expected))
 
 
 def _figures(case: Case, anchor: Case) -> dict[str, float | int]:

@@ -104,6 +104,7 @@ def build(name: str, size: int, part: str) -> Built:
     Raises:
         UsageError: There is no such model, or it cannot be the backbone there; the message says why.
     """
+    torch.manual_seed(SEED)  # of what packages draw and is not drawn anew
     if part in HEADS:
         return _with_head(name, HEADS[part])
     model = _random(_classifier(name), (size, size))

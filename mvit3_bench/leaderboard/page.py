@@ -84,8 +84,7 @@ def page(measured: dict) -> str:
         f'`{measured["command"]}`, {measured["date"]}; {measured["rounds"]} rounds; {line(measured["machine"])}.', '',
         "The anchor's latency over the run, in ms:", '', _spread(measured), *_skipped(measured),
         '## Published in detection and segmentation', '', _DOWNSTREAM, '', _downstream(),
-        '## Not measured here', '', "With their authors' figures; most are in neither timm nor torchvision.", '',
-        _unmeasured(measured)])
+        '## Not measured here', '', *_unmeasured(measured)])
 
 
 def _fronts(panels: dict[str, tuple[list[Row], str, str]]) -> str:
@@ -137,10 +136,14 @@ def _downstream() -> str:
                          'source'))
 
 
-def _unmeasured(measured: dict) -> str:
+def _unmeasured(measured: dict) -> list[str]:
+    found = [each for each in models() if each.build not in measured['models']]
+    buildable = sum(bool(each.build) for each in found)
     lines = [(each.name, _number(each.top1), each.size, _number(each.params_M), _number(each.flops_M), each.protocol,
-              each.source) for each in models() if each.build not in measured['models']]
-    return table(lines, ('model', 'top-1 (%)', 'input', 'parameters (M)', 'multiply-adds (M)', 'protocol', 'source'))
+              each.source) for each in found]
+    return [f'With published figures. `mvit3 leaderboard` can measure {buildable} of them; {len(found) - buildable} are in '
+            'neither timm nor torchvision.', '',
+            table(lines, ('model', 'top-1 (%)', 'input', 'parameters (M)', 'multiply-adds (M)', 'protocol', 'source'))]
 
 
 def _number(value: float | None) -> str:

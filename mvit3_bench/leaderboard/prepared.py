@@ -11,7 +11,7 @@ from torch import Tensor
 from .. import __version__
 from ..benchmark.backends import Call, Outputs, Skipped, compiled, first_line, to_onnx
 from ..checkpoints.atomic import atomic_write
-from ..errors import UsageError
+from ..errors import UsageError, WriteError
 from ..mmlab.backbone_names import slug
 from . import networks
 
@@ -82,30 +82,38 @@ def _prepare(name: str, size: int, part: str, onnx: Path) -> dict:
         found |= dict(shape=shape, expected=tuple(each.clone() for each in expected), complexity=built.complexity())
         with atomic_write(onnx) as file:
             file.write(to_onnx(model))
+    except WriteError:
+        raise
     except Exception as error:  # packages raise what they like
         found['skipped'] = reason(error)
     return found
 
 
-def compile_classifier(name: str, size: int, images: Tensor) -> tuple[Call, Outputs]:
-    """The call of a compiled classifier on images, and its outputs.
+def compile_classifier(name: str, size: int, batch: int) -> tuple[Call, Outputs, tuple[Tensor, ...]]:
+    """The call of a compiled classifier, its outputs, and those of the network as it was built.
 
     Raises:
         Skipped: It cannot be compiled.
     """
-    return compiled(networks.build(name, size, 'classifier').timed(), images, 'fp32', 'channels_last')
+    model = networks.build(name, size, 'classifier').timed()
+    images = networks.random_images((batch, *model.size))
+    with torch.inference_mode():
+        expected = model.network(images)
+    return *compiled(model, images, 'fp32', 'channels_last'), expected
 
 
 def prepare(cache: Cache, name: str, size: int) -> dict[str, str]:
     """Prepare all of a model -> part, or ``compile`` -> why it is left out."""
     def compile_one() -> str:
-        compile_classifier(name, size, cache.get(name, size, 'classifier').images[:1])
+        compile_classifier(name, size, 1)
         return ''
     steps: dict[str, Callable[[], str]] = {part: lambda part=part: cache.get(name, size, part).skipped for part in PARTS}
     skipped = {}
     for step, run in (steps | dict(compile=compile_one)).items():
         try:
             skipped[step] = run()
+        except WriteError:
+            raise
         except Exception as error:
             skipped[step] = reason(error)
     return {step: why for step, why in skipped.items() if why}

@@ -38,7 +38,9 @@ def comparison(rows: Sequence[Row]) -> list[tuple[str, ...]]:
 
 def _difference(row: Row, rows: Sequence[Row]) -> str:
     rival = best_rival(row, rows, 'parameters')
-    return f'{rival.model.name}: {rival.model.top1 - row.model.top1:+.2f}' if rival else NONE
+    if not rival:
+        return NONE
+    return f'{rival.model.name}: {round(rival.model.top1 - row.model.top1, 2) + 0.0:+.2f}'  # + 0.0: no -0.00
 
 
 def _times(row: Row, rows: Sequence[Row], cost: str) -> str:

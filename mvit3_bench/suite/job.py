@@ -16,7 +16,7 @@ STOPPED = 75  # the exit code of a training that a signal has stopped, as a test
 
 
 class RunJob:
-    """Trains and tests a run; submitit calls it in a process of its own.
+    """Trains and tests a run; submitit calls it in a separate process.
 
     A run that another process works on is waited for. Signals are passed on to the command, which saves and ends: SIGTERM
     ends the job, too; the one that submitit knows before a time limit or preemption lets it be queued again.

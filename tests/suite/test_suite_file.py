@@ -54,7 +54,7 @@ def test_plan(tmp_path):
 
 
 def test_mini_and_folders(tmp_path):
-    """The flag gives the miniature a folder of its own; folders that are named are taken."""
+    """The flag gives the miniature a separate folder; folders that are named are taken."""
     assert read(tmp_path, PLAN, mini=True).folder == Path('work_dirs/tasks_mini')
     assert read(tmp_path, 'mini: true\n' + PLAN, mini=True).folder == Path('work_dirs/tasks')
     suite = read(tmp_path, PLAN, mini=True, folder=tmp_path, results=Path('store'))

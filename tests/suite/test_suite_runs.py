@@ -56,7 +56,7 @@ def test_commands_of_runs(run_dir, tool):
 
 
 def start(*words) -> subprocess.Popen:
-    """Start the command with a process group of its own."""
+    """Start the command in a separate process group."""
     return subprocess.Popen([sys.executable, str(conftest.ROOT / 'tools' / 'suite.py'), *map(str, words)], text=True,
                             env=os.environ | dict(PYTHONPATH=str(conftest.ROOT), OMP_NUM_THREADS='1'),
                             start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
