@@ -130,14 +130,14 @@ def _names(comparison: Comparison) -> list[str]:
 
 def _ablation(outcome: Outcome, comparisons: list[Comparison]) -> str:
     files = sorted((MIM / 'configs' / 'ablation').glob('*.py'))
-    whats = [ast.get_docstring(ast.parse(file.read_text(encoding='utf-8'))).splitlines()[0] for file in files]
-    whats[0] = 'step 0: v1'
+    titles = [ast.get_docstring(ast.parse(file.read_text(encoding='utf-8'))).splitlines()[0] for file in files]
+    whats = [title.partition(', ')[2].rstrip('.').partition(';')[0] for title in titles]
+    whats = ['step 0: v1', *whats[1:], 'the widths of v3-XXS']
     lines, after = [], [None, *comparisons]
     for number, model in enumerate((*claims.STEPS, 'mvit3_xxs')):
         step, runs = number < len(files), outcome.runs(claims.CLASSIFICATION, model)
-        what = whats[number].partition(', ')[2].rstrip('.').partition(';')[0] if step else 'the widths of v3-XXS'
         there = f'{counts()[f"ablation/{files[number].name}"][""].parameters / 1e6:.3f}' if step else NONE
-        lines.append((what, f'`{claims.CHANGES[number - 1]}`' if step and number else NONE, there, _cost(outcome, runs)[0],
+        lines.append((whats[number], f'`{claims.CHANGES[number - 1]}`' if step and number else NONE, there, _cost(outcome, runs)[0],
                       spread(outcome.values(runs)) or NONE, _cell(after[number] and after[number].difference, sign='+')))
     return table(lines, ('step', 'change', 'parameters of S (M)', 'parameters here (M)', 'top-1 (%)',
                          'against the step before'))

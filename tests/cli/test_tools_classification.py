@@ -16,7 +16,7 @@ SHORT = ['train_dataloader.dataset.indices=24', 'train_dataloader.batch_size=8',
          'test_dataloader.dataset.indices=8', 'train_cfg.max_epochs=1', 'randomness.seed=0']
 
 
-TRIED = [path for path in conftest.CONFIGS if path.parent.name in ('cls', 'ablation') or path.stem == 'cifar10']
+TRIED = [path for path in conftest.CONFIGS if path.parent.name in ('cls', 'ablation') or path.stem.startswith('cifar10')]
 # one config of each recipe and data set in `make test`; all of them take minutes
 QUICK = ('mvit3_xxs_in1k', 'mvit3_0.5_in1k', 'mvit3_xxs_imagenette128')
 
