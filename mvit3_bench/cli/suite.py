@@ -23,6 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--work-dir', type=Path, metavar='DIR', help='folder of all work dirs (default: work_dirs/NAME)')
     parser.add_argument('--results', type=Path, metavar='DIR', help='the store of results (default: results in that folder)')
     parser.add_argument('--table', action='store_true', help='write and print the table of what is done; start nothing')
+    parser.add_argument('--latency', action='store_true',
+                        help='when the runs are done, measure the latency of each model in ONNX Runtime, for the table; '
+                             'nothing else should work on this machine then')
 
 
 def add_queue_flags(parser: argparse.ArgumentParser) -> None:
@@ -61,6 +64,12 @@ def main(args: argparse.Namespace) -> None:
         show(suite, results, waiting, args.executor)
         return
     failed = 0 if args.table else work(suite, waiting, args)
+    if args.latency:
+        from ..deploy.export import require
+        from ..suite import latency
+        with user_errors(ImportError):
+            require('onnx')
+        latency.measure(suite, lambda message: print(lines(message), flush=True))
     print(write_table(suite))
     if failed:
         sys.exit(1)

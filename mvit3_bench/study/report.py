@@ -137,7 +137,8 @@ def _ablation(outcome: Outcome, comparisons: list[Comparison]) -> str:
     for number, model in enumerate((*claims.STEPS, 'mvit3_xxs')):
         step, runs = number < len(files), outcome.runs(claims.CLASSIFICATION, model)
         there = f'{counts()[f"ablation/{files[number].name}"][""].parameters / 1e6:.3f}' if step else NONE
-        lines.append((whats[number], f'`{claims.CHANGES[number - 1]}`' if step and number else NONE, there, _cost(outcome, runs)[0],
+        change = f'`{claims.CHANGES[number - 1]}`' if step and number else NONE
+        lines.append((whats[number], change, there, _cost(outcome, runs)[0],
                       spread(outcome.values(runs)) or NONE, _cell(after[number] and after[number].difference, sign='+')))
     return table(lines, ('step', 'change', 'parameters of S (M)', 'parameters here (M)', 'top-1 (%)',
                          'against the step before'))

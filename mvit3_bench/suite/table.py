@@ -12,6 +12,7 @@ from ..models.complexity import count
 from ..models.forward import in_channels
 from ..results.store import METRICS, Result
 from ..utils.text import printable, table
+from . import latency
 from .runs import Run, Suite
 from .state import read_state
 
@@ -32,14 +33,20 @@ def make_table(suite: Suite, results: dict[str, Result]) -> str:
     """
     labels = {run: run.backbone or name_of(read_config(run.config).model.backbone) for run in suite.runs}
     configs = list(dict.fromkeys(run.recorded for run in suite.runs))
+    measured = latency.read(suite)
+    timed = configs if measured['models'] else []
     rows = []
     for label in dict.fromkeys(labels.values()):
         mine = [run for run in suite.runs if labels[run] == label]
         cells = [_cell([run for run in mine if run.recorded == config], results) for config in configs]
         counted = cost(suite, mine[0]) if any(run.name in results for run in mine) else None
-        rows.append((label, *cells, *([f'{number / 1e6:.2f}' for number in counted] if counted else ['', ''])))
-    columns = ('backbone', *(_heading(config, suite.runs, results) for config in configs), 'parameters', 'multiply-adds')
-    return table(rows, columns, left=1) + '\n' + _notes(suite, results, configs[0])
+        names = {run.recorded: run.result_config for run in mine}
+        times = [measured['models'].get(names.get(config)) for config in timed]
+        rows.append((label, *cells, *([f'{number / 1e6:.2f}' for number in counted] if counted else ['', '']),
+                     *(f'{each["median_ms"]:.2f}' if each else '' for each in times)))
+    columns = ('backbone', *(_heading(config, suite.runs, results) for config in configs), 'parameters', 'multiply-adds',
+               *(f'{config.removesuffix(".py")} ms' for config in timed))
+    return table(rows, columns, left=1) + '\n' + _notes(suite, results, configs[0], measured)
 
 
 def _cell(runs: list[Run], results: dict[str, Result]) -> str:
@@ -73,7 +80,7 @@ def cost(suite: Suite, run: Run) -> tuple[int, int] | None:
     return tuple(known[key])
 
 
-def _notes(suite: Suite, results: dict[str, Result], first: str) -> str:
+def _notes(suite: Suite, results: dict[str, Result], first: str, measured: dict) -> str:
     done = [results[run.name] for run in suite.runs if run.name in results]
     seeds = sorted({run.seed for run in suite.runs})
     hours = sum(read_state(run).get('seconds', 0) for run in suite.runs) / 3600
@@ -81,6 +88,7 @@ def _notes(suite: Suite, results: dict[str, Result], first: str) -> str:
     time = f' in {hours:.1f} hours' if hours else ''
     lines = [f'`{suite.command}`: {len(done)} of {len(suite.runs)} runs{time}',
              f'Scores in percent{spread}; parameters and multiply-adds in M, of {first.removesuffix(".py")}']
+    lines += latency.notes(measured)
     if any(result.mini for result in done):
         lines.append('Miniature data: these figures show that everything runs, and compare nothing')
     lines += sorted({f'{f"Commit {result.commit}, " if result.commit else ""}{result.hardware}' for result in done})
