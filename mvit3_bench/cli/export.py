@@ -1,10 +1,12 @@
-"""Export the model of a config to ONNX, OpenVINO or torch.export; the file is run and compared with the model."""
+"""Export the model of a config for a runtime, on a computer or a phone; the file is run and compared with the model."""
 import argparse
 from pathlib import Path
 
 from ..errors import ExportError, user_errors
 from .common import add_backbone, add_cfg_options, add_shape
 
+# as mvit3_bench.deploy.targets.TARGETS
+TARGETS = ('onnx', 'openvino', 'torch', 'litert', 'executorch', 'ncnn', 'coreml')
 EXAMPLE = 'configs/cls/mvit3_s_in1k.py mvit3_s.pth --to onnx'
 
 
@@ -13,8 +15,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('config', help='config file, or the name of a config of this package')
     parser.add_argument('checkpoint', help='checkpoint file; a work dir, for its best checkpoint; or "none", for the '
                                            'untrained model')
-    parser.add_argument('--to', choices=['onnx', 'openvino', 'torch'], required=True, help='form of the exported model')
-    parser.add_argument('--out', metavar='FILE', help='file to write (default: NAME_OF_CONFIG.onnx, .xml or .pt2)')
+    parser.add_argument('--to', choices=TARGETS, required=True, help='form of the exported model')
+    parser.add_argument('--out', metavar='FILE', help='file to write (default: NAME_OF_CONFIG, with the suffix of the form)')
     add_shape(parser)
     parser.add_argument('--raw', action='store_true',
                         help='end before the post-processing: logits; of a detector the boxes and scores of all anchors')
@@ -28,7 +30,8 @@ def main(args: argparse.Namespace) -> None:
 
     from ..checkpoints.io import check_fits
     from ..datasets.configs import meta_of_test
-    from ..deploy.export import OPSET, SUFFIXES, export, require
+    from ..deploy.export import SUFFIXES, export, require, size_of
+    from ..deploy.targets.onnx import OPSET
     from ..engine import run_config
     with user_errors(ImportError):
         require(args.to)
@@ -43,10 +46,14 @@ def main(args: argparse.Namespace) -> None:
     with user_errors(ValueError, ExportError):
         done = export(model, size, args.to, out, raw=args.raw, note=note, log=lambda message: print(message, flush=True))
 
-    print(*(f'{file}: {file.stat().st_size / 1e6:.2f} MB' for file in done.files), sep='\n')
+    print(*(f'{file}: {size_of(file) / 1e6:.2f} MB' for file in done.files), sep='\n')
     if args.to == 'onnx':
         print(f'opset {OPSET}, standard operators only')
     for title, values in (('input', done.inputs), ('output', done.outputs)):
         print(*(f'{title} {name}: {shape}' for name, shape in values.items()), sep='\n')
-    print('largest deviation from the model, in standard deviations: '
-          + ', '.join(f'{value:.1e} at batch {batch}' for batch, value in done.deviations.items()))
+    if done.deviations:
+        print('largest deviation from the model, in standard deviations: '
+              + ', '.join(f'{value:.1e} at batch {batch}' for batch, value in done.deviations.items()))
+    else:
+        print(f'not run: the runtime of {args.to} does not run on this machine; operators in the file: '
+              + ', '.join(f'{number} {name}' for name, number in done.operators.items()))

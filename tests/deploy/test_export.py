@@ -15,10 +15,12 @@ from torch import nn
 
 from mvit3_bench.datasets.configs import meta_of_test
 from mvit3_bench.deploy.export import SUFFIXES, ExportError, export, require
-from mvit3_bench.deploy.wrappers import AdaptivePool, wrap
+from mvit3_bench.deploy.layers import AdaptivePool
+from mvit3_bench.deploy.targets import TARGETS
+from mvit3_bench.deploy.wrappers import wrap
 from mvit3_bench.registry import MODELS
 
-FORMS = list(SUFFIXES)
+FORMS = [name for name, target in TARGETS.items() if not target.device]
 MODULE = sys.modules[export.__module__]  # its name is that of the function in the package
 slow = pytest.mark.slow(reason='each export takes some ten seconds')
 
@@ -205,7 +207,7 @@ def test_bad_input(tool, run_dir, config, flags, message):
 
 def test_missing_package(tool, run_dir, monkeypatch):
     """A missing package comes with the line that installs it."""
-    monkeypatch.setattr(MODULE, 'find_spec', lambda name: None)
+    monkeypatch.setattr('mvit3_bench.deploy.targets.base.find_spec', lambda name: None)
     outcome = tool('export', conftest.ROOT / 'configs/cls/mvit3_xxs_in1k.py', 'none', '--to', 'openvino')
     assert outcome.code == 1 and 'pip install onnx onnxscript openvino' in outcome.output
 
