@@ -7,6 +7,8 @@ from .common import add_backbone, add_cfg_options, add_shape
 
 # as mvit3_bench.deploy.targets.TARGETS
 TARGETS = ('onnx', 'openvino', 'torch', 'litert', 'executorch', 'ncnn', 'coreml')
+# as mvit3_bench.deploy.check.RULES
+DELEGATES = ('litert-gpu', 'ncnn', 'coreml-ane', 'executorch-xnnpack')
 EXAMPLE = 'configs/cls/mvit3_s_in1k.py mvit3_s.pth --to onnx'
 
 
@@ -15,7 +17,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('config', help='config file, or the name of a config of this package')
     parser.add_argument('checkpoint', help='checkpoint file; a work dir, for its best checkpoint; or "none", for the '
                                            'untrained model')
-    parser.add_argument('--to', choices=TARGETS, required=True, help='form of the exported model')
+    action = parser.add_mutually_exclusive_group(required=True)
+    action.add_argument('--to', choices=TARGETS, help='form of the exported model')
+    action.add_argument('--check', choices=DELEGATES,
+                        help='write nothing, but name what this delegate is known to refuse, with the source')
     parser.add_argument('--out', metavar='FILE', help='file to write (default: NAME_OF_CONFIG, with the suffix of the form)')
     add_shape(parser)
     parser.add_argument('--raw', action='store_true',
@@ -30,17 +35,42 @@ def main(args: argparse.Namespace) -> None:
 
     from ..checkpoints.io import check_fits
     from ..datasets.configs import meta_of_test
-    from ..deploy.export import SUFFIXES, export, require, size_of
-    from ..deploy.targets.onnx import OPSET
+    from ..deploy.targets import require
     from ..engine import run_config
-    with user_errors(ImportError):
-        require(args.to)
+    if args.to:
+        with user_errors(ImportError):
+            require(args.to)
     cfg, model, size = run_config.model_and_size(args)
     if args.checkpoint != 'none':
         checkpoint = run_config.find_checkpoint(args.checkpoint)
         check_fits(model, checkpoint, classes=meta_of_test(cfg).get('classes'))
         load_checkpoint(model, checkpoint, map_location='cpu')
-    name = run_config.run_name(args.config, args.backbone)
+    if args.check:
+        check_model(model, size, args)
+    else:
+        write(model, size, run_config.run_name(args.config, args.backbone), args)
+
+
+def check_model(model, size: tuple[int, int], args: argparse.Namespace) -> None:
+    """Name what a delegate refuses.
+
+    Raises:
+        ExportError: It refuses something.
+    """
+    from ..deploy.check import check
+    from ..deploy.export import deploy
+    with user_errors(ValueError):
+        deployed = deploy(model.eval(), size, raw=True, device=True)
+    if refused := check(deployed, args.check):
+        first, *others = map(str, refused)
+        raise ExportError('\n  then '.join([f'{args.check} refuses {first}', *others]), args.check)
+    print(f'{args.check}: nothing that it is known to refuse, in the form for delegates, before the post-processing')
+
+
+def write(model, size: tuple[int, int], name: str, args: argparse.Namespace) -> None:
+    """Export a model, and say what was written."""
+    from ..deploy.export import SUFFIXES, export, size_of
+    from ..deploy.targets.onnx import OPSET
     out = args.out or name + SUFFIXES[args.to]
     note = f'{name}, {Path(args.checkpoint).name}'
     with user_errors(ValueError, ExportError):

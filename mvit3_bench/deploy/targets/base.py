@@ -91,7 +91,7 @@ def describe(shape, kind: str) -> str:
 
 def blank(deployed: ExportWrapper, batch: int = 1) -> Tensor:
     """Images of the size that a model takes."""
-    return torch.zeros(batch, deployed.channels, *deployed.size)
+    return torch.zeros(batch, deployed.channels, *deployed.size, dtype=next(deployed.parameters()).dtype)
 
 
 def capture(deployed: ExportWrapper, free_batch: bool) -> torch.export.ExportedProgram:
