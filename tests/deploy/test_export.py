@@ -173,15 +173,18 @@ def test_whole_models(tmp_path, form, path, raw):
         check_onnx(done.files[0])
 
 
-@pytest.mark.parametrize('form', ['onnx', pytest.param('openvino', marks=slow), pytest.param('torch', marks=slow)])
+@pytest.mark.parametrize('form', ['onnx', *(pytest.param(form, marks=slow) for form in TARGETS if form != 'onnx')])
 def test_documentation(tool, run_dir, form):
     """The command of docs/deploy.md writes what its example reads."""
     pytest.importorskip('mmpretrain')
     needs(form)
     outcome = tool('export', conftest.ROOT / 'configs/cls/mvit3_xxs_in1k.py', 'none', '--to', form)
     assert not outcome.code, outcome.output
-    for part in ('MB', 'input images: (batch, 3, 256, 256)', 'output scores: (batch, 1000)', 'at batch 3'):
-        assert part in outcome.output
+    device = TARGETS[form].device
+    parts = ['MB', 'output scores: ', 'input '] + ([] if device else ['(batch, 3, 256, 256)', '(batch, 1000)', 'at batch 3'])
+    assert all(part in outcome.output for part in parts), outcome.output
+    if 'not run' in outcome.output:
+        pytest.skip(f'{form} does not run on this machine')
     cv2.imwrite('picture.jpg', np.random.default_rng(0).integers(256, size=(300, 400, 3), dtype=np.uint8))
     page = (conftest.ROOT / 'docs' / 'deploy.md').read_text(encoding='utf-8')
     first, *others = re.findall(r'^```python\n(.*?)^```', page, re.DOTALL | re.MULTILINE)
