@@ -13,15 +13,18 @@ import torch
 from torch import Tensor, nn
 
 from .. import __version__
-from ..errors import ExportError
+from ..errors import ExportError, UsageError
+from .calibration import agreement
 from .device import device_form
 from .fuse import fuse
 from .layers import replace_layers
+from .quantise import Calibration, write, writer
 from .targets import TARGETS, Loaded, Target, require
 from .targets.base import blank
 from .wrappers import ExportWrapper, wrap
 
 TOLERANCE = 1e-4  # of the standard deviation
+_ALLOWED = dict(float32=TOLERANCE, float16=0.02, bfloat16=0.2)  # INT8 is judged by the agreement of its answers
 SUFFIXES = {name: target.suffix for name, target in TARGETS.items()}
 
 
@@ -36,6 +39,7 @@ class Exported:
             the runtime does not run here.
         raw: It ends before the post-processing.
         operators: Kind -> number, of a file that was not run.
+        agreement: Of INT8, share of answers on images of the test set that are those of the model.
     """
     files: tuple[Path, ...]
     inputs: dict[str, str]
@@ -43,9 +47,11 @@ class Exported:
     deviations: dict[int, float]
     raw: bool
     operators: dict[str, int]
+    agreement: float | None = None
 
 
 def export(model: nn.Module, size: tuple[int, int], form: str, out: str | Path, *, raw: bool = False, note: str = '',
+           precision: str = 'float32', calibration: Calibration | None = None,
            log: Callable[[str], None] = lambda message: None) -> Exported:
     """Export the inference copy of a model, run it on random images, and compare with the model.
 
@@ -58,14 +64,19 @@ def export(model: nn.Module, size: tuple[int, int], form: str, out: str | Path, 
         raw: End before the post-processing, see :mod:`mvit3_bench.deploy.wrappers`; always so where the format cannot
             hold it.
         note: Where the model is from, for the metadata of the file.
+        precision: Of the weights, one of ``PRECISIONS`` that the form has; ``'int8'``: of weights and activations.
+        calibration: For ``'int8'``.
         log: Called with a line on the progress.
 
     Raises:
         ImportError: A package is missing.
         ValueError: The size or the model cannot be exported, or the suffix of ``out`` is not that of the form.
-        ExportError: The exporter failed, or the outputs deviate by more than 1e-4 standard deviations.
+        UsageError: The form has no such precision.
+        ExportError: The exporter failed, or the outputs deviate by more than 1e-4 standard deviations (float16: 0.02,
+            bfloat16: 0.2).
     """
     require(form)
+    writer(form, precision)
     target, out = TARGETS[form], Path(out)
     if out.suffix != target.suffix:
         raise ValueError(f'{out}: a file of {form} ends in {target.suffix}')
@@ -83,15 +94,17 @@ def export(model: nn.Module, size: tuple[int, int], form: str, out: str | Path, 
         with tempfile.TemporaryDirectory(prefix=f'.{out.name}.', dir=out.parent) as folder:
             part = Path(folder) / out.name
             log(f'writing {form} for images of {size[0]}x{size[1]}: this takes a minute or two')
-            _write(model, deployed, form, part, notes)
-            log('running it, and the model, on random images')
+            _write(model, deployed, form, part, notes, precision, calibration)
+            log('running it, and the model, on ' + ('images of the test set' if calibration else 'random images'))
             with quiet():
                 loaded = target.load(part)
-                deviations = _deviations(reference, loaded, target)
-            if not all(value <= TOLERANCE for value in deviations.values()):  # NaN fails, too
+                deviations = {} if calibration else _deviations(reference, loaded, target)
+                agreed = _agreement(reference, loaded, calibration.others) if calibration else None
+            allowed = _ALLOWED.get(precision)
+            if not all(value <= allowed for value in deviations.values()):  # NaN fails, too
                 raise ExportError(f'what was exported to {form} deviates from the model by '
                                   f'{", ".join(f"{value:.2g}" for value in deviations.values())} standard deviations at '
-                                  f'batch {" and ".join(map(str, deviations))} (allowed: {TOLERANCE:g}), so it was not '
+                                  f'batch {" and ".join(map(str, deviations))} (allowed: {allowed:g}), so it was not '
                                   'kept. If the model itself gives finite and different numbers, try another form (--to)')
             files = sorted(Path(folder).iterdir(), key=lambda file: file.suffix != out.suffix)
             for file in files:
@@ -100,7 +113,7 @@ def export(model: nn.Module, size: tuple[int, int], form: str, out: str | Path, 
         model.train(training)
     outputs = dict(zip(reference.output_names() or loaded.outputs, loaded.outputs.values(), strict=True))
     return Exported(tuple(out.parent / file.name for file in files), loaded.inputs, outputs, deviations, reference.raw,
-                    loaded.operators)
+                    loaded.operators, agreed)
 
 
 def deploy(model: nn.Module, size: tuple[int, int], raw: bool, device: bool) -> ExportWrapper:
@@ -125,11 +138,14 @@ def _check_prediction(model: nn.Module, reference: ExportWrapper) -> None:
                           f'standard deviations (allowed: {TOLERANCE:g}), or is not finite')
 
 
-def _write(model: nn.Module, deployed: ExportWrapper, form: str, file: Path, notes: dict) -> None:
+def _write(model: nn.Module, deployed: ExportWrapper, form: str, file: Path, notes: dict, precision: str,
+           calibration: Calibration | None) -> None:
     try:
         with warnings.catch_warnings(), quiet():
             warnings.simplefilter('ignore')
-            TARGETS[form].write(deployed, file, notes)
+            write(deployed, form, precision, file, notes, calibration)
+    except UsageError:
+        raise
     except Exception as error:  # exporters raise whatever the operators of a model meet
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ExportError(f'{type(model).__name__} cannot be exported to {form}: {reason}') from error
@@ -140,6 +156,15 @@ def _deviations(reference: ExportWrapper, loaded: Loaded, target: Target) -> dic
         return {}
     return {batch: reference.deviation(images, loaded.call(images))
             for batch, images in ((batch, _images(reference, batch)) for batch in target.batches)}
+
+
+@torch.no_grad()
+def _agreement(reference: ExportWrapper, loaded: Loaded, images: Tensor) -> float | None:
+    if loaded.call is None:
+        return None
+    pairs = [(list(reference(image)), loaded.call(image)) for image in images.split(1)]
+    expected, found = ([torch.cat(each) for each in zip(*outputs, strict=True)] for outputs in zip(*pairs, strict=True))
+    return agreement(reference.task, reference.raw, expected, found)
 
 
 def _images(wanted: ExportWrapper, batch: int) -> Tensor:

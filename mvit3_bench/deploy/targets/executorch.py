@@ -1,6 +1,7 @@
 """ExecuTorch: a program for one image, whose operators XNNPACK runs where it has them."""
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from ..wrappers import ExportWrapper
@@ -9,9 +10,14 @@ from .base import Loaded, Target, capture, describe, write_notes
 
 def write(deployed: ExportWrapper, file: Path, notes: dict) -> None:
     """Write a model."""
+    write_program(capture(deployed, free_batch=False), file, notes)
+
+
+def write_program(captured: torch.export.ExportedProgram, file: Path, notes: dict) -> None:
+    """Write a program of torch.export, its operators given to XNNPACK where it has them."""
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
     from executorch.exir import to_edge_transform_and_lower
-    program = to_edge_transform_and_lower(capture(deployed, free_batch=False), partitioner=[XnnpackPartitioner()])
+    program = to_edge_transform_and_lower(captured, partitioner=[XnnpackPartitioner()])
     file.write_bytes(program.to_executorch().buffer)
     write_notes(file, notes)
 
