@@ -83,7 +83,7 @@ def write(cfg, model, size: tuple[int, int], name: str, args: argparse.Namespace
     from ..deploy.targets.onnx import OPSET
     out = args.out or name + SUFFIXES[args.to]
     note = f'{name}, {Path(args.checkpoint).name}'
-    with user_errors(ValueError, ExportError):
+    with user_errors(ValueError, ImportError, ExportError):
         done = export(model, size, args.to, out, raw=args.raw, note=note, precision=args.precision,
                       calibration=calibrate(cfg, model, size, args) if args.precision == 'int8' else None,
                       log=lambda message: print(message, flush=True))

@@ -86,7 +86,7 @@ class DeviceSeparableAttention(nn.Module):
         self.query, self.key, self.value, self.proj = attention.query, attention.key, attention.value, attention.proj
         rows, cols = (torch.arange(side) % 2 for side in size)
         sub_grid = (2 * rows[:, None] + cols).flatten()  # of each pixel
-        inside = (sub_grid == torch.arange(_POSITIONS)[:, None]).float()  # (4, HW)
+        inside = (sub_grid == torch.arange(_POSITIONS)[:, None]).to(self.query.weight.dtype)  # (4, HW)
         self.register_buffer('inside', inside)
         self.register_buffer('outside', _OUTSIDE * (1 - inside)[None])
 

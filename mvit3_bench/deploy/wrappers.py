@@ -193,7 +193,7 @@ class DetectorWrapper(_TaskWrapper):
             raise ValueError(f'images of {size[0]}x{size[1]} are not possible for this detector; allowed: multiples of '
                              f'{stride}, which its anchors need, for instance {better}')
         with torch.no_grad():
-            maps, _ = head(model.extract_feat(torch.zeros(1, self.channels, *size)))
+            maps, _ = head(model.extract_feat(next(model.parameters()).new_zeros(1, self.channels, *size)))
         priors = head.prior_generator.grid_priors([level.shape[-2:] for level in maps], device='cpu')
         corners = torch.cat(priors)[None]  # (1, N, 4)
         limits = torch.tensor([size[1], size[0]] * 2)  # of x and y

@@ -12,6 +12,7 @@ from mvit3_bench.cli import export as command
 from mvit3_bench.cli import targets as table_command
 from mvit3_bench.deploy import table
 from mvit3_bench.deploy.export import export, size_of
+from mvit3_bench.deploy.quantise import PACKAGES
 from mvit3_bench.deploy.table_page import page
 from mvit3_bench.deploy.targets import TARGETS, base
 from mvit3_bench.errors import UsageError
@@ -68,6 +69,7 @@ def test_extras():
     for name, target in TARGETS.items():
         extra = setup['options.extras_require'][target.extra].split('\n')
         assert set(target.packages.values()) <= set(extra), name
+    assert setup['options.extras_require']['int8'].split() == [*PACKAGES['openvino', 'int8'].values()]
     assert tuple(TARGETS) == command.TARGETS
     assert tuple(table.MODELS) == table_command.MODELS and base.TASKS == table_command.TASKS
 

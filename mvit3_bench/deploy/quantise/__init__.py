@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ...errors import UsageError
 from ..targets import TARGETS
+from ..targets.base import check_packages
 from ..wrappers import ExportWrapper
 from . import executorch, litert, onnx, openvino
 
@@ -17,6 +18,7 @@ WRITERS: dict[str, dict[str, Write]] = dict(
     openvino=dict(float16=openvino.write_float16, int8=openvino.write_int8),
     litert=dict(int8=litert.write_int8),
     executorch=dict(int8=executorch.write_int8))
+PACKAGES = {('openvino', 'int8'): dict(nncf='nncf>=3.4')}  # beside those of the target
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ def writer(form: str, precision: str) -> Write:
 
     Raises:
         UsageError: Nobody does; the message lists the precisions of the format, and the formats of the precision.
+        ImportError: A package is missing or too old.
     """
     if precision == 'float32':
         return TARGETS[form].write
@@ -46,6 +49,7 @@ def writer(form: str, precision: str) -> Write:
         others = ', '.join(other for other, found in WRITERS.items() if precision in found)
         raise UsageError(f'--precision {precision} is not possible with --to {form}', '--precision',
                          f'{form} has {has}; {precision} is possible with --to {others}')
+    check_packages(f'{precision} for {form}', PACKAGES.get((form, precision), {}))
     return WRITERS[form][precision]
 
 

@@ -64,18 +64,31 @@ class Target:
         Raises:
             ImportError: One is missing or too old; the message has the line that installs it.
         """
-        missing = {module: wanted for module, wanted in self.packages.items() if not find_spec(module)}
-        if missing:
-            raise ImportError(f'exporting to {name} needs {", ".join(missing)}: pip install '
-                              + ' '.join(f"'{each}'" if '>' in each else each for each in missing.values()))
-        for wanted in self.packages.values():
-            package, _, lowest = wanted.partition('>=')
-            try:
-                found = version(package)
-            except PackageNotFoundError:  # a fork of the same import name
-                continue
-            if lowest and _numbers(found) < _numbers(lowest):
-                raise ImportError(f"exporting to {name} needs {wanted}, found {package} {found}: pip install '{wanted}'")
+        check_packages(f'exporting to {name}', self.packages)
+
+
+def check_packages(what: str, packages: dict[str, str]) -> None:
+    """Check that packages are installed, in versions that are known to work.
+
+    Args:
+        what: Needs them, for the message.
+        packages: Module -> requirement, as pip takes it.
+
+    Raises:
+        ImportError: One is missing or too old; the message has the line that installs it.
+    """
+    missing = {module: wanted for module, wanted in packages.items() if not find_spec(module)}
+    if missing:
+        raise ImportError(f'{what} needs {", ".join(missing)}: pip install '
+                          + ' '.join(f"'{each}'" if '>' in each else each for each in missing.values()))
+    for wanted in packages.values():
+        package, _, lowest = wanted.partition('>=')
+        try:
+            found = version(package)
+        except PackageNotFoundError:  # a fork of the same import name
+            continue
+        if lowest and _numbers(found) < _numbers(lowest):
+            raise ImportError(f"{what} needs {wanted}, found {package} {found}: pip install '{wanted}'")
 
 
 def _numbers(text: str) -> list[int]:
