@@ -109,12 +109,12 @@ def calibrate(cfg, model, size: tuple[int, int], args: argparse.Namespace):
     Raises:
         UsageError: The config has no images, or they cannot be read; or an argument is not possible.
     """
-    from ..deploy.calibration import pipeline_images
     from ..deploy.export import deploy
     from ..deploy.quantise import Calibration, writer
+    from ..deploy.quantise.calibration import pipeline_images
     from ..deploy.quantise.sensitivity import sensitivity
     from ..deploy.targets import TARGETS
-    writer(args.to, args.precision)
+    writer(args.to, args.precision, keep=args.sensitivity > 0)
     for flag, lowest in (('calibration', 1), ('sensitivity', 0)):
         if getattr(args, flag) < lowest:
             raise UsageError(f'--{flag} {getattr(args, flag)} is not possible', f'--{flag}',

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from .export import TARGETS
 
-# as mvit3_bench.deploy.table.MODELS
+# as mvit3_bench.deploy.table.cells.MODELS
 MODELS = ('v3-XXS', 'v3-0.5', 'v3-S', 'v3-1.0', 'v1-S', 'v2-1.0')
 TASKS = ('classification', 'detection', 'segmentation')
 EXAMPLE = '--to litert ncnn --models v3-XXS v3-0.5'
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     """Run the command."""
-    from ..deploy import table
+    from ..deploy.table import cells as table
     from ..utils.environment import command_line
     content = table.read(args.out, command_line())
     cells = [(form, task, model) for model in args.models for task in args.tasks for form in args.to]
@@ -45,7 +45,7 @@ def main(args: argparse.Namespace) -> None:
         sys.exit('\ninterrupted: what was done until now is kept, and the same command goes on from there')
     if args.page:
         from ..checkpoints.atomic import write_text
-        from ..deploy.table_page import page
+        from ..deploy.table.page import page
         write_text(args.page, page(content))
         print(args.page)
     print(args.out)
@@ -53,7 +53,7 @@ def main(args: argparse.Namespace) -> None:
 
 def export_cell(cells: dict, key: str, args: argparse.Namespace) -> str | None:
     """Make a cell, if it is not there -> what to say about it."""
-    from ..deploy import table
+    from ..deploy.table import cells as table
     from ..deploy.targets import TARGETS
     if key in cells and not (args.again and 'failed' in cells[key]):
         return None
@@ -69,7 +69,7 @@ def export_cell(cells: dict, key: str, args: argparse.Namespace) -> str | None:
 
 def time_cell(cells: dict, key: str, args: argparse.Namespace) -> str | None:
     """Time the file of a cell, if there is one -> what to say about it."""
-    from ..deploy import table
+    from ..deploy.table import cells as table
     cell = cells.get(key, {})
     if 'files' not in cell or not Path(cell['files'][0]).exists():
         return None

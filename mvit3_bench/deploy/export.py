@@ -14,11 +14,11 @@ from torch import Tensor, nn
 
 from .. import __version__
 from ..errors import ExportError, UsageError
-from .calibration import agreement
 from .device import device_form
 from .fuse import fuse
 from .layers import replace_layers
 from .quantise import Calibration, write, writer
+from .quantise.calibration import agreement
 from .targets import TARGETS, Loaded, Target, require
 from .targets.base import blank
 from .wrappers import ExportWrapper, wrap

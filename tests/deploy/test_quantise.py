@@ -7,9 +7,9 @@ from test_export import needs, whole
 from torch import nn
 
 from mvit3_bench.cli import export as command
-from mvit3_bench.deploy.calibration import agreement, pipeline_images
 from mvit3_bench.deploy.export import deploy, export, size_of
 from mvit3_bench.deploy.quantise import PRECISIONS, WRITERS, Calibration
+from mvit3_bench.deploy.quantise.calibration import agreement, pipeline_images
 from mvit3_bench.deploy.quantise.sensitivity import sensitivity
 from mvit3_bench.deploy.targets import TARGETS
 from mvit3_bench.engine.mini import to_mini
@@ -64,6 +64,7 @@ def test_without_images(tool, run_dir):
     (['--to', 'torch', '--precision', 'int8'],
      '--precision int8 is not possible with --to torch; torch has float32; int8 is possible with --to onnx, openvino, '
      'litert, executorch'),
+    (['--to', 'litert', '--precision', 'int8', '--sensitivity', 2], '--sensitivity is not possible with --to litert'),
     (['--to', 'onnx', '--precision', 'int8', '--calibration', 0], '--calibration 0 is not possible')])
 def test_bad_flags(tool, run_dir, flags, message):
     """Refused, with what is possible."""

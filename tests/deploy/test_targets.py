@@ -10,10 +10,10 @@ from test_export import needs, whole
 
 from mvit3_bench.cli import export as command
 from mvit3_bench.cli import targets as table_command
-from mvit3_bench.deploy import table
 from mvit3_bench.deploy.export import export, size_of
 from mvit3_bench.deploy.quantise import PACKAGES
-from mvit3_bench.deploy.table_page import page
+from mvit3_bench.deploy.table import cells as table
+from mvit3_bench.deploy.table.page import page
 from mvit3_bench.deploy.targets import TARGETS, base
 from mvit3_bench.errors import UsageError
 
@@ -93,6 +93,13 @@ def test_table(tmp_path):
         file.write_text(wrong)
         with pytest.raises(UsageError, match='is no table of targets'):
             table.read(file, '')
+
+
+def test_page_is_not_stale():
+    """The committed page is what its file gives; every float file that ran is within 1e-3 standard deviations."""
+    content = json.loads((conftest.ROOT / 'docs/results/targets.json').read_text())
+    assert (conftest.ROOT / 'docs/results/targets.md').read_text() == page(content)
+    assert all((cell.get('deviation') or 0) < 1e-3 for cell in content['cells'].values())
 
 
 @slow

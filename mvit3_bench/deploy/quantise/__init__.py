@@ -18,6 +18,7 @@ WRITERS: dict[str, dict[str, Write]] = dict(
     openvino=dict(float16=openvino.write_float16, int8=openvino.write_int8),
     litert=dict(int8=litert.write_int8),
     executorch=dict(int8=executorch.write_int8))
+KEEPING = ('onnx', 'openvino', 'executorch')  # formats in which INT8 can leave layers in float
 PACKAGES = {('openvino', 'int8'): dict(nncf='nncf>=3.4')}  # beside those of the target
 
 
@@ -35,8 +36,8 @@ class Calibration:
     keep: tuple[str, ...] = ()
 
 
-def writer(form: str, precision: str) -> Write:
-    """Who writes a format in a precision.
+def writer(form: str, precision: str, keep: bool = False) -> Write:
+    """Who writes a format in a precision; with ``keep``, and leaves layers in float.
 
     Raises:
         UsageError: Nobody does; the message lists the precisions of the format, and the formats of the precision.
@@ -49,6 +50,9 @@ def writer(form: str, precision: str) -> Write:
         others = ', '.join(other for other, found in WRITERS.items() if precision in found)
         raise UsageError(f'--precision {precision} is not possible with --to {form}', '--precision',
                          f'{form} has {has}; {precision} is possible with --to {others}')
+    if keep and form not in KEEPING:
+        raise UsageError(f'--sensitivity is not possible with --to {form}', '--sensitivity',
+                         f'its quantiser does not know the layers; possible with --to {", ".join(KEEPING)}')
     check_packages(f'{precision} for {form}', PACKAGES.get((form, precision), {}))
     return WRITERS[form][precision]
 
@@ -56,5 +60,10 @@ def writer(form: str, precision: str) -> Write:
 def write(deployed: ExportWrapper, form: str, precision: str, file: Path, notes: dict,
           calibration: Calibration | None) -> None:
     """Write a model; what does not belong to INT8 needs no calibration."""
-    options = (calibration.images, calibration.keep) if precision == 'int8' else ()
-    writer(form, precision)(deployed, file, notes | dict(precision=precision), *options)
+    if precision != 'int8':
+        writer(form, precision)(deployed, file, notes | dict(precision=precision))
+        return
+    if calibration is None:
+        raise UsageError('INT8 needs a calibration', 'calibration', 'give images, as pipeline_images makes them')
+    writer(form, precision, keep=bool(calibration.keep))(
+        deployed, file, notes | dict(precision=precision), calibration.images, calibration.keep)

@@ -4,21 +4,14 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ...errors import UsageError
 from ..targets import litert
 from ..targets.base import write_notes
 from ..wrappers import ExportWrapper
 
 
 def write_int8(deployed: ExportWrapper, file: Path, notes: dict, images: Tensor, keep: tuple[str, ...]) -> None:
-    """Write a model with weights and activations of INT8; arguments as of ONNX.
-
-    Raises:
-        UsageError: Modules are to stay in float, whose operators this quantiser does not know.
-    """
+    """Write a model with weights and activations of INT8; arguments as of ONNX, but nothing can be kept in float."""
     from ai_edge_quantizer import quantizer, recipe
-    if keep:
-        raise UsageError('--keep is not possible with --to litert', '--keep', 'its quantiser does not know the modules')
     with tempfile.TemporaryDirectory() as folder:
         exact = Path(folder) / 'float.tflite'
         litert.write(deployed, exact, notes)

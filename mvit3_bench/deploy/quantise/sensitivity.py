@@ -4,8 +4,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..calibration import agreement
 from ..wrappers import ExportWrapper
+from .calibration import agreement
 
 
 @dataclass(frozen=True)

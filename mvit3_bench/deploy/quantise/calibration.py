@@ -1,21 +1,18 @@
 """Images of a config's data sets as an exported model takes them, and how far two models agree on them."""
 import torch
-from mmengine.config import Config
-from mmengine.registry import DATASETS, init_default_scope
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..datasets.configs import data_sets
-from ..errors import UsageError
+from ...errors import UsageError
 
 BEST = 100  # anchors of an image that a detector's agreement looks at
 
 
-def pipeline_images(cfg: Config, loader: str, size: tuple[int, int], count: int) -> Tensor:
+def pipeline_images(cfg, loader: str, size: tuple[int, int], count: int) -> Tensor:
     """Images of a data set behind the test pipeline, evenly spread over it.
 
     Args:
-        cfg: Config of one of the three tasks.
+        cfg: Config of MMEngine, of one of the three tasks.
         loader: Whose data set, for instance ``'train_dataloader'``.
         size: Height and width.
         count: How many, or all, if there are less.
@@ -26,6 +23,9 @@ def pipeline_images(cfg: Config, loader: str, size: tuple[int, int], count: int)
     Raises:
         UsageError: The config has no such data set, or it cannot be read.
     """
+    from mmengine.registry import DATASETS, init_default_scope  # the rest of this room needs torch alone
+
+    from ...datasets.configs import data_sets
     init_default_scope(cfg.get('default_scope', 'mmengine'))
     sets, tested = (list(data_sets(cfg.get(name)).values()) for name in (loader, 'test_dataloader'))
     if not sets or not tested:

@@ -1,4 +1,4 @@
-"""The table of targets: every model of each task exported to every format, run and compared, a cell at a time."""
+"""A cell: a model exported to a format, run and compared; all cells are in one file."""
 import json
 import multiprocessing
 import os
@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..checkpoints.atomic import write_text
-from ..errors import UsageError
-from ..utils import environment
-from .targets import TARGETS
+from ...checkpoints.atomic import write_text
+from ...errors import UsageError
+from ...utils import environment
+from ..targets import TARGETS
 
 # model -> task -> config
 MODELS = {
@@ -69,9 +69,9 @@ def separately(function, *args) -> dict:
 
 def export_cell(config: str, form: str, out: str) -> dict:
     """Export the untrained model of a config -> what came of it, as it is recorded."""
-    from ..engine import run_config
-    from ..engine.config_files import find_config
-    from .export import export, size_of
+    from ...engine import run_config
+    from ...engine.config_files import find_config
+    from ..export import export, size_of
     torch.manual_seed(0)
     start = time.perf_counter()
     cell = dict(config=config)
@@ -93,7 +93,7 @@ def latency(form: str, file: str, size: list[int]) -> dict:
     if hasattr(os, 'sched_setaffinity'):  # before a runtime makes its threads
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     torch.set_num_threads(1)
-    from .export import quiet
+    from ..export import quiet
     with quiet():
         call = TARGETS[form].load(Path(file)).call
         if call is None:

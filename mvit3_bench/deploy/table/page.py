@@ -1,9 +1,9 @@
 """The page of the table of targets, out of its file."""
-from ..utils import environment
-from ..utils.text import table
-from .table import MODELS, key_of
-from .targets import TARGETS
-from .targets.base import TASKS
+from ...utils import environment
+from ...utils.text import table
+from ..targets import TARGETS
+from ..targets.base import TASKS
+from .cells import MODELS, key_of
 
 _HEAD = '''# Targets
 
@@ -21,13 +21,14 @@ before it. Core ML runs on Apple machines only: its models are converted, and no
 def page(content: dict) -> str:
     """The page, in Markdown."""
     machine = environment.line(content['machine'])
-    versions = ', '.join(f'{package} {found}' for package, found in content['versions'].items())
+    versions = ', '.join(f'{package} {found}' for package, found in content['versions'].items()
+                         if package not in content['machine'])
     parts = [_HEAD.format(command=content['command'], date=content['date'], machine=machine, versions=versions)]
     reasons: list[str] = []
     for task in TASKS:
         rows = [[model, *(_cell(content['cells'].get(key_of(form, task, model)), reasons) for form in TARGETS)]
                 for model in MODELS]
-        parts.append(f'## {task.capitalize()}\n\n{table(rows, ["model", *TARGETS])}\n')
+        parts.append(f'## {task.capitalize()}\n\n{table(rows, ["model", *TARGETS])}')
     if reasons:
         listed = '\n'.join(f'{number}. {reason}' for number, reason in enumerate(reasons, 1))
         parts.append(f'## What does not work\n\n{listed}\n')
