@@ -136,6 +136,8 @@ def device_form(deployed: ExportWrapper, images: Tensor) -> None:
         for name, child in module.named_children():
             if isinstance(child, SplitAttention):
                 setattr(module, name, DeviceSeparableAttention(child, sizes[child]))
+            elif type(child) is nn.GroupNorm and child.num_groups == 1 and child.affine:
+                setattr(module, name, DeviceGroupNorm(child))
             elif type(child) in _REPLACED:
                 setattr(module, name, _REPLACED[type(child)](child))
         if isinstance(module, MobileViT) and deployed.flip:
@@ -143,7 +145,7 @@ def device_form(deployed: ExportWrapper, images: Tensor) -> None:
 
 
 _REPLACED = {MultiHeadAttention: DeviceMultiHeadAttention, MobileViTBlock: DeviceMobileViTBlock,
-             nn.GroupNorm: DeviceGroupNorm, CacheBlocked: lambda layers: nn.Sequential(*layers)}
+             CacheBlocked: lambda layers: nn.Sequential(*layers)}
 
 
 def _fold_flip(deployed: ExportWrapper, backbone: MobileViT) -> None:

@@ -65,6 +65,17 @@ def test_whole_models(path):
     assert not check(deployed, 'litert-gpu')
 
 
+def test_other_norms_are_left():
+    """Group norms of several groups, or without weights, compute what they did."""
+    model = nn.Sequential(nn.Conv2d(3, 8, 1), nn.GroupNorm(2, 8), nn.GroupNorm(1, 8, affine=False), nn.GroupNorm(1, 8))
+    nn.init.normal_(model[-1].weight)
+    deployed = deploy(model.eval(), (8, 8), raw=True, device=True)
+    kinds = [type(module).__name__ for module in deployed.model]
+    assert kinds == ['Conv2d', 'GroupNorm', 'GroupNorm', 'DeviceGroupNorm']
+    images = torch.rand(1, 3, 8, 8)
+    torch.testing.assert_close(torch.stack(deployed(images)), model(images))
+
+
 class Unfolding(nn.Module):
     """A network with an operator that many delegates refuse."""
 
