@@ -1,10 +1,17 @@
-"""Export the model of a config to ONNX, OpenVINO or torch.export; the file is run and compared with the model."""
+"""Export the model of a config for a runtime, on a computer or a phone; the file is run and compared with the model."""
 import argparse
 from pathlib import Path
 
-from ..errors import ExportError, user_errors
+from ..errors import ExportError, UsageError, user_errors
 from .common import add_backbone, add_cfg_options, add_shape
 
+# as mvit3_bench.deploy.targets.TARGETS
+TARGETS = ('onnx', 'openvino', 'torch', 'litert', 'executorch', 'ncnn', 'coreml')
+# as mvit3_bench.deploy.quantise.PRECISIONS
+PRECISIONS = ('float32', 'float16', 'bfloat16', 'int8')
+# as mvit3_bench.deploy.check.RULES
+DELEGATES = ('litert-gpu', 'ncnn', 'coreml-ane', 'executorch-xnnpack')
+SENSITIVITY_IMAGES = 16  # on which each layer is quantised alone
 EXAMPLE = 'configs/cls/mvit3_s_in1k.py mvit3_s.pth --to onnx'
 
 
@@ -13,11 +20,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('config', help='config file, or the name of a config of this package')
     parser.add_argument('checkpoint', help='checkpoint file; a work dir, for its best checkpoint; or "none", for the '
                                            'untrained model')
-    parser.add_argument('--to', choices=['onnx', 'openvino', 'torch'], required=True, help='form of the exported model')
-    parser.add_argument('--out', metavar='FILE', help='file to write (default: NAME_OF_CONFIG.onnx, .xml or .pt2)')
+    action = parser.add_mutually_exclusive_group(required=True)
+    action.add_argument('--to', choices=TARGETS, help='form of the exported model')
+    action.add_argument('--check', choices=DELEGATES,
+                        help='write nothing, but name what this delegate is known to refuse, with the source')
+    parser.add_argument('--out', metavar='FILE', help='file to write (default: NAME_OF_CONFIG, with the suffix of the form)')
     add_shape(parser)
     parser.add_argument('--raw', action='store_true',
                         help='end before the post-processing: logits; of a detector the boxes and scores of all anchors')
+    parser.add_argument('--precision', choices=PRECISIONS, default='float32',
+                        help='of the weights; int8: of weights and activations, calibrated with images of the train set '
+                             '(default: %(default)s)')
+    parser.add_argument('--calibration', type=int, default=128, metavar='N',
+                        help='images to calibrate with, and as many of the test set to look at (default: %(default)s)')
+    parser.add_argument('--sensitivity', type=int, default=0, metavar='N',
+                        help='for int8: quantise each layer alone, and keep the N that harm most in float')
     add_backbone(parser)
     add_cfg_options(parser)
 
@@ -28,25 +45,87 @@ def main(args: argparse.Namespace) -> None:
 
     from ..checkpoints.io import check_fits
     from ..datasets.configs import meta_of_test
-    from ..deploy.export import OPSET, SUFFIXES, export, require
+    from ..deploy.targets import require
     from ..engine import run_config
-    with user_errors(ImportError):
-        require(args.to)
+    if args.to:
+        with user_errors(ImportError):
+            require(args.to)
     cfg, model, size = run_config.model_and_size(args)
     if args.checkpoint != 'none':
         checkpoint = run_config.find_checkpoint(args.checkpoint)
         check_fits(model, checkpoint, classes=meta_of_test(cfg).get('classes'))
         load_checkpoint(model, checkpoint, map_location='cpu')
-    name = run_config.run_name(args.config, args.backbone)
+    if args.check:
+        check_model(model, size, args)
+    else:
+        write(cfg, model, size, run_config.run_name(args.config, args.backbone), args)
+
+
+def check_model(model, size: tuple[int, int], args: argparse.Namespace) -> None:
+    """Name what a delegate refuses.
+
+    Raises:
+        ExportError: It refuses something.
+    """
+    from ..deploy.check import check
+    from ..deploy.export import deploy
+    with user_errors(ValueError):
+        deployed = deploy(model.eval(), size, raw=True, device=True)
+    if refused := check(deployed, args.check):
+        first, *others = map(str, refused)
+        raise ExportError('\n  then '.join([f'{args.check} refuses {first}', *others]), args.check)
+    print(f'{args.check}: nothing that it is known to refuse, in the form for delegates, before the post-processing')
+
+
+def write(cfg, model, size: tuple[int, int], name: str, args: argparse.Namespace) -> None:
+    """Export a model, and say what was written."""
+    from ..deploy.export import SUFFIXES, export, size_of
+    from ..deploy.targets.onnx import OPSET
     out = args.out or name + SUFFIXES[args.to]
     note = f'{name}, {Path(args.checkpoint).name}'
-    with user_errors(ValueError, ExportError):
-        done = export(model, size, args.to, out, raw=args.raw, note=note, log=lambda message: print(message, flush=True))
+    with user_errors(ValueError, ImportError, ExportError):
+        done = export(model, size, args.to, out, raw=args.raw, note=note, precision=args.precision,
+                      calibration=calibrate(cfg, model, size, args) if args.precision == 'int8' else None,
+                      log=lambda message: print(message, flush=True))
 
-    print(*(f'{file}: {file.stat().st_size / 1e6:.2f} MB' for file in done.files), sep='\n')
+    print(*(f'{file}: {size_of(file) / 1e6:.2f} MB' for file in done.files), sep='\n')
     if args.to == 'onnx':
         print(f'opset {OPSET}, standard operators only')
     for title, values in (('input', done.inputs), ('output', done.outputs)):
         print(*(f'{title} {name}: {shape}' for name, shape in values.items()), sep='\n')
-    print('largest deviation from the model, in standard deviations: '
-          + ', '.join(f'{value:.1e} at batch {batch}' for batch, value in done.deviations.items()))
+    if done.agreement is not None:
+        print(f'agreement with the model on images of the test set: {done.agreement:.2%}')
+    elif done.deviations:
+        print('largest deviation from the model, in standard deviations: '
+              + ', '.join(f'{value:.1e} at batch {batch}' for batch, value in done.deviations.items()))
+    else:
+        print(f'not run: the runtime of {args.to} does not run on this machine; operators in the file: '
+              + ', '.join(f'{number} {name}' for name, number in done.operators.items()))
+
+
+def calibrate(cfg, model, size: tuple[int, int], args: argparse.Namespace):
+    """The images of INT8, and the layers that stay in float.
+
+    Raises:
+        UsageError: The config has no images, or they cannot be read; or an argument is not possible.
+    """
+    from ..deploy.export import deploy
+    from ..deploy.quantise import Calibration, writer
+    from ..deploy.quantise.calibration import pipeline_images
+    from ..deploy.quantise.sensitivity import sensitivity
+    from ..deploy.targets import TARGETS
+    writer(args.to, args.precision, keep=args.sensitivity > 0)
+    for flag, lowest in (('calibration', 1), ('sensitivity', 0)):
+        if getattr(args, flag) < lowest:
+            raise UsageError(f'--{flag} {getattr(args, flag)} is not possible', f'--{flag}',
+                             f'allowed: whole numbers from {lowest}')
+    images, others = (pipeline_images(cfg, f'{split}_dataloader', size, args.calibration) for split in ('train', 'test'))
+    kept = ()
+    if args.sensitivity:
+        deployed = deploy(model.eval(), size, raw=True, device=TARGETS[args.to].device)
+        effects = sensitivity(deployed, images[:SENSITIVITY_IMAGES])
+        kept = tuple(effect.layer for effect in effects[:args.sensitivity])
+        for effect in effects:
+            print(f'{effect.layer}: agreement {effect.agreement:.2%}, noise {effect.noise:.2g} of the std'
+                  + (' (stays in float)' if effect.layer in kept else ''))
+    return Calibration(images, others, kept)

@@ -1,0 +1,84 @@
+"""ONNX in fewer bits: weights in half precision, or INT8 by the nodes that ONNX Runtime calls QDQ."""
+import ast
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from ..targets import onnx
+from ..wrappers import ExportWrapper
+
+QUANTISED = ['Conv', 'MatMul', 'Gemm']
+_SMALLEST = 1024  # numbers of a tensor that is worth a conversion
+
+
+def write_float16(deployed: ExportWrapper, file: Path, notes: dict) -> None:
+    """Write a model whose weights are stored in float16; it computes in float32."""
+    onnx.write(deployed, file, notes)
+    _store(file, 'float16')
+
+
+def write_bfloat16(deployed: ExportWrapper, file: Path, notes: dict) -> None:
+    """Write a model whose weights are stored in bfloat16; it computes in float32."""
+    onnx.write(deployed, file, notes)
+    _store(file, 'bfloat16')
+
+
+def _store(file: Path, kind: str) -> None:
+    """Convert the large weights of a file, and convert them back in the graph, which ONNX Runtime does once."""
+    import ml_dtypes
+    import onnx as library
+    from onnx import TensorProto, helper, numpy_helper
+    model = library.load(file)
+    dtype, number = dict(float16=(np.float16, TensorProto.FLOAT16),
+                         bfloat16=(ml_dtypes.bfloat16, TensorProto.BFLOAT16))[kind]
+    casts = []
+    for weight in model.graph.initializer:
+        if weight.data_type == TensorProto.FLOAT and int(np.prod(weight.dims)) >= _SMALLEST:
+            name = weight.name
+            weight.CopyFrom(helper.make_tensor(f'{name}_{kind}', number, weight.dims,
+                                               numpy_helper.to_array(weight).astype(dtype).tobytes(), raw=True))
+            casts.append(helper.make_node('Cast', [weight.name], [name], f'{name}_float', to=TensorProto.FLOAT))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    library.save(model, file)
+
+
+def write_int8(deployed: ExportWrapper, file: Path, notes: dict, images: Tensor, keep: tuple[str, ...]) -> None:
+    """Write a model whose convolutions and matrix products are of INT8, with a scale a channel for weights.
+
+    Args:
+        deployed, file, notes: As of every target.
+        images: To calibrate with.
+        keep: Modules that stay in float.
+    """
+    from onnxruntime.quantization import QuantType, quantize_static
+    with tempfile.TemporaryDirectory() as folder:
+        exact = Path(folder) / 'float.onnx'
+        onnx.write(deployed, exact, notes)
+        quantize_static(exact, file, _Reader(images), per_channel=True, activation_type=QuantType.QUInt8,
+                        weight_type=QuantType.QInt8, op_types_to_quantize=QUANTISED, nodes_to_exclude=nodes_of(exact, keep))
+
+
+def nodes_of(file: Path, modules: tuple[str, ...]) -> list[str]:
+    """The names of the nodes that an exported file has of some modules, by what the exporter noted."""
+    import onnx as library
+    found = []
+    for node in library.load(file, load_external_data=False).graph.node:
+        noted = next((each.value for each in node.metadata_props if each.key == 'pkg.torch.onnx.name_scopes'), '[]')
+        if set(ast.literal_eval(noted)) & set(modules):
+            found.append(node.name)
+    return found
+
+
+class _Reader:
+    """Images one by one, as ONNX Runtime asks for them."""
+
+    def __init__(self, images: Tensor):
+        self.images = iter(images.split(1))
+
+    def get_next(self) -> dict | None:
+        image = next(self.images, None)
+        return None if image is None else dict(images=image.numpy())
