@@ -1,0 +1,77 @@
+"""The test pipeline of a config as a page repeats it: one resizing, and a crop."""
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from mmcv.transforms import Compose
+from mmengine.registry import TRANSFORMS
+from torch import Tensor
+
+from ...errors import UsageError
+
+_IGNORED = ('LoadImageFromFile', 'LoadAnnotations', 'PackInputs', 'PackDetInputs', 'PackSegInputs')
+_RESIZES = ('Resize', 'ResizeEdge', 'ResizeShortSide')
+_LIBRARIES = dict(cv2='opencv', pillow='pillow')
+_INTERPOLATIONS = ('bilinear', 'bicubic')
+_SEEN = dict(
+    stretch='Pictures are stretched to the size of the network.',
+    crop='The network sees the middle of a picture; the rest is shaded.',
+    fit='Pictures are fitted into the size of the network, and what is left of it is black. The test pipeline lets the size '
+        'follow the picture instead: the two agree on pictures of the same shape as the network.')
+
+
+def page_steps(pipeline: Sequence[dict], size: tuple[int, int]) -> dict:
+    """What a page does to a picture before the network.
+
+    Args:
+        pipeline: The test pipeline.
+        size: Height and width of the network's images.
+
+    Returns:
+        ``kind`` ('stretch', 'crop' or 'fit'), ``size``, ``library`` and ``interpolation``; of a crop ``edge``, the length that
+        the shorter side is resized to.
+
+    Raises:
+        UsageError: The pipeline has a step, or a way of resizing, that a page cannot repeat.
+    """
+    steps = {str(step['type']).rpartition('.')[2]: step for step in pipeline}
+    resizes = [name for name in steps if name in _RESIZES]
+    unknown = [name for name in steps if name not in (*_IGNORED, *_RESIZES, 'CenterCrop')]
+    if unknown or len(resizes) != 1:
+        raise UsageError(f'the test pipeline has {", ".join(unknown) or f"{len(resizes)} resizings"}, which the page cannot '
+                         'repeat', 'test_pipeline', f'it knows one of {", ".join(_RESIZES)}, and CenterCrop')
+    resize, crop = steps[resizes[0]], steps.get('CenterCrop')
+    library = _LIBRARIES.get(resize.get('backend', 'cv2'))
+    interpolation = resize.get('interpolation', 'bilinear')
+    if library is None or interpolation not in _INTERPOLATIONS or resize.get('edge', 'short') != 'short':
+        raise UsageError(f'the page cannot resize as the test pipeline does: {dict(resize)}', 'test_pipeline',
+                         f'it knows the shorter edge, backend cv2 or pillow, and {" or ".join(_INTERPOLATIONS)}')
+    found = dict(size=list(size), library=library, interpolation=interpolation)
+    if crop:
+        cropped = crop['crop_size'] if isinstance(crop['crop_size'], int) else min(crop['crop_size'])
+        return dict(found, kind='crop', edge=round(resize['scale'] * min(size) / cropped))
+    return dict(found, kind='stretch' if resizes == ['Resize'] and not resize.get('keep_ratio') else 'fit')
+
+
+def seen(steps: dict) -> str:
+    """What :func:`page_steps` does, in a sentence for the page."""
+    return _SEEN[steps['kind']]
+
+
+def network_input(pipeline: Sequence[dict], picture: np.ndarray, size: tuple[int, int]) -> Tensor:
+    """A picture as the pipeline of a config gives it to the network.
+
+    Args:
+        picture: (H, W, 3) uint8, RGB.
+        size: Height and width of the network's images; smaller pictures get black edges on the right and below.
+
+    Returns:
+        (1, 3, H, W) float32, RGB, 0 .. 255.
+    """
+    steps = [step for step in pipeline if not str(step['type']).rpartition('.')[2].startswith('Load')]
+    height, width = picture.shape[:2]
+    data = dict(img=np.ascontiguousarray(picture[:, :, ::-1]), img_path='', img_id=0, img_shape=(height, width),
+                ori_shape=(height, width), height=height, width=width)
+    image = Compose([TRANSFORMS.build(step) for step in steps])(data)['inputs'].flip(0).float()
+    padding = (0, size[1] - image.shape[2], 0, size[0] - image.shape[1])
+    return torch.nn.functional.pad(image, padding)[None]
