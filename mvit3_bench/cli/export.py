@@ -2,7 +2,8 @@
 import argparse
 from pathlib import Path
 
-from ..errors import ExportError, UsageError, user_errors
+from ..errors import ExportError, user_errors
+from . import web_page
 from .common import add_backbone, add_cfg_options, add_shape
 
 EXAMPLE = 'configs/cls/mvit3_s_in1k.py mvit3_s.pth --to onnx'
@@ -13,16 +14,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('config', help='config file, or the name of a config of this package')
     parser.add_argument('checkpoint', help='checkpoint file; a work dir, for its best checkpoint; or "none", for the '
                                            'untrained model')
-    parser.add_argument('--to', choices=['onnx', 'openvino', 'torch', 'web'], required=True, help='form of the exported model')
-    parser.add_argument('--out', metavar='FILE', help='file to write (default: NAME_OF_CONFIG.onnx, .xml or .pt2); of a web page its folder '
-                                                   '(default: NAME_OF_CONFIG_web)')
+    parser.add_argument('--to', choices=['onnx', 'openvino', 'torch', 'web'], required=True,
+                        help='form of the exported model')
+    parser.add_argument('--out', metavar='FILE', help='file to write (default: NAME_OF_CONFIG.onnx, .xml or .pt2); of a web '
+                                                      'page its folder (default: NAME_OF_CONFIG_web)')
     add_shape(parser)
     parser.add_argument('--raw', action='store_true',
                         help='end before the post-processing: logits; of a detector the boxes and scores of all anchors')
-    page = parser.add_argument_group('a web page (--to web)')
-    page.add_argument('--example', metavar='FILE', help='picture that the page begins with (default: a drawn one)')
-    page.add_argument('--serve', metavar='PORT', type=int, nargs='?', const=8000,
-                      help='serve the page on this machine until Ctrl-C (default: port 8000)')
+    web_page.add_arguments(parser)
     add_backbone(parser)
     add_cfg_options(parser)
 
@@ -44,10 +43,10 @@ def main(args: argparse.Namespace) -> None:
         check_fits(model, checkpoint, classes=meta.get('classes'))
         load_checkpoint(model, checkpoint, map_location='cpu')
     name = run_config.run_name(args.config, args.backbone)
-    note = f'{name}, {Path(args.checkpoint).name}'
     if args.to == 'web':
-        return _write_page(args, cfg, model, size, meta, name, note)
+        return web_page.write(args, cfg, model, size, meta, name)
     out = args.out or name + SUFFIXES[args.to]
+    note = f'{name}, {Path(args.checkpoint).name}'
     with user_errors(ValueError, ExportError):
         done = export(model, size, args.to, out, raw=args.raw, note=note, log=lambda message: print(message, flush=True))
 
@@ -58,24 +57,3 @@ def main(args: argparse.Namespace) -> None:
         print(*(f'{title} {name}: {shape}' for name, shape in values.items()), sep='\n')
     print('largest deviation from the model, in standard deviations: '
           + ', '.join(f'{value:.1e} at batch {batch}' for batch, value in done.deviations.items()))
-
-
-def _write_page(args: argparse.Namespace, cfg, model, size: tuple[int, int], meta: dict, name: str, note: str) -> None:
-    from ..datasets.configs import data_sets
-    from ..deploy.web.page import write_page
-    from ..deploy.web.server import serve
-    if args.raw:
-        raise UsageError('--raw is not possible with --to web: a page shows what the post-processing gives', '--raw')
-    folder = Path(args.out or f'{name}_web')
-    pipeline = next(iter(data_sets(cfg.test_dataloader).values())).pipeline
-    with user_errors(ValueError, ExportError):
-        done = write_page(model, size, folder, pipeline=pipeline, meta=meta, name=name, note=note, example=args.example,
-                          log=lambda message: print(message, flush=True))
-    total = sum(file.stat().st_size for file in folder.rglob('*') if file.is_file())
-    print(f'{folder}: {total / 1e6:.1f} MB, of which the model {done.files[0].stat().st_size / 1e6:.2f} MB')
-    print('largest deviation of the model in ONNX Runtime, in standard deviations: '
-          + ', '.join(f'{value:.1e} at batch {batch}' for batch, value in done.deviations.items()))
-    if args.serve is None:
-        print(f'to look at it here: python -m http.server 8000 --directory {folder}')
-    else:
-        serve(folder, args.serve)

@@ -66,10 +66,11 @@ def write_page(model: nn.Module, size: tuple[int, int], folder: str | Path, *, p
     for asset in files(__package__).joinpath('assets').iterdir():
         (folder / asset.name).write_bytes(asset.read_bytes())
     manifest = dict(
-        name=name, task=wrapper.task, origin=note, made_by=f'mvit3_bench {__version__}', runtime=f'onnxruntime-web {VERSION}',
-        model='model.onnx', bytes=(folder / 'model.onnx').stat().st_size, outputs=done.outputs, preprocess=steps,
-        seen=seen(steps), classes=_names(meta, wrapper.task), palette=[list(map(int, each)) for each in meta.get('palette') or []],
-        threshold=_THRESHOLD, example='example.png', expected='expected.json')
+        name=name, task=wrapper.task, origin=note, made_by=f'mvit3_bench {__version__}',
+        runtime=f'onnxruntime-web {VERSION}', model='model.onnx', bytes=(folder / 'model.onnx').stat().st_size,
+        outputs=done.outputs, preprocess=steps, seen=seen(steps), classes=_names(meta, wrapper.task),
+        palette=[list(map(int, each)) for each in meta.get('palette') or []], threshold=_THRESHOLD, example='example.png',
+        expected='expected.json')
     for file, content in (('expected.json', expected), (_MARK, manifest)):
         (folder / file).write_text(json.dumps(content), encoding='utf-8')
     return done

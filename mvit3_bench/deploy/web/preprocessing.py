@@ -28,8 +28,8 @@ def page_steps(pipeline: Sequence[dict], size: tuple[int, int]) -> dict:
         size: Height and width of the network's images.
 
     Returns:
-        ``kind`` ('stretch', 'crop' or 'fit'), ``size``, ``library`` and ``interpolation``; of a crop ``edge``, the length that
-        the shorter side is resized to.
+        ``kind`` ('stretch', 'crop' or 'fit'), ``size``, ``library`` and ``interpolation``; of a crop ``edge``, the length
+        that the shorter side is resized to.
 
     Raises:
         UsageError: The pipeline has a step, or a way of resizing, that a page cannot repeat.

@@ -44,5 +44,6 @@ def serve(folder: str | Path, port: int) -> None:
     except (OSError, OverflowError) as error:
         raise UsageError(f'port {port} cannot be served: {error}', '--serve', 'take another one') from error
     with server, suppress(KeyboardInterrupt):
-        print(f'http://localhost:{server.server_port}/ (Ctrl-C ends it). A phone needs the folder on a host with https', flush=True)
+        print(f'http://localhost:{server.server_port}/ (Ctrl-C ends it); a phone needs the folder on a host with https',
+              flush=True)
         server.serve_forever()

@@ -58,7 +58,7 @@ export function list(element, manifest, entries) {
     title.textContent = name;
     title.className = 'name';
     number.textContent = text;
-    bar.style.width = `${100 * value}%`;
+    bar.style.transform = `scaleX(${value})`;
     bar.style.background = title.style.borderColor = colour(manifest, label);
     item.append(title, number, bar);
     return item;
