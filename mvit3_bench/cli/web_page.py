@@ -32,11 +32,12 @@ def write(args: argparse.Namespace, cfg: Mapping, model, size: tuple[int, int], 
     from ..datasets.configs import data_sets
     from ..deploy.web.page import write_page
     from ..deploy.web.server import serve
+    from ..engine.run_config import find_checkpoint
     if args.raw:
         raise UsageError('--raw is not possible with --to web: a page shows what the post-processing gives', '--raw')
     folder = Path(args.out or f'{name}_web')
     pipeline = next(iter(data_sets(cfg.test_dataloader).values())).pipeline
-    origin = 'untrained' if args.checkpoint == 'none' else Path(args.checkpoint).name
+    origin = 'untrained' if args.checkpoint == 'none' else Path(find_checkpoint(args.checkpoint)).name
     with user_errors(ValueError, ExportError):
         done = write_page(model, size, folder, pipeline=pipeline, meta=meta, name=name, note=origin, example=args.example,
                           log=lambda message: print(message, flush=True))

@@ -13,8 +13,9 @@ import cv2
 import numpy as np
 import PIL
 import pytest
+from mmcv.transforms import Compose
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
+from mmengine.registry import TRANSFORMS, init_default_scope
 from PIL import Image
 
 import mvit3_bench.compat  # noqa: F401  before mmdet
@@ -77,6 +78,15 @@ def test_resize(tmp_path, library, interpolation, size):
     assert not apart.any() if exact else apart.max() <= 1 and (apart > 0).mean() < 2e-3
 
 
+def by_framework(pipeline: list, picture: np.ndarray) -> np.ndarray:
+    """What a data set of the config would give of a picture, (H, W, 3) RGB -> (3, H, W) RGB."""
+    steps = [TRANSFORMS.build(step) for step in pipeline if 'Load' not in step['type']]
+    size = picture.shape[:2]
+    data = dict(img=picture[:, :, ::-1].copy(), img_path='', img_id=0, img_shape=size, ori_shape=size, height=size[0],
+                width=size[1])
+    return Compose(steps)(data)['inputs'].numpy()[::-1]
+
+
 @node
 @pytest.mark.parametrize('path, size, kind', [
     ('cls/mvit3_xxs_in1k.py', (301, 400), 'crop'), ('cls/mvit3_1.0_in1k.py', (417, 300), 'crop'),
@@ -92,8 +102,9 @@ def test_prepare(tmp_path, path, size, kind):
     picture, (height, width) = cv2.blur(noise(*size), (5, 5)), input_size(cfg)
     steps = page_steps(pipeline, (height, width))
     told, data = in_node(tmp_path, 'prepare', picture, steps)
-    expected = network_input(pipeline, picture, (height, width)).numpy()
-    apart = np.abs(np.frombuffer(data, np.float32).reshape(1, 3, height, width) - expected)
+    expected = by_framework(pipeline, picture)
+    assert (network_input(pipeline, picture, (height, width)).numpy() == expected).all()
+    apart = np.abs(np.frombuffer(data, np.float32).reshape(3, height, width) - expected)
     assert steps['kind'] == kind and apart.max() <= (steps['interpolation'] == 'bicubic' and steps['library'] == 'opencv')
     assert told['region']['columns'] == width and told['region']['rows'] == height
     assert (told['region']['width'] == size[1]) == (kind != 'crop')
@@ -106,6 +117,9 @@ def test_other_shapes(tmp_path, size, columns, rows):
     steps = dict(kind='fit', size=[192, 256], library='pillow', interpolation='bilinear')
     told, data = in_node(tmp_path, 'prepare', np.full((*size, 3), 200, np.uint8), steps)
     found = np.frombuffer(data, np.float32).reshape(3, 192, 256)
+    pipeline = [dict(type='Resize', scale=(256, 192), keep_ratio=True, backend='pillow'), dict(type='PackSegInputs')]
+    init_default_scope('mmseg')
+    assert (network_input(pipeline, np.full((*size, 3), 200, np.uint8), (192, 256)).numpy() == found).all()
     assert told['region'] == dict(columns=columns, rows=rows, x=0, y=0, width=size[1], height=size[0])
     assert (found[:, :rows, :columns] == 200).all() and found.sum() == 200 * 3 * rows * columns
 
@@ -114,7 +128,8 @@ def test_other_shapes(tmp_path, size, columns, rows):
     ([dict(type='Resize', scale=8), dict(type='RandomFlip')], 'has RandomFlip, which the page cannot repeat'),
     ([dict(type='PackInputs')], 'has 0 resizings'),
     ([dict(type='Resize', scale=8, interpolation='lanczos')], "'lanczos'.*it knows"),
-    ([dict(type='ResizeEdge', scale=8, edge='long')], "'long'")])
+    ([dict(type='ResizeEdge', scale=8, edge='long')], "'long'"),
+    ([dict(type='Resize', scale=(8, 16))], 'gives images of 16x8, not 8x8')])
 def test_pipelines_that_a_page_cannot_repeat(steps, message):
     """They are named."""
     with pytest.raises(UsageError, match=message):

@@ -32,9 +32,9 @@ def page_steps(pipeline: Sequence[dict], size: tuple[int, int]) -> dict:
         that the shorter side is resized to.
 
     Raises:
-        UsageError: The pipeline has a step, or a way of resizing, that a page cannot repeat.
+        UsageError: The pipeline has a step, or a way of resizing, that a page cannot repeat, or images of another size.
     """
-    steps = {str(step['type']).rpartition('.')[2]: step for step in pipeline}
+    steps = {_name(step): step for step in pipeline}
     resizes = [name for name in steps if name in _RESIZES]
     unknown = [name for name in steps if name not in (*_IGNORED, *_RESIZES, 'CenterCrop')]
     if unknown or len(resizes) != 1:
@@ -46,11 +46,22 @@ def page_steps(pipeline: Sequence[dict], size: tuple[int, int]) -> dict:
     if library is None or interpolation not in _INTERPOLATIONS or resize.get('edge', 'short') != 'short':
         raise UsageError(f'the page cannot resize as the test pipeline does: {dict(resize)}', 'test_pipeline',
                          f'it knows the shorter edge, backend cv2 or pillow, and {" or ".join(_INTERPOLATIONS)}')
-    found = dict(size=list(size), library=library, interpolation=interpolation)
-    if crop:
-        cropped = crop['crop_size'] if isinstance(crop['crop_size'], int) else min(crop['crop_size'])
-        return dict(found, kind='crop', edge=round(resize['scale'] * min(size) / cropped))
-    return dict(found, kind='stretch' if resizes == ['Resize'] and not resize.get('keep_ratio') else 'fit')
+    fits = not crop and (resizes != ['Resize'] or resize.get('keep_ratio', False))
+    given = size if fits else _height_and_width(crop['crop_size'] if crop else resize['scale'])
+    if given != tuple(size):
+        raise UsageError(f'the test pipeline gives images of {given[0]}x{given[1]}, not {size[0]}x{size[1]}', '--shape',
+                         'leave --shape out, or change the pipeline (--cfg-options)')
+    kind = dict(kind='crop', edge=resize['scale']) if crop else dict(kind='fit' if fits else 'stretch')
+    return kind | dict(size=list(size), library=library, interpolation=interpolation)
+
+
+def _name(step: dict) -> str:
+    return str(step['type']).rpartition('.')[2]
+
+
+def _height_and_width(value: int | Sequence[int]) -> tuple[int, int]:
+    """Of OpenMMLab's one number or (width, height)."""
+    return (value, value) if isinstance(value, int) else (value[1], value[0])
 
 
 def seen(steps: dict) -> str:
@@ -59,19 +70,29 @@ def seen(steps: dict) -> str:
 
 
 def network_input(pipeline: Sequence[dict], picture: np.ndarray, size: tuple[int, int]) -> Tensor:
-    """A picture as the pipeline of a config gives it to the network.
+    """A picture as the test pipeline gives it to the network; of a pipeline that keeps the ratio, as a page does.
 
     Args:
         picture: (H, W, 3) uint8, RGB.
-        size: Height and width of the network's images; smaller pictures get black edges on the right and below.
+        size: Height and width of the network's images.
 
     Returns:
         (1, 3, H, W) float32, RGB, 0 .. 255.
     """
-    steps = [step for step in pipeline if not str(step['type']).rpartition('.')[2].startswith('Load')]
     height, width = picture.shape[:2]
+    fits = page_steps(pipeline, size)['kind'] == 'fit'
+    steps = [_fitted(step, (height, width), size) if fits and _name(step) in _RESIZES else step
+             for step in pipeline if not _name(step).startswith('Load')]
     data = dict(img=np.ascontiguousarray(picture[:, :, ::-1]), img_path='', img_id=0, img_shape=(height, width),
                 ori_shape=(height, width), height=height, width=width)
     image = Compose([TRANSFORMS.build(step) for step in steps])(data)['inputs'].flip(0).float()
     padding = (0, size[1] - image.shape[2], 0, size[0] - image.shape[1])
     return torch.nn.functional.pad(image, padding)[None]
+
+
+def _fitted(resize: dict, picture: tuple[int, int], size: tuple[int, int]) -> dict:
+    """A resizing that fits a picture into the network's size."""
+    scale = min(side / length for side, length in zip(size, picture, strict=True))
+    height, width = (max(1, int(length * scale + 0.5)) for length in picture)
+    kept = {key: resize[key] for key in ('backend', 'interpolation') if key in resize}
+    return dict(type='Resize', scale=(width, height), keep_ratio=False, **kept)

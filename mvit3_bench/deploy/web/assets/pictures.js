@@ -32,7 +32,8 @@ export async function dropped(data) {
   const address = data.getData('text/uri-list') || data.getData('text/plain');
   if (!address) throw new Error('What was dropped is neither a file nor an address.');
   try {
-    return await (await fetch(address)).blob();
+    const name = new URL(address).pathname.split('/').pop();
+    return new File([await (await fetch(address)).blob()], name);
   } catch {
     throw new Error(`${address} cannot be read from here: its host does not allow it. Save the picture and open the file.`);
   }

@@ -59,7 +59,7 @@ export function list(element, manifest, entries) {
     title.className = 'name';
     number.textContent = text;
     bar.style.transform = `scaleX(${value})`;
-    bar.style.background = title.style.borderColor = colour(manifest, label);
+    item.style.setProperty('--colour', colour(manifest, label));
     item.append(title, number, bar);
     return item;
   }));
@@ -85,9 +85,10 @@ function drawBoxes(context, manifest, entries) {
 function drawMask(context, manifest, {labels}, region) {
   const columns = labels.dims[2];
   const mask = new OffscreenCanvas(region.columns, region.rows);
-  const brush = mask.getContext('2d');
-  const colours = new Map();
+  const brush = mask.getContext('2d', {willReadFrequently: true});
+  const colours = new Map([[manifest.classes.indexOf('background'), [0, 0, 0, 0]]]);
   for (const label of new Set(labels.data)) { // the browser reads the colours
+    if (colours.has(label)) continue;
     brush.fillStyle = colour(manifest, label);
     brush.fillRect(0, 0, 1, 1);
     colours.set(label, brush.getImageData(0, 0, 1, 1).data);
