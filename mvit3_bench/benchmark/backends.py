@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..deploy.export import write_onnx
-from ..deploy.wrappers import ExportWrapper, replace_layers
+from ..deploy.layers import replace_layers
+from ..deploy.targets.onnx import write as write_onnx
+from ..deploy.wrappers import ExportWrapper
 from .compute_bound import compute_lower_bound
 from .models import TimedModel
 

@@ -1,4 +1,4 @@
-"""Export the model of a config to ONNX, OpenVINO, torch.export or a web page; it is run and compared with the model."""
+"""Export the model of a config for a runtime, on a computer or a phone, or for a browser; it is run and compared."""
 import argparse
 from pathlib import Path
 
@@ -6,6 +6,10 @@ from ..errors import ExportError, user_errors
 from . import web_page
 from .common import add_backbone, add_cfg_options, add_shape
 
+# as mvit3_bench.deploy.targets.TARGETS
+TARGETS = ('onnx', 'openvino', 'torch', 'litert', 'executorch', 'ncnn', 'coreml')
+# as mvit3_bench.deploy.check.RULES
+DELEGATES = ('litert-gpu', 'ncnn', 'coreml-ane', 'executorch-xnnpack')
 EXAMPLE = 'configs/cls/mvit3_s_in1k.py mvit3_s.pth --to onnx'
 
 
@@ -14,10 +18,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('config', help='config file, or the name of a config of this package')
     parser.add_argument('checkpoint', help='checkpoint file; a work dir, for its best checkpoint; or "none", for the '
                                            'untrained model')
-    parser.add_argument('--to', choices=['onnx', 'openvino', 'torch', 'web'], required=True,
-                        help='form of the exported model')
-    parser.add_argument('--out', metavar='FILE', help='file to write (default: NAME_OF_CONFIG.onnx, .xml or .pt2); of a web '
-                                                      'page its folder (default: NAME_OF_CONFIG_web)')
+    action = parser.add_mutually_exclusive_group(required=True)
+    action.add_argument('--to', choices=[*TARGETS, 'web'], help='form of the exported model')
+    action.add_argument('--check', choices=DELEGATES,
+                        help='write nothing, but name what this delegate is known to refuse, with the source')
+    parser.add_argument('--out', metavar='FILE', help='file to write, of a web page its folder (default: NAME_OF_CONFIG, '
+                                                      'with the suffix of the form)')
     add_shape(parser)
     parser.add_argument('--raw', action='store_true',
                         help='end before the post-processing: logits; of a detector the boxes and scores of all anchors')
@@ -32,10 +38,11 @@ def main(args: argparse.Namespace) -> None:
 
     from ..checkpoints.io import check_fits
     from ..datasets.configs import meta_of_test
-    from ..deploy.export import OPSET, SUFFIXES, export, require
+    from ..deploy.targets import require
     from ..engine import run_config
-    with user_errors(ImportError):
-        require('onnx' if args.to == 'web' else args.to)
+    if args.to:
+        with user_errors(ImportError):
+            require('onnx' if args.to == 'web' else args.to)
     cfg, model, size = run_config.model_and_size(args)
     meta = meta_of_test(cfg)
     if args.checkpoint != 'none':
@@ -43,17 +50,47 @@ def main(args: argparse.Namespace) -> None:
         check_fits(model, checkpoint, classes=meta.get('classes'))
         load_checkpoint(model, checkpoint, map_location='cpu')
     name = run_config.run_name(args.config, args.backbone)
-    if args.to == 'web':
-        return web_page.write(args, cfg, model, size, meta, name)
+    if args.check:
+        check_model(model, size, args)
+    elif args.to == 'web':
+        web_page.write(args, cfg, model, size, meta, name)
+    else:
+        write(model, size, name, args)
+
+
+def check_model(model, size: tuple[int, int], args: argparse.Namespace) -> None:
+    """Name what a delegate refuses.
+
+    Raises:
+        ExportError: It refuses something.
+    """
+    from ..deploy.check import check
+    from ..deploy.export import deploy
+    with user_errors(ValueError):
+        deployed = deploy(model.eval(), size, raw=True, device=True)
+    if refused := check(deployed, args.check):
+        first, *others = map(str, refused)
+        raise ExportError('\n  then '.join([f'{args.check} refuses {first}', *others]), args.check)
+    print(f'{args.check}: nothing that it is known to refuse, in the form for delegates, before the post-processing')
+
+
+def write(model, size: tuple[int, int], name: str, args: argparse.Namespace) -> None:
+    """Export a model, and say what was written."""
+    from ..deploy.export import SUFFIXES, export, size_of
+    from ..deploy.targets.onnx import OPSET
     out = args.out or name + SUFFIXES[args.to]
     note = f'{name}, {Path(args.checkpoint).name}'
     with user_errors(ValueError, ExportError):
         done = export(model, size, args.to, out, raw=args.raw, note=note, log=lambda message: print(message, flush=True))
 
-    print(*(f'{file}: {file.stat().st_size / 1e6:.2f} MB' for file in done.files), sep='\n')
+    print(*(f'{file}: {size_of(file) / 1e6:.2f} MB' for file in done.files), sep='\n')
     if args.to == 'onnx':
         print(f'opset {OPSET}, standard operators only')
     for title, values in (('input', done.inputs), ('output', done.outputs)):
         print(*(f'{title} {name}: {shape}' for name, shape in values.items()), sep='\n')
-    print('largest deviation from the model, in standard deviations: '
-          + ', '.join(f'{value:.1e} at batch {batch}' for batch, value in done.deviations.items()))
+    if done.deviations:
+        print('largest deviation from the model, in standard deviations: '
+              + ', '.join(f'{value:.1e} at batch {batch}' for batch, value in done.deviations.items()))
+    else:
+        print(f'not run: the runtime of {args.to} does not run on this machine; operators in the file: '
+              + ', '.join(f'{number} {name}' for name, number in done.operators.items()))

@@ -1,11 +1,12 @@
-"""Export to ONNX, OpenVINO or torch.export. The exported file is run and compared with the model before it is kept."""
-import json
+"""Export to the formats of :mod:`.targets`. The file is run and compared with the model before it is kept."""
 import os
+import shutil
+import sys
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -13,13 +14,15 @@ from torch import Tensor, nn
 
 from .. import __version__
 from ..errors import ExportError
+from .device import device_form
 from .fuse import fuse
-from .wrappers import ExportWrapper, replace_layers, wrap
+from .layers import replace_layers
+from .targets import TARGETS, Loaded, Target, require
+from .targets.base import blank
+from .wrappers import ExportWrapper, wrap
 
-OPSET = 18  # the first in which every reduction takes its axes as an input, as today's exporter writes them
 TOLERANCE = 1e-4  # of the standard deviation
-_PACKAGES = dict(onnx=('onnx', 'onnxscript', 'onnxruntime'), openvino=('onnx', 'onnxscript', 'openvino'), torch=())
-SUFFIXES = dict(onnx='.onnx', openvino='.xml', torch='.pt2')
+SUFFIXES = {name: target.suffix for name, target in TARGETS.items()}
 
 
 @dataclass(frozen=True)
@@ -28,37 +31,32 @@ class Exported:
 
     Args:
         files: The files, the one to load first.
-        inputs, outputs: Name -> shape and type, as text; ``?`` stands for the batch.
-        deviations: Batch size -> largest deviation from the model, in standard deviations of its outputs.
+        inputs, outputs: Name -> shape and type, as text; ``batch`` stands for a free batch.
+        deviations: Batch size -> largest deviation from the model, in standard deviations of its outputs; empty where
+            the runtime does not run here.
+        raw: It ends before the post-processing.
+        operators: Kind -> number, of a file that was not run.
     """
     files: tuple[Path, ...]
     inputs: dict[str, str]
     outputs: dict[str, str]
     deviations: dict[int, float]
-
-
-def require(form: str) -> None:
-    """Check that what a form needs is installed.
-
-    Raises:
-        ImportError: A package is missing; the message has the line that installs it.
-    """
-    missing = [name for name in _PACKAGES[form] if not find_spec(name)]
-    if missing:
-        raise ImportError(f'exporting to {form} needs {", ".join(missing)}: pip install {" ".join(missing)}')
+    raw: bool
+    operators: dict[str, int]
 
 
 def export(model: nn.Module, size: tuple[int, int], form: str, out: str | Path, *, raw: bool = False, note: str = '',
            log: Callable[[str], None] = lambda message: None) -> Exported:
-    """Export the inference copy of a model, run it at batch 1 and 3 on random images, and compare with the model.
+    """Export the inference copy of a model, run it on random images, and compare with the model.
 
     Args:
         model: A backbone, a classifier, or a classifier, detector or segmentor of OpenMMLab's.
-        size: Height and width of the images; the batch is free.
-        form: ``'onnx'`` (opset 18, standard operators, one file), ``'openvino'`` (.xml and .bin, float32) or ``'torch'``
-            (a program of torch.export).
+        size: Height and width of the images. The batch is free in ``'onnx'``, ``'openvino'`` and ``'torch'``, which are
+            compared at 1 and 3 images, and 1 in the others.
+        form: One of ``TARGETS``.
         out: File to write; it appears only if the comparison succeeds.
-        raw: End before the post-processing, see :mod:`mvit3_bench.deploy.wrappers`.
+        raw: End before the post-processing, see :mod:`mvit3_bench.deploy.wrappers`; always so where the format cannot
+            hold it.
         note: Where the model is from, for the metadata of the file.
         log: Called with a line on the progress.
 
@@ -68,49 +66,80 @@ def export(model: nn.Module, size: tuple[int, int], form: str, out: str | Path, 
         ExportError: The exporter failed, or the outputs deviate by more than 1e-4 standard deviations.
     """
     require(form)
-    out = Path(out)
-    if out.suffix != SUFFIXES[form]:
-        raise ValueError(f'{out}: a file of {form} ends in {SUFFIXES[form]}')
+    target, out = TARGETS[form], Path(out)
+    if out.suffix != target.suffix:
+        raise ValueError(f'{out}: a file of {form} ends in {target.suffix}')
     training = model.training
     model.eval()
     try:
         reference = wrap(model, size, raw)
-        if not raw:
-            images = _images(reference, 2)
-            if not (off := reference.deviation(images, reference.predicted(images))) <= TOLERANCE:
-                raise ExportError(f'what would be exported deviates from what {type(model).__name__} predicts by {off:.2g} '
-                                  f'standard deviations (allowed: {TOLERANCE:g}), or is not finite')
-        deployed = wrap(replace_layers(fuse(model)), size, raw)
+        if not raw and reference.task not in (*target.finishes, 'backbone'):
+            log(f'{form} cannot hold the post-processing of {reference.task}: the file ends before it, as with --raw')
+            reference = wrap(model, size, raw=True)
+        _check_prediction(model, reference)
+        deployed = deploy(model, size, reference.raw, target.device)
         notes = dict(made_by=f'mvit3_bench {__version__}', task=reference.task, images=reference.image, origin=note)
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f'.{out.name}.', dir=out.parent) as folder:
             part = Path(folder) / out.name
-            log(f'writing {form} for images of {size[0]}x{size[1]}: this takes up to a minute')
-            try:
-                with warnings.catch_warnings():
-                    warnings.simplefilter('ignore')
-                    _WRITERS[form](deployed, part, notes)
-            except Exception as error:  # exporters raise whatever the operators of a model meet
-                reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-                raise ExportError(f'{type(model).__name__} cannot be exported to {form}: {reason}') from error
+            log(f'writing {form} for images of {size[0]}x{size[1]}: this takes a minute or two')
+            _write(model, deployed, form, part, notes)
             log('running it, and the model, on random images')
-            run, inputs, outputs = _RUNNERS[form](part)
-            deviations = {batch: reference.deviation(images, run(images))
-                          for batch, images in ((batch, _images(reference, batch)) for batch in (1, 3))}
+            with quiet():
+                loaded = target.load(part)
+                deviations = _deviations(reference, loaded, target)
             if not all(value <= TOLERANCE for value in deviations.values()):  # NaN fails, too
                 raise ExportError(f'what was exported to {form} deviates from the model by '
                                   f'{", ".join(f"{value:.2g}" for value in deviations.values())} standard deviations at '
-                                  f'batch 1 and 3 (allowed: {TOLERANCE:g}), so it was not kept. If the model itself gives '
-                                  'finite and different numbers, try another form (--to)')
+                                  f'batch {" and ".join(map(str, deviations))} (allowed: {TOLERANCE:g}), so it was not '
+                                  'kept. If the model itself gives finite and different numbers, try another form (--to)')
             files = sorted(Path(folder).iterdir(), key=lambda file: file.suffix != out.suffix)
             for file in files:
-                if (out.parent / file.name).exists():
-                    log(f'{out.parent / file.name} was there already and is replaced')
-                os.replace(file, out.parent / file.name)
+                _keep(file, out.parent / file.name, log)
     finally:
         model.train(training)
-    outputs = dict(zip(reference.output_names() or outputs, outputs.values(), strict=True))
-    return Exported(tuple(out.parent / file.name for file in files), inputs, outputs, deviations)
+    outputs = dict(zip(reference.output_names() or loaded.outputs, loaded.outputs.values(), strict=True))
+    return Exported(tuple(out.parent / file.name for file in files), loaded.inputs, outputs, deviations, reference.raw,
+                    loaded.operators)
+
+
+def deploy(model: nn.Module, size: tuple[int, int], raw: bool, device: bool) -> ExportWrapper:
+    """The inference copy of a model as it is exported; with ``device``, in the form that delegates take, for one image."""
+    deployed = wrap(fuse(model), size, raw)
+    if device:
+        device_form(deployed, blank(deployed))
+    return replace_layers(deployed).eval()
+
+
+def _check_prediction(model: nn.Module, reference: ExportWrapper) -> None:
+    """Compare what will be exported with what the framework predicts.
+
+    Raises:
+        ExportError: They differ.
+    """
+    if reference.raw:
+        return
+    images = _images(reference, 2)
+    if not (off := reference.deviation(images, reference.predicted(images))) <= TOLERANCE:
+        raise ExportError(f'what would be exported deviates from what {type(model).__name__} predicts by {off:.2g} '
+                          f'standard deviations (allowed: {TOLERANCE:g}), or is not finite')
+
+
+def _write(model: nn.Module, deployed: ExportWrapper, form: str, file: Path, notes: dict) -> None:
+    try:
+        with warnings.catch_warnings(), quiet():
+            warnings.simplefilter('ignore')
+            TARGETS[form].write(deployed, file, notes)
+    except Exception as error:  # exporters raise whatever the operators of a model meet
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ExportError(f'{type(model).__name__} cannot be exported to {form}: {reason}') from error
+
+
+def _deviations(reference: ExportWrapper, loaded: Loaded, target: Target) -> dict[int, float]:
+    if loaded.call is None:
+        return {}
+    return {batch: reference.deviation(images, loaded.call(images))
+            for batch, images in ((batch, _images(reference, batch)) for batch in target.batches)}
 
 
 def _images(wanted: ExportWrapper, batch: int) -> Tensor:
@@ -119,96 +148,32 @@ def _images(wanted: ExportWrapper, batch: int) -> Tensor:
     return images if wanted.task == 'backbone' else images * 255
 
 
-def _capture(deployed: ExportWrapper) -> torch.export.ExportedProgram:
-    images = torch.zeros(2, deployed.channels, *deployed.size)  # a batch of 1 would be taken for a constant
-    batch = torch.export.Dim('batch', min=1)
-    return torch.export.export(deployed.eval(), (images,), dynamic_shapes={'images': {0: batch}})
+def _keep(file: Path, place: Path, log: Callable[[str], None]) -> None:
+    """Move a file, or the folder that a format is, to its place."""
+    if place.exists():
+        log(f'{place} was there already and is replaced')
+        if place.is_dir():
+            shutil.rmtree(place)
+    os.replace(file, place)
 
 
-def _write_torch(deployed: ExportWrapper, file: Path, notes: dict) -> None:
-    torch.export.save(_capture(deployed), file, extra_files={'mvit3_bench.json': json.dumps(notes)})
+def size_of(file: Path) -> int:
+    """Bytes of a file, or of the folder that a format is."""
+    return sum(each.stat().st_size for each in file.rglob('*') if each.is_file()) if file.is_dir() else file.stat().st_size
 
 
-def write_onnx(deployed: ExportWrapper, file: Path, notes: dict) -> None:
-    from .nms import onnx_nms
-    program = torch.onnx.export(
-        _name_sizes(_capture(deployed)), opset_version=OPSET, verbose=False, input_names=['images'],
-        output_names=list(deployed.output_names()) or None,
-        custom_translation_table={torch.ops.mvit3_bench.nms.default: onnx_nms})
-    _name_batch(program.model.graph)
-    program.model.metadata_props.clear()
-    program.model.metadata_props.update(notes)
-    program.save(file, external_data=False)
-
-
-def _name_sizes(program: torch.export.ExportedProgram) -> torch.export.ExportedProgram:
-    """Interpolate by the operator that takes the size alone: at the one that takes factors too, torch 2.6 makes the batch,
-    on its way to ONNX, a constant.
-    """
-    vec, plain = torch.ops.aten.upsample_bilinear2d.vec, torch.ops.aten.upsample_bilinear2d.default
-    for node in program.graph.nodes:
-        if node.target is vec and node.args[1] is not None:
-            node.target, node.args = plain, node.args[:3]
-    return program
-
-
-def _name_batch(onnx_graph) -> None:
-    """Call the free size 'batch', which torch calls by a number, wherever it stands alone."""
-    import onnx_ir
-    symbol = onnx_graph.inputs[0].shape[0]
-    values = [*onnx_graph.inputs, *onnx_graph.outputs, *(value for node in onnx_graph for value in node.outputs)]
-    for value in values:
-        if value.shape is not None:
-            value.shape = onnx_ir.Shape(['batch' if side == symbol else side for side in value.shape])
-
-
-def _write_openvino(deployed: ExportWrapper, file: Path, notes: dict) -> None:
-    import openvino
-    with tempfile.TemporaryDirectory() as folder:
-        write_onnx(deployed, Path(folder) / 'model.onnx', notes)
-        model = openvino.convert_model(Path(folder) / 'model.onnx')
-        for key, value in notes.items():
-            model.set_rt_info(value, ['mvit3_bench', key])
-        openvino.save_model(model, file, compress_to_fp16=False)
-
-
-_WRITERS = dict(onnx=write_onnx, openvino=_write_openvino, torch=_write_torch)
-
-
-def _run_onnx(file: Path):
-    import onnxruntime
-    session = onnxruntime.InferenceSession(file, providers=['CPUExecutionProvider'])
-    described = [{each.name: _describe(each.shape, each.type[7:-1]) for each in values}
-                 for values in (session.get_inputs(), session.get_outputs())]
-    return lambda images: [torch.from_numpy(x) for x in session.run(None, {session.get_inputs()[0].name: images.numpy()})], \
-        *described
-
-
-def _run_openvino(file: Path):
-    import openvino
-    # by default OpenVINO computes in bfloat16 on a CPU that has it
-    model = openvino.compile_model(file, 'CPU', {'INFERENCE_PRECISION_HINT': 'f32'})
-    described = [{each.any_name: _describe([side.to_string() for side in each.partial_shape], each.element_type.to_string())
-                  for each in values} for values in (model.inputs, model.outputs)]
-    return lambda images: [torch.from_numpy(x.copy()) for x in model(images.numpy()).values()], *described
-
-
-def _run_torch(file: Path):
-    program = torch.export.load(file)
-    module = program.module()
-    values = {node.name: node.meta['val'] for node in program.graph.nodes if 'val' in node.meta}
-    described = [{name: _describe(values[name].shape, str(values[name].dtype)[6:]) for name in names}
-                 for names in (program.graph_signature.user_inputs, program.graph_signature.user_outputs)]
-
-    @torch.no_grad()
-    def run(images: Tensor) -> list[Tensor]:
-        return list(module(images))
-    return run, *described
-
-
-_RUNNERS = dict(onnx=_run_onnx, openvino=_run_openvino, torch=_run_torch)
-
-
-def _describe(shape, kind: str) -> str:
-    sides = [str(side) if str(side).isdigit() else 'batch' for side in shape]
-    return f'({", ".join(sides)}) {kind}'
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Within it, nothing is printed: converters report in their own ways, from Python and from C++."""
+    with open(os.devnull, 'w') as sink, redirect_stdout(sink), redirect_stderr(sink):
+        sys.__stdout__.flush()
+        sys.__stderr__.flush()
+        saved = {number: os.dup(number) for number in (1, 2)}
+        try:
+            for number in saved:
+                os.dup2(sink.fileno(), number)
+            yield
+        finally:
+            for number, copy in saved.items():
+                os.dup2(copy, number)
+                os.close(copy)

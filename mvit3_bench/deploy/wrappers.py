@@ -3,14 +3,17 @@
 A wrapper takes ``images``, (B, 3, H, W), float32, RGB, 0 .. 255. It normalises them and puts the channels in the order that
 the weights were trained on, so that an application need not know either. The size is fixed, the batch is not.
 """
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..models.classifier import Classifier
 from ..models.forward import in_channels
-from .attention import ExportAttention, SplitAttention
 from .nms import nms
+
+_LOG_SIDES = abs(math.log(16 / 1000))  # of the box to its anchor: the limit of mmdet's coder
 
 
 class ExportWrapper(nn.Module):
@@ -28,6 +31,7 @@ class ExportWrapper(nn.Module):
     image = 'as the backbone sees it: normalised, its own order of channels'
     raw_names: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
+    flip = False  # the order of the colours, for the weights
 
     def __init__(self, model: nn.Module, size: tuple[int, int], raw: bool = False):
         super().__init__()
@@ -121,9 +125,12 @@ class TorchClassifierWrapper(ExportWrapper):
     """The same for a :class:`mvit3_bench.models.classifier.Classifier`, whose arch names the order of the channels."""
     task, image, raw_names, names = 'classification', 'RGB, 0 .. 255', ('logits',), ('scores',)
 
+    def __init__(self, model: nn.Module, size: tuple[int, int], raw: bool = False):
+        super().__init__(model, size, raw)
+        self.flip = self.channels == 3 and model.arch.channel_order == 'bgr'
+
     def network(self, images: Tensor) -> tuple[Tensor]:
-        flip = self.channels == 3 and self.model.arch.channel_order == 'bgr'
-        return self.model((images.flip(1) if flip else images) / 255),
+        return self.model((images.flip(1) if self.flip else images) / 255),
 
     def finish(self, logits: Tensor) -> tuple[Tensor]:
         return logits.softmax(dim=1),
@@ -176,6 +183,10 @@ class DetectorWrapper(_TaskWrapper):
         head = model.bbox_head
         if type(head).__name__ != 'SSDLiteHead':
             raise ValueError(f'the detection head {type(head).__name__} cannot be exported; allowed: SSDLiteHead')
+        coder = head.bbox_coder
+        if type(coder).__name__ != 'DeltaXYWHBBoxCoder' or coder.add_ctr_clamp:
+            raise ValueError(f'the box coder {type(coder).__name__} of the head cannot be exported; allowed: '
+                             'DeltaXYWHBBoxCoder without add_ctr_clamp')
         stride = head.prior_generator.strides[0][0]
         if any(side % stride for side in size):
             better = 'x'.join(str(-(-side // stride) * stride) for side in size)
@@ -184,7 +195,13 @@ class DetectorWrapper(_TaskWrapper):
         with torch.no_grad():
             maps, _ = head(model.extract_feat(torch.zeros(1, self.channels, *size)))
         priors = head.prior_generator.grid_priors([level.shape[-2:] for level in maps], device='cpu')
-        self.register_buffer('priors', torch.cat(priors), persistent=False)
+        corners = torch.cat(priors)[None]  # (1, N, 4)
+        limits = torch.tensor([size[1], size[0]] * 2)  # of x and y
+        for name, value in dict(
+                sides=corners[..., 2:] - corners[..., :2], centres=(corners[..., 2:] + corners[..., :2]) / 2,
+                stds=torch.tensor(coder.stds)[None, None], means=torch.tensor(coder.means)[None, None],
+                limits=limits[None, None].float()).items():
+            self.register_buffer(name, value, persistent=False)
 
     def network(self, images: Tensor) -> tuple[Tensor, Tensor]:
         head = self.model.bbox_head
@@ -192,9 +209,15 @@ class DetectorWrapper(_TaskWrapper):
         logits, offsets = (
             torch.cat([level.permute(0, 2, 3, 1).reshape(images.shape[0], -1, width) for level in levels], dim=1)
             for levels, width in zip(outputs, (head.cls_out_channels, 4), strict=True))
-        priors = self.priors.expand(images.shape[0], -1, -1).reshape(-1, 4)
-        boxes = head.bbox_coder.decode(priors, offsets.reshape(-1, 4), max_shape=self.size).view(offsets.shape)
-        return boxes, logits.softmax(dim=-1)[..., :head.num_classes]
+        return self.decode(offsets), logits.softmax(dim=-1)[..., :head.num_classes]
+
+    def decode(self, offsets: Tensor) -> Tensor:
+        """Boxes of all anchors, as the head's coder decodes them, with the batch axis kept: (B, N, 4) -> (B, N, 4)."""
+        offsets = offsets * self.stds + self.means
+        centres = self.centres + offsets[..., :2] * self.sides
+        half = offsets[..., 2:].clamp(-_LOG_SIDES, _LOG_SIDES).exp() * (self.sides / 2)
+        boxes = torch.cat([centres - half, centres + half], dim=-1)
+        return torch.minimum(boxes.clamp(min=0), self.limits) if self.model.bbox_head.bbox_coder.clip_border else boxes
 
     def finish(self, boxes: Tensor, scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         cfg = self.model.test_cfg
@@ -259,42 +282,3 @@ def wrap(model: nn.Module, size: tuple[int, int], raw: bool = False) -> ExportWr
         raise ValueError(f'{type(model).__name__} cannot be exported; allowed: classifiers, segmentors with a decode_head, '
                          'detectors with a bbox_head, backbones')
     return ExportWrapper(model, size, raw)
-
-
-class AdaptivePool(nn.Module):
-    """Adaptive average pooling as two matrix products: ONNX has none whose bins are of unequal width.
-
-    Args:
-        output_size: Height and width of the output.
-    """
-
-    def __init__(self, output_size: tuple[int, int]):
-        super().__init__()
-        self.output_size = output_size
-
-    def forward(self, x: Tensor) -> Tensor:
-        rows, cols = (x.new_tensor(_bins(*sizes)) for sizes in zip(x.shape[-2:], self.output_size, strict=True))
-        return rows @ x @ cols.T  # (bins, H) @ (B, C, H, W) @ (W, bins)
-
-
-def _bins(length: int, bins: int) -> list[list[float]]:
-    """A row a bin, with the share that each pixel has in its mean."""
-    edges = [(i * length // bins, -(-(i + 1) * length // bins)) for i in range(bins)]
-    return [[float(start <= pixel < stop) / (stop - start) for pixel in range(length)] for start, stop in edges]
-
-
-def replace_layers(model: nn.Module) -> nn.Module:
-    """Replace, in the model itself, layers that cannot be exported, or run slowly when exported, by equivalent ones.
-
-    :class:`AdaptivePool` replaces adaptive poolings to more than a single pixel, :class:`.attention.ExportAttention` the
-    separable attention of an inference copy.
-    """
-    for module in list(model.modules()):
-        for name, child in module.named_children():
-            if isinstance(child, SplitAttention):
-                setattr(module, name, ExportAttention(child))
-            elif isinstance(child, nn.AdaptiveAvgPool2d):
-                size = child.output_size if isinstance(child.output_size, tuple) else (child.output_size,) * 2
-                if size != (1, 1):
-                    setattr(module, name, AdaptivePool(size))
-    return model

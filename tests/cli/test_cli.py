@@ -148,7 +148,7 @@ def test_choices_are_those_of_the_modules():
     from mvit3_bench.cli import benchmark, convert, export, mini_data, reproduce
     from mvit3_bench.converters import identify
     from mvit3_bench.datasets.mini import MAKERS
-    from mvit3_bench.deploy.export import SUFFIXES
+    from mvit3_bench.deploy.targets import TARGETS
     from mvit3_bench.paper import tables
     from mvit3_bench.results import store
     from mvit3_bench.results.evaluation import SUFFIXES as CHECKPOINTS
@@ -160,7 +160,7 @@ def test_choices_are_those_of_the_modules():
 
     def choices(module, dest):
         return next(action.choices for action in common.build_parser(module, '')._actions if action.dest == dest)
-    assert choices(export, 'to') == list(SUFFIXES)
+    assert list(choices(export, 'to')) == list(TARGETS)
     assert choices(mini_data, 'format') == [*MAKERS, 'all']
     evaluate = importlib.import_module('mvit3_bench.cli.evaluate')
     assert ', '.join(CHECKPOINTS) in common.build_parser(evaluate, '').format_help()

@@ -1,0 +1,114 @@
+"""The table of targets: every model of each task exported to every format, run and compared, a cell at a time."""
+import json
+import multiprocessing
+import os
+import time
+from argparse import Namespace
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..checkpoints.atomic import write_text
+from ..errors import UsageError
+from ..utils import environment
+from .targets import TARGETS
+
+# model -> task -> config
+MODELS = {
+    name: dict(classification=f'{arch}_in1k', detection=f'ssdlite_{arch}_coco', segmentation=f'deeplabv3_{arch}_voc2012')
+    for name, arch in {'v3-XXS': 'mvit3_xxs', 'v3-0.5': 'mvit3_0.5', 'v3-S': 'mvit3_s', 'v3-1.0': 'mvit3_1.0',
+                       'v1-S': 'mvit1_s', 'v2-1.0': 'mvit2_1.0'}.items()}
+_CALLS = 30  # of a latency, behind those that warm up
+_WARM_UP = 5
+
+
+def new(command: str) -> dict:
+    """The content of a file before anything is exported."""
+    packages = dict.fromkeys(wanted.partition('>=')[0] for target in TARGETS.values() for wanted in target.packages.values())
+    return dict(command=command, date=time.strftime('%Y-%m-%d'), machine=environment.describe(torch.device('cpu')),
+                versions={each: found for each in packages if (found := _version(each))}, cells={})
+
+
+def read(path: Path, command: str) -> dict:
+    """What a file holds already; a new one, if there is none.
+
+    Raises:
+        UsageError: It is no file of this table.
+    """
+    if not path.exists():
+        return new(command)
+    try:
+        content = json.loads(path.read_text(encoding='utf-8'))
+        content['cells'].items()
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(f'{path} is no table of targets', path, f'--out OTHER, or remove {path}') from error
+    return content
+
+
+def write(path: Path, content: dict) -> None:
+    """Write the file; what was there is complete until the new one is."""
+    write_text(path, json.dumps(content, indent=1) + '\n')
+
+
+def key_of(target: str, task: str, model: str) -> str:
+    return f'{target}/{task}/{model}'
+
+
+def separately(function, *args) -> dict:
+    """Call a function in a process that ends with it -> what it returns; where a runtime ends the process, the reason."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context('spawn')) as pool:
+        try:
+            return pool.submit(function, *args).result()
+        except BrokenProcessPool:
+            return dict(failed='the process ended: its runtime or exporter crashed')
+
+
+def export_cell(config: str, form: str, out: str) -> dict:
+    """Export the untrained model of a config -> what came of it, as it is recorded."""
+    from ..engine import run_config
+    from ..engine.config_files import find_config
+    from .export import export, size_of
+    torch.manual_seed(0)
+    start = time.perf_counter()
+    cell = dict(config=config)
+    try:
+        _, model, size = run_config.model_and_size(Namespace(config=find_config(config), backbone=None, cfg_options=None,
+                                                            shape=None))
+        cell['size'] = list(size)
+        done = export(model, size, form, out, note=f'{config}, none')
+    except Exception as error:  # of any exporter or runtime: the reason is the result
+        return cell | dict(failed=str(error) or type(error).__name__, seconds=round(time.perf_counter() - start, 1))
+    weights = [file for file in done.files if file.suffix != '.json']
+    return cell | dict(
+        files=[str(file) for file in weights], bytes=sum(map(size_of, weights)), raw=done.raw, operators=done.operators,
+        deviation=max(done.deviations.values(), default=None), seconds=round(time.perf_counter() - start, 1))
+
+
+def latency(form: str, file: str, size: list[int]) -> dict:
+    """Time one image through a file, on one core -> median, p90 and number of calls; milliseconds."""
+    if hasattr(os, 'sched_setaffinity'):  # before a runtime makes its threads
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    torch.set_num_threads(1)
+    from .export import quiet
+    with quiet():
+        call = TARGETS[form].load(Path(file)).call
+        if call is None:
+            return {}
+        images = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(1)) * 255
+        times = []
+        for _ in range(_WARM_UP + _CALLS):
+            start = time.perf_counter()
+            call(images)
+            times.append(1000 * (time.perf_counter() - start))
+    return dict(median_ms=float(np.median(times[_WARM_UP:])), p90_ms=float(np.quantile(times[_WARM_UP:], 0.9)), calls=_CALLS)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,51 @@
+"""The page of the table of targets, out of its file."""
+from ..utils import environment
+from ..utils.text import table
+from .table import MODELS, key_of
+from .targets import TARGETS
+from .targets.base import TASKS
+
+_HEAD = '''# Targets
+
+Every model exported to every format of [deployment](../deploy.md), untrained, at the size of its test pipeline, by
+
+`{command}`
+
+on {date}: {machine}; {versions}. Each file was run in its own runtime and compared with the model.
+A cell holds the largest deviation in standard deviations of the model's outputs, the size of the file, and the median
+latency of one image on one core, where it was measured. *raw*: the format cannot hold the post-processing, and the file ends
+before it. Core ML runs on Apple machines only: its models are converted, and not run here.
+'''
+
+
+def page(content: dict) -> str:
+    """The page, in Markdown."""
+    machine = environment.line(content['machine'])
+    versions = ', '.join(f'{package} {found}' for package, found in content['versions'].items())
+    parts = [_HEAD.format(command=content['command'], date=content['date'], machine=machine, versions=versions)]
+    reasons: list[str] = []
+    for task in TASKS:
+        rows = [[model, *(_cell(content['cells'].get(key_of(form, task, model)), reasons) for form in TARGETS)]
+                for model in MODELS]
+        parts.append(f'## {task.capitalize()}\n\n{table(rows, ["model", *TARGETS])}\n')
+    if reasons:
+        listed = '\n'.join(f'{number}. {reason}' for number, reason in enumerate(reasons, 1))
+        parts.append(f'## What does not work\n\n{listed}\n')
+    return '\n'.join(parts)
+
+
+def _cell(cell: dict | None, reasons: list[str]) -> str:
+    """The text of a cell; why one failed is noted in ``reasons``, whose number it shows."""
+    if cell is None:
+        return 'not tried'
+    if 'failed' in cell:
+        reason = ' '.join(cell['failed'].split())
+        if reason not in reasons:
+            reasons.append(reason)
+        return f'no ({reasons.index(reason) + 1})'
+    words = ['converted' if cell['deviation'] is None else f'{cell["deviation"]:.0e}', f'{cell["bytes"] / 1e6:.1f} MB']
+    if 'latency' in cell:
+        words.append(f'{cell["latency"]["median_ms"]:.0f} ms')
+    if cell['raw']:
+        words.append('raw')
+    return ', '.join(words)

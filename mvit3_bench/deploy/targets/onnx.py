@@ -1,0 +1,56 @@
+"""ONNX: one file of standard operators, run by ONNX Runtime."""
+from pathlib import Path
+
+import torch
+
+from ..wrappers import ExportWrapper
+from .base import Loaded, Target, capture, describe
+
+OPSET = 18  # the first in which every reduction takes its axes as an input, as today's exporter writes them
+
+
+def write(deployed: ExportWrapper, file: Path, notes: dict) -> None:
+    """Write a model, with what is known of it as metadata."""
+    from ..nms import onnx_nms
+    program = torch.onnx.export(
+        _name_sizes(capture(deployed, free_batch=True)), opset_version=OPSET, verbose=False, input_names=['images'],
+        output_names=list(deployed.output_names()) or None,
+        custom_translation_table={torch.ops.mvit3_bench.nms.default: onnx_nms})
+    _name_batch(program.model.graph)
+    program.model.metadata_props.clear()
+    program.model.metadata_props.update(notes)
+    program.save(file, external_data=False)
+
+
+def _name_sizes(program: torch.export.ExportedProgram) -> torch.export.ExportedProgram:
+    """Interpolate by the operator that takes the size alone: at the one that takes factors too, torch 2.6 makes the batch,
+    on its way to ONNX, a constant.
+    """
+    vec, plain = torch.ops.aten.upsample_bilinear2d.vec, torch.ops.aten.upsample_bilinear2d.default
+    for node in program.graph.nodes:
+        if node.target is vec and node.args[1] is not None:
+            node.target, node.args = plain, node.args[:3]
+    return program
+
+
+def _name_batch(onnx_graph) -> None:
+    """Call the free size 'batch', which torch calls by a number, wherever it stands alone."""
+    import onnx_ir
+    symbol = onnx_graph.inputs[0].shape[0]
+    values = [*onnx_graph.inputs, *onnx_graph.outputs, *(value for node in onnx_graph for value in node.outputs)]
+    for value in values:
+        if value.shape is not None:
+            value.shape = onnx_ir.Shape(['batch' if side == symbol else side for side in value.shape])
+
+
+def load(file: Path) -> Loaded:
+    """Load a file into ONNX Runtime."""
+    import onnxruntime
+    session = onnxruntime.InferenceSession(file, providers=['CPUExecutionProvider'])
+    described = [{each.name: describe(each.shape, each.type[7:-1]) for each in values}
+                 for values in (session.get_inputs(), session.get_outputs())]
+    name = session.get_inputs()[0].name
+    return Loaded(lambda images: [torch.from_numpy(x) for x in session.run(None, {name: images.numpy()})], *described)
+
+
+TARGET = Target('.onnx', write, load, dict(onnx='onnx', onnxscript='onnxscript', onnxruntime='onnxruntime'))

@@ -1,0 +1,33 @@
+"""OpenVINO: its intermediate representation in float32, converted from ONNX."""
+import tempfile
+from pathlib import Path
+
+import torch
+
+from ..wrappers import ExportWrapper
+from . import onnx
+from .base import Loaded, Target, describe
+
+
+def write(deployed: ExportWrapper, file: Path, notes: dict) -> None:
+    """Write a model, with what is known of it as ``rt_info``."""
+    import openvino
+    with tempfile.TemporaryDirectory() as folder:
+        onnx.write(deployed, Path(folder) / 'model.onnx', notes)
+        model = openvino.convert_model(Path(folder) / 'model.onnx')
+        for key, value in notes.items():
+            model.set_rt_info(value, ['mvit3_bench', key])
+        openvino.save_model(model, file, compress_to_fp16=False)
+
+
+def load(file: Path) -> Loaded:
+    """Load a file into OpenVINO, on the CPU."""
+    import openvino
+    # by default OpenVINO computes in bfloat16 on a CPU that has it
+    model = openvino.compile_model(file, 'CPU', {'INFERENCE_PRECISION_HINT': 'f32'})
+    described = [{each.any_name: describe([side.to_string() for side in each.partial_shape], each.element_type.to_string())
+                  for each in values} for values in (model.inputs, model.outputs)]
+    return Loaded(lambda images: [torch.from_numpy(x.copy()) for x in model(images.numpy()).values()], *described)
+
+
+TARGET = Target('.xml', write, load, dict(onnx='onnx', onnxscript='onnxscript', openvino='openvino'))

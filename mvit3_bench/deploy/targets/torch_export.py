@@ -1,0 +1,23 @@
+"""torch.export: a program for torch of the same version."""
+import json
+from pathlib import Path
+
+import torch
+
+from ..wrappers import ExportWrapper
+from .base import Loaded, Target, capture, described_program
+
+
+def write(deployed: ExportWrapper, file: Path, notes: dict) -> None:
+    """Write a model, with what is known of it as an extra file."""
+    torch.export.save(capture(deployed, free_batch=True), file, extra_files={'mvit3_bench.json': json.dumps(notes)})
+
+
+def load(file: Path) -> Loaded:
+    """Load a program."""
+    program = torch.export.load(file)
+    module = program.module()
+    return Loaded(torch.no_grad()(lambda images: list(module(images))), *described_program(program))
+
+
+TARGET = Target('.pt2', write, load)
