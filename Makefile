@@ -70,7 +70,7 @@ docs: $(READY)
 	$(PY) -m sphinx -W --keep-going -n -q docs docs/_build/html
 	@echo docs/_build/html/index.html
 
-# the live example of web.md: some two minutes, once
+# the live example of web.md: some three minutes, once
 $(LIVE_RUN)/done: | $(READY)
 	$(PY) tools/train.py $(LIVE_CONFIG) --mini --seed 0 --work-dir $(LIVE_RUN)
 	@touch $@

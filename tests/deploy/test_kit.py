@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from backbones import build
-from mvit3_bench.deploy.targets import require
 from test_deploy import lived_in
 
 from mvit3_bench.benchmark.report import markdown
@@ -16,46 +15,50 @@ from mvit3_bench.deploy.export import SUFFIXES
 from mvit3_bench.deploy.kit import run
 from mvit3_bench.deploy.kit.read import read_results
 from mvit3_bench.deploy.kit.write import write_kit
+from mvit3_bench.deploy.targets import require
 from mvit3_bench.errors import ResultError, UsageError
 
+ROOT = str(Path(run.__file__).parents[3])
 # takes the flags of benchmark_model, executor_runner and benchncnn and prints what they print
 RUNNER = '''#!{python}
-import re, sys, time
+import sys, time
 from pathlib import Path
-import numpy as np, torch
-sys.path.insert(0, {root!r})
+import numpy as np
 flags = dict(word.lstrip('-').split('=', 1) for word in sys.argv[1:] if '=' in word)
 name = Path(sys.argv[0]).name
 if 'broken' in flags:
     sys.exit('no such operator')
-model = Path(flags.get('graph') or flags.get('model_path') or flags['param'])
-from mvit3_bench.deploy.targets import TARGETS
-target, = (each for each in TARGETS.values() if each.suffix == model.suffix)
-call = target.load(model).call
-data = flags.get('input_layer_value_files', flags.get('inputs', '')).rpartition(':')[2]
-if data:
-    shape = {shape}
-    images = torch.from_numpy(np.fromfile(data, np.float32).reshape(shape))
+model = flags.get('graph') or flags.get('model_path') or flags['param']
+if model.endswith('.onnx'):
+    import onnxruntime
+    session = onnxruntime.InferenceSession(model)
+    call = lambda images: session.run(None, dict(images=images))
 else:
-    images = torch.zeros({shape})
+    import torch
+    sys.path.insert(0, {root!r})
+    from mvit3_bench.deploy.targets import TARGETS
+    target, = (each for each in TARGETS.values() if each.suffix == Path(model).suffix)
+    call = lambda images, load=target.load(Path(model)).call: load(torch.from_numpy(images))
+data = flags.get('input_layer_value_files', flags.get('inputs', '')).rpartition(':')[2]
+images = np.fromfile(data, np.float32).reshape(1, 3, 64, 64) if data else np.zeros((1, 3, 64, 64), np.float32)
 times = []
 for _ in range(4):
     start = time.perf_counter()
     outputs = [np.float32(each) + float(flags.get('off', 0)) for each in call(images)]
     times.append((time.perf_counter() - start) * 1e3)
 if name == 'benchmark_model':
-    Path(flags['output_filepath']).write_bytes(b''.join(each.tobytes() for each in outputs))
+    Path(flags['output_filepath']).write_bytes(b''.join(each.astype('<f4').tobytes() for each in outputs))
     print('INFO: count=1 first=99000000 curr=9 min=9 max=9 avg=99000000 std=0 p5=9 median=99000000 p95=9')
     us = np.array(times[1:]) * 1e3
     print(f'INFO: count=3 first=1 curr=1 min=1 max=2 avg={{us.mean()}} std=1 p5=1 median={{np.median(us)}} p95=2')
     print(f'INFO: Inference timings in us: Init: 1, First inference: 1, Warmup (avg): 1, Inference (avg): {{us.mean()}}')
 elif name == 'executor_runner':
     for index, each in enumerate(outputs):
-        Path(f'{{flags["output_file"]}}-{{index}}.bin').write_bytes(each.tobytes())
+        Path(f'{{flags["output_file"]}}-{{index}}.bin').write_bytes(each.astype('<f4').tobytes())
     for index, each in enumerate(times):
         print(f'I 00:00:00.1 executorch:executor_runner.cpp:1] Iteration {{index + 1}} of 4: {{each:f}} ms', file=sys.stderr)
 else:
-    print(f'{{model.stem:>20}}  min = {{min(times):7.2f}}  max = {{max(times):7.2f}}  avg = {{np.mean(times):7.2f}}',
+    print(f'{{model:>20}}  min = {{min(times):7.2f}}  max = {{max(times):7.2f}}  avg = {{np.mean(times):7.2f}}',
           file=sys.stderr)
 '''
 # the phone is a folder
@@ -87,8 +90,7 @@ def kit(tmp_path_factory) -> Path:
     content['models'] = [dict(model, target=target, name=f'tiny, {target}') for target in run.RUNNERS]
     (folder / 'kit.json').write_text(json.dumps(content))
     for name in ('benchmark_model', 'executor_runner', 'benchncnn'):
-        program(folder / 'runners' / name, RUNNER.format(python=sys.executable, root=str(Path(run.__file__).parents[3]),
-                                                         shape=(1, 3, 64, 64)))
+        program(folder / 'runners' / name, RUNNER.format(python=sys.executable, root=ROOT))
     return folder
 
 
@@ -215,8 +217,7 @@ def test_desktop_runtimes(tmp_path, target, name):
     except ImportError as error:
         pytest.skip(str(error))
     write_kit(lived_in(build('v3', 'xxs', out_indices=(-1,))), (64, 64), [target], tmp_path, name='tiny', note='test')
-    runner = program(tmp_path / 'runners' / name, RUNNER.format(
-        python=sys.executable, root=str(Path(run.__file__).parents[3]), shape=(1, 3, 64, 64)))
+    runner = program(tmp_path / 'runners' / name, RUNNER.format(python=sys.executable, root=ROOT))
     content = results(tmp_path, '--here', f'--runner={target}={runner}')
     row, = content['contenders']
     assert row['deviation'] < 1e-3 and row['mode'] == target

@@ -75,8 +75,8 @@ def _images(size: tuple[int, int]) -> dict[str, Tensor]:
 @torch.no_grad()
 def _write_input(wrapper: nn.Module, key: str, images: Tensor, folder: Path) -> dict:
     """Write an input, and what PyTorch computes for it; their names."""
-    outputs = zip(wrapper.output_names(), wrapper(images), strict=True)
-    files = {f'inputs/{key}.bin': images} | {f'expected/{key}_{name}.bin': value for name, value in outputs}
+    files = {f'inputs/{key}.bin': images}
+    files |= {f'expected/{key}_{index}.bin': value for index, value in enumerate(wrapper(images))}
     for file, value in files.items():
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
         (folder / file).write_bytes(value.numpy().astype('<f4').tobytes())
