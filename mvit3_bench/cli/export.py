@@ -40,6 +40,7 @@ def main(args: argparse.Namespace) -> None:
     from ..datasets.configs import meta_of_test
     from ..deploy.targets import require
     from ..engine import run_config
+    web_page.check_arguments(args)
     if args.to:
         with user_errors(ImportError):
             require('onnx' if args.to == 'web' else args.to)

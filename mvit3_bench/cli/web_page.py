@@ -16,6 +16,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                       help=f'serve the page on this machine until Ctrl-C (default: port {PORT})')
 
 
+def check_arguments(args: argparse.Namespace) -> None:
+    """Check that the flags go together.
+
+    Raises:
+        UsageError: They do not.
+    """
+    if args.to == 'web' and args.raw:
+        raise UsageError('--raw is not possible with --to web: a page shows what the post-processing gives', '--raw')
+    for name in ('example', 'serve'):
+        if args.to != 'web' and getattr(args, name) is not None:
+            raise UsageError(f'--{name} is of web pages', f'--{name}', 'leave it out, or give --to web')
+
+
 def write(args: argparse.Namespace, cfg: Mapping, model, size: tuple[int, int], meta: Mapping, name: str) -> None:
     """Write the page, say what it holds, and serve it if that is asked for.
 
@@ -27,20 +40,20 @@ def write(args: argparse.Namespace, cfg: Mapping, model, size: tuple[int, int], 
         name: Of the config, with the backbone.
 
     Raises:
-        UsageError: ``--raw``, or as :func:`mvit3_bench.deploy.web.page.write_page`.
+        UsageError: The config has no data to test with, or as :func:`mvit3_bench.deploy.web.page.write_page`.
     """
     from ..datasets.configs import data_sets
     from ..deploy.web.page import write_page
     from ..deploy.web.server import serve
     from ..engine.run_config import find_checkpoint
-    if args.raw:
-        raise UsageError('--raw is not possible with --to web: a page shows what the post-processing gives', '--raw')
     folder = Path(args.out or f'{name}_web')
-    pipeline = next(iter(data_sets(cfg.test_dataloader).values())).pipeline
+    dataset = next(iter(data_sets(cfg.get('test_dataloader')).values()), None)
+    if dataset is None:
+        raise UsageError('the config has no test_dataloader, whose pipeline the page repeats', 'test_dataloader')
     origin = 'untrained' if args.checkpoint == 'none' else Path(find_checkpoint(args.checkpoint)).name
     with user_errors(ValueError, ExportError):
-        done = write_page(model, size, folder, pipeline=pipeline, meta=meta, name=name, note=origin, example=args.example,
-                          log=lambda message: print(message, flush=True))
+        done = write_page(model, size, folder, pipeline=dataset.pipeline, meta=meta, name=name, note=origin,
+                          example=args.example, log=lambda message: print(message, flush=True))
     total = sum(file.stat().st_size for file in folder.rglob('*') if file.is_file())
     print(f'{folder}: {total / 1e6:.1f} MB, of which the model {done.files[0].stat().st_size / 1e6:.2f} MB')
     print('largest deviation of the model in ONNX Runtime, in standard deviations: '

@@ -120,7 +120,7 @@ class Phone:
         names = [self.shell(f'getprop {key}').strip() for key in ('ro.product.model', 'ro.soc.model')]
         memory = re.search(r'MemTotal: +(\d+)', self.shell('cat /proc/meminfo'))
         return dict(cpu=', '.join(filter(None, names)) or '?', cores=int(self.shell('nproc')),
-                    memory_gb=round(int(memory[1]) * 1024 / 1e9, 1) if memory else None,
+                    memory_gb=round(int(memory[1]) * 1024 / 1e9, 1) if memory else '?',
                     android=self.shell('getprop ro.build.version.release').strip())
 
 
@@ -141,7 +141,7 @@ class Here(Phone):
         return file.read_bytes() if file.is_file() else b''
 
     def machine(self) -> dict:
-        return dict(cpu=platform.processor() or platform.machine(), cores=os.cpu_count(), memory_gb=None)
+        return dict(cpu=platform.processor() or platform.machine(), cores=os.cpu_count(), memory_gb='?')
 
 
 def printed(done: subprocess.CompletedProcess, what: str) -> str:
@@ -216,8 +216,12 @@ def measure(phone: Phone, kit: dict, folder: Path, args: argparse.Namespace) -> 
             skipped.append(dict(contender=model['name'], reason=str(error)))
     for number in range(args.rounds):
         print(f'round {number + 1} of {args.rounds}', flush=True)
-        for model in measured:
-            model['rounds'].append(run_model(phone, kit, model, model['runner'], kit['inputs'][0], args))
+        for model in list(measured):
+            try:
+                model['rounds'].append(run_model(phone, kit, model, model['runner'], kit['inputs'][0], args))
+            except RunError as error:
+                measured.remove(model)
+                skipped.append(dict(contender=model['name'], reason=str(error)))
         time.sleep(args.rest)
     return measured, skipped
 

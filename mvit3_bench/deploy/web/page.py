@@ -42,8 +42,7 @@ def write_page(model: nn.Module, size: tuple[int, int], folder: str | Path, *, p
         What was exported, the files of the page first.
 
     Raises:
-        UsageError: The folder has other files, the model is a backbone, the classes have no names, or as
-            :func:`.preprocessing.page_steps`.
+        UsageError: The folder has other files, the classes have no names, or as :func:`.preprocessing.page_steps`.
         UnreadableSample: The example is no picture.
         RuntimeDownloadError: onnxruntime-web cannot be fetched.
         ImportError, ValueError, ExportError: As :func:`mvit3_bench.deploy.export.export`.
