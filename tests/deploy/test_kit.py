@@ -128,8 +128,9 @@ def test_on_a_phone(kit, tmp_path, monkeypatch):
 def test_what_fails_is_named(kit):
     """A runner that fails, one that computes something else, one that is not given; here, without a phone."""
     pytest.importorskip('onnxruntime')
-    content = results(kit, '--here', f'--runner=litert={kit}/runners/benchmark_model', '--flags=litert=--off=0.1',
-                      f'--runner=executorch={kit}/runners/executor_runner', '--flags=executorch=--broken=1')
+    runners = [f'--runner={target}={kit}/runners/{name}'
+               for target, name in (('litert', 'benchmark_model'), ('executorch', 'executor_runner'))]
+    content = results(kit, '--here', '--rounds=1', *runners, '--flags=litert=--off=0.1', '--flags=executorch=--broken=1')
     litert, = content['contenders']
     assert litert['deviation'] > 1e-2
     reasons = {each['contender']: each['reason'] for each in content['skipped']}
