@@ -8,6 +8,11 @@ FAULTS = --record
 WORKERS ?= 2
 CONFIG = configs/seg/deeplabv3_mvit3_1.0_ade20k.py
 WORK = work_dirs/quickstart
+# a page that runs a model, in the documentation
+LIVE = docs/_example/live
+LIVE_RUN = work_dirs/live_example
+LIVE_CONFIG = configs/seg/deeplabv3_mvit3_0.5_ade20k.py
+LIVE_EXAMPLE = data/mini/ade/ADEChallengeData2016/images/validation/ADE_val_00000001.jpg
 
 .PHONY: help quickstart test fidelity test-all test-stacks test-ecosystems chaos docs lint clean
 
@@ -61,8 +66,18 @@ test-ecosystems: $(READY)
 
 docs: $(READY)
 	$(PY) -m pip install -q -e '.[openmmlab,docs]'
+	@$(MAKE) --no-print-directory $(LIVE)/model.json || echo 'the site is built without the live example of web.md'
 	$(PY) -m sphinx -W --keep-going -n -q docs docs/_build/html
 	@echo docs/_build/html/index.html
+
+# the live example of web.md: some three minutes, once
+$(LIVE_RUN)/done: | $(READY)
+	$(PY) tools/train.py $(LIVE_CONFIG) --mini --seed 0 --work-dir $(LIVE_RUN)
+	@touch $@
+
+$(LIVE)/model.json: $(LIVE_RUN)/done
+	$(PY) tools/export.py $(LIVE_RUN)/$(notdir $(LIVE_CONFIG)) $(LIVE_RUN) --to web --out $(LIVE) \
+	  --example $(LIVE_EXAMPLE)
 
 lint: $(READY)
 	$(PY) -m pip install -q ruff
@@ -70,4 +85,4 @@ lint: $(READY)
 	$(VENV)/bin/lint-imports setup.cfg
 
 clean:
-	rm -rf data/mini $(WORK) docs/_build docs/api
+	rm -rf data/mini $(WORK) docs/_build docs/api docs/_example $(LIVE_RUN)

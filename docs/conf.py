@@ -36,6 +36,20 @@ _OTHERS = '|'.join([*sys.stdlib_module_names, 'torch', 'numpy', 'PIL', 'pycocoto
                     'mm(engine|cv|det|seg|pretrain)'])
 nitpick_ignore_regex = [('py:.*', rf'({_OTHERS})\..*'), ('py:class', r'mvit3_bench\..*\._\w+')]  # and private base classes
 
+# a page as `mvit3 export --to web` writes it: the rule for it is in the Makefile
+EXAMPLE = DOCS / '_example' / 'live'
+LIVE = '''## A live example
+
+MobileViTv3, trained on drawn scenes when this site was built. It starts when it comes into sight.
+
+<iframe class="live" src="live/index.html" title="A model that runs in this browser" loading="lazy" allow="camera"></iframe>
+
+<a href="live/index.html">The example as a page.</a>'''
+MISSING = '''## A live example
+
+It is missing from this build of the site: `make docs` makes it, if it can fetch onnxruntime-web.'''
+html_extra_path = [EXAMPLE.parent.name] if EXAMPLE.is_dir() else []
+
 html_theme = 'furo'
 html_favicon = 'favicon.svg'
 html_static_path = ['_static']
@@ -51,6 +65,13 @@ def write_api_pages(app) -> None:
     shutil.rmtree(DOCS / 'api', ignore_errors=True)
     apidoc.main(['-q', '--no-toc', '--templatedir', str(DOCS / '_templates' / 'apidoc'),
                  '--output-dir', str(DOCS / 'api'), str(ROOT / 'mvit3_bench')])
+
+
+def show_example(app, page: str, text: list[str]) -> None:
+    """The page of web.md shows a model in a frame, if `make docs` could make one."""
+    if page == 'web':
+        found = (EXAMPLE / 'index.html').is_file()
+        text[0] = text[0].replace('<!-- live example -->', LIVE if found else MISSING)
 
 
 def read_included(app, path: Path, page: str, text: list[str]) -> None:
@@ -72,6 +93,8 @@ def without_factory(app, what, name, obj, options, signature: str | None, return
 
 
 def setup(app) -> None:
+    app.connect('source-read', show_example)
+    app.connect('env-get-outdated', lambda *_: ['web'])  # the example may have come or gone
     app.connect('builder-inited', write_api_pages)
     app.connect('autodoc-process-signature', without_factory)
     app.connect('include-read', read_included)

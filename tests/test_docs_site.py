@@ -89,8 +89,9 @@ def browser():
 
 def watched(page, address: str, problems: list[str]) -> None:
     """Note down all that goes wrong in a browser's page, and all that it asks other hosts for."""
+    # Chromium itself says so of a page that asks for WebGPU, as the live example does
     page.on('console', lambda message: problems.append(f'console: {message.text}')
-            if message.type in ('error', 'warning') else None)
+            if message.type in ('error', 'warning') and message.text != 'No available adapters.' else None)
     page.on('pageerror', lambda error: problems.append(f'error: {error}'))
     page.on('requestfailed', lambda request: problems.append(f'failed: {request.url} {request.failure}'))
     page.on('response', lambda response: problems.append(f'{response.status}: {response.url}')
@@ -154,6 +155,15 @@ def test_links_resolve(site, address, visits):
             if not (site / path).is_file() or anchor and unquote(anchor) not in visits[path, width].anchors:
                 broken.append((name, link))
     assert broken == []
+
+
+def test_live_example(site):
+    """A model in a frame if `make docs` made one, otherwise a sentence in its place."""
+    text = (site / 'web.html').read_text(encoding='utf-8')
+    if (ROOT / 'docs' / '_example' / 'live').is_dir():
+        assert '<iframe class="live" src="live/index.html"' in text and (site / 'live' / 'model.onnx').is_file()
+    else:
+        assert 'It is missing from this build' in text and not (site / 'live').exists()
 
 
 @pytest.mark.parametrize('word, page', [('out_indices', 'api/mvit3_bench.models.html'), ('Slurm', 'distributed.html')])

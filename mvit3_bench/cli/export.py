@@ -1,8 +1,9 @@
-"""Export the model of a config for a runtime, on a computer or a phone; the file is run and compared with the model."""
+"""Export the model of a config for a runtime, on a computer or a phone, or for a browser; it is run and compared."""
 import argparse
 from pathlib import Path
 
 from ..errors import ExportError, UsageError, user_errors
+from . import web_page
 from .common import add_backbone, add_cfg_options, add_shape
 
 # as mvit3_bench.deploy.targets.TARGETS
@@ -21,10 +22,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('checkpoint', help='checkpoint file; a work dir, for its best checkpoint; or "none", for the '
                                            'untrained model')
     action = parser.add_mutually_exclusive_group(required=True)
-    action.add_argument('--to', choices=TARGETS, help='form of the exported model')
+    action.add_argument('--to', choices=[*TARGETS, 'web'], help='form of the exported model')
     action.add_argument('--check', choices=DELEGATES,
                         help='write nothing, but name what this delegate is known to refuse, with the source')
-    parser.add_argument('--out', metavar='FILE', help='file to write (default: NAME_OF_CONFIG, with the suffix of the form)')
+    parser.add_argument('--out', metavar='FILE', help='file to write, of a web page its folder (default: NAME_OF_CONFIG, '
+                                                      'with the suffix of the form)')
     add_shape(parser)
     parser.add_argument('--raw', action='store_true',
                         help='end before the post-processing: logits; of a detector the boxes and scores of all anchors')
@@ -35,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='images to calibrate with, and as many of the test set to look at (default: %(default)s)')
     parser.add_argument('--sensitivity', type=int, default=0, metavar='N',
                         help='for int8: quantise each layer alone, and keep the N that harm most in float')
+    web_page.add_arguments(parser)
     add_backbone(parser)
     add_cfg_options(parser)
 
@@ -47,18 +50,23 @@ def main(args: argparse.Namespace) -> None:
     from ..datasets.configs import meta_of_test
     from ..deploy.targets import require
     from ..engine import run_config
+    web_page.check_arguments(args)
     if args.to:
         with user_errors(ImportError):
-            require(args.to)
+            require('onnx' if args.to == 'web' else args.to)
     cfg, model, size = run_config.model_and_size(args)
+    meta = meta_of_test(cfg)
     if args.checkpoint != 'none':
         checkpoint = run_config.find_checkpoint(args.checkpoint)
-        check_fits(model, checkpoint, classes=meta_of_test(cfg).get('classes'))
+        check_fits(model, checkpoint, classes=meta.get('classes'))
         load_checkpoint(model, checkpoint, map_location='cpu')
+    name = run_config.run_name(args.config, args.backbone)
     if args.check:
         check_model(model, size, args)
+    elif args.to == 'web':
+        web_page.write(args, cfg, model, size, meta, name)
     else:
-        write(cfg, model, size, run_config.run_name(args.config, args.backbone), args)
+        write(cfg, model, size, name, args)
 
 
 def check_model(model, size: tuple[int, int], args: argparse.Namespace) -> None:

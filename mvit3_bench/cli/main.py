@@ -12,8 +12,9 @@ from . import common
 GROUPS = {
     'Train and test': dict(train='train', test='test', evaluate='evaluate', suite='suite', doctor='doctor', plot='plot'),
     'Configs and data': {'configs': 'configs', 'prepare': 'prepare', 'mini-data': 'mini_data', 'coco-to-voc': 'coco_to_voc'},
-    'Models and checkpoints': dict(convert='convert', export='export', flops='flops', benchmark='benchmark',
-                                   leaderboard='leaderboard', recommend='recommend', targets='targets'),
+    'Models and checkpoints': dict(convert='convert', export='export', device='device', flops='flops',
+                                   benchmark='benchmark', leaderboard='leaderboard', recommend='recommend',
+                                   targets='targets'),
     'Pictures': dict(demo='demo', gallery='gallery'),
     'The paper': dict(reproduce='reproduce', study='study'),
 }

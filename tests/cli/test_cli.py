@@ -160,7 +160,7 @@ def test_choices_are_those_of_the_modules():
 
     def choices(module, dest):
         return next(action.choices for action in common.build_parser(module, '')._actions if action.dest == dest)
-    assert list(choices(export, 'to')) == list(TARGETS)
+    assert list(choices(export, 'to')) == [*TARGETS, 'web']
     assert choices(mini_data, 'format') == [*MAKERS, 'all']
     evaluate = importlib.import_module('mvit3_bench.cli.evaluate')
     assert ', '.join(CHECKPOINTS) in common.build_parser(evaluate, '').format_help()
