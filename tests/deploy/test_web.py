@@ -185,6 +185,7 @@ def test_server(tmp_path):
 
 
 @pytest.mark.parametrize('flags, message', [
+    (['--precision', 'int8'], '--precision and --sensitivity are not possible with --to web'),
     (['--raw'], '--raw is not possible with --to web'), (['--to', 'onnx', '--serve'], '--serve is of web pages'),
     (['--out', 'used'], 'used has other files than those of a page'),
     (['--out', 'file'], 'file is a file'), (['--example', 'file'], 'file is no picture')])
