@@ -205,7 +205,7 @@ def test_flags_of_the_command():
 def test_another_folder(tmp_path):
     """A folder with other files is left alone."""
     (tmp_path / 'letter.txt').write_text('')
-    with pytest.raises(UsageError, match='has other files'):
+    with pytest.raises(UsageError, match='has letter.txt, which no such export writes'):
         write_kit(build('v3', 'xxs'), (64, 64), [], tmp_path, name='a', note='')
 
 

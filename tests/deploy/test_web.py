@@ -187,7 +187,7 @@ def test_server(tmp_path):
 @pytest.mark.parametrize('flags, message', [
     (['--precision', 'int8'], '--precision and --sensitivity are not possible with --to web'),
     (['--raw'], '--raw is not possible with --to web'), (['--to', 'onnx', '--serve'], '--serve is of web pages'),
-    (['--out', 'used'], 'used has other files than those of a page'),
+    (['--out', 'used'], 'used has letter.txt, which no such export writes'),
     (['--out', 'file'], 'file is a file'), (['--example', 'file'], 'file is no picture')])
 def test_bad_input(tool, tmp_path, monkeypatch, flags, message):
     """Refused before anything is fetched or exported."""

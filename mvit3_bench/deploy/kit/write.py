@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from ... import __version__
 from ...datasets.mini.scenes import draw_scene
-from ...errors import UsageError
 from ..export import SUFFIXES, export
+from ..folder import check_folder
 from ..wrappers import wrap
 from . import run
 
-_MARK = 'kit.json'
+_WRITTEN = ('models', 'inputs', 'expected', 'kit.json', 'run.py', 'README.txt', 'results.json')
 _README = '''{name} for a phone, written by mvit3_bench.
 
     python run.py --runner litert=benchmark_model     # or executorch=executor_runner, ncnn=benchncnn
@@ -47,8 +47,7 @@ def write_kit(model: nn.Module, size: tuple[int, int], targets: Sequence[str], f
         ImportError, ValueError, ExportError: As :func:`mvit3_bench.deploy.export.export`.
     """
     folder = Path(folder)
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / _MARK).is_file():
-        raise UsageError(f'{folder} has other files than those of a kit', folder, 'name a new or an empty folder (--out)')
+    check_folder(folder, _WRITTEN)
     wrapper = wrap(model.eval(), size, raw=True)
     models = []
     for target in targets:
@@ -59,7 +58,7 @@ def write_kit(model: nn.Module, size: tuple[int, int], targets: Sequence[str], f
     (folder / 'README.txt').write_text(_README.format(name=name), encoding='utf-8')
     kit = dict(name=name, origin=note, made_by=f'mvit3_bench {__version__}', task=wrapper.task, shape=[1, 3, *size],
                outputs=list(wrapper.output_names()), models=models, inputs=inputs)
-    (folder / _MARK).write_text(json.dumps(kit, indent=1), encoding='utf-8')
+    (folder / 'kit.json').write_text(json.dumps(kit, indent=1), encoding='utf-8')
     return kit
 
 

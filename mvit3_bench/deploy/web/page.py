@@ -14,12 +14,14 @@ from ...datasets.mini.scenes import draw_scene
 from ...errors import UnreadableSample, UsageError
 from ...utils.text import printable
 from ..export import Exported, export
+from ..folder import check_folder
 from ..wrappers import wrap
 from .preprocessing import network_input, page_steps, seen
 from .runtime import VERSION, write_runtime
 
 _THRESHOLD = 0.3  # lowest score of a box when the page opens
-_MARK = 'model.json'
+_ASSETS = files(__package__) / 'assets'
+_WRITTEN = ('ort', 'model.onnx', 'model.json', 'example.png', 'expected.json', *(each.name for each in _ASSETS.iterdir()))
 
 
 def write_page(model: nn.Module, size: tuple[int, int], folder: str | Path, *, pipeline: Sequence[dict], meta: Mapping,
@@ -48,7 +50,7 @@ def write_page(model: nn.Module, size: tuple[int, int], folder: str | Path, *, p
         ImportError, ValueError, ExportError: As :func:`mvit3_bench.deploy.export.export`.
     """
     folder = Path(folder)
-    _check_folder(folder)
+    check_folder(folder, _WRITTEN)
     if not meta.get('classes'):
         raise UsageError('neither the checkpoint nor the config names the classes', 'metainfo.classes',
                          'set test_dataloader.dataset.metainfo.classes, a list of names', ': ')
@@ -62,7 +64,7 @@ def write_page(model: nn.Module, size: tuple[int, int], folder: str | Path, *, p
     expected = {key: value.flatten().tolist() for key, value in zip(wrapper.output_names(), outputs, strict=True)
                 if key != 'boxes'}
     cv2.imwrite(str(folder / 'example.png'), picture[:, :, ::-1])
-    for asset in files(__package__).joinpath('assets').iterdir():
+    for asset in _ASSETS.iterdir():
         (folder / asset.name).write_bytes(asset.read_bytes())
     manifest = dict(
         name=name, task=wrapper.task, origin=note, made_by=f'mvit3_bench {__version__}',
@@ -70,17 +72,9 @@ def write_page(model: nn.Module, size: tuple[int, int], folder: str | Path, *, p
         outputs=done.outputs, preprocess=steps, seen=seen(steps), classes=_names(meta, wrapper.task),
         palette=[list(map(int, each)) for each in meta.get('palette') or []], threshold=_THRESHOLD, example='example.png',
         expected='expected.json')
-    for file, content in (('expected.json', expected), (_MARK, manifest)):
+    for file, content in (('expected.json', expected), ('model.json', manifest)):
         (folder / file).write_text(json.dumps(content), encoding='utf-8')
     return done
-
-
-def _check_folder(folder: Path) -> None:
-    """Raises: UsageError: The path is a file, or a folder of something else."""
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f'{folder} is a file', folder, 'name a folder (--out)')
-    if folder.exists() and any(folder.iterdir()) and not (folder / _MARK).is_file():
-        raise UsageError(f'{folder} has other files than those of a page', folder, 'name a new or an empty folder (--out)')
 
 
 def _names(meta: Mapping, task: str) -> list[str]:
