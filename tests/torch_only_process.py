@@ -102,10 +102,9 @@ def traced() -> None:
         for arch in names:
             model = Classifier(family, arch, num_classes=7).eval()
             graph = torch.fx.symbolic_trace(model)
-            with torch.no_grad():
-                more = (image(33, 49), image().to(memory_format=torch.channels_last)) if (family, arch) in TYPES else ()
-                for x in (image(), image(32, 64, 1), *more):
-                    assert torch.equal(graph(x), model(x)), (family, arch, tuple(x.shape))
+            more = (image(33, 49), image().to(memory_format=torch.channels_last)) if (family, arch) in TYPES else ()
+            for x in (image(), image(32, 64, 1), *more):  # with gradients: without, a model merges what a graph calls
+                assert torch.equal(graph(x), model(x)), (family, arch, tuple(x.shape))
 
 
 def features() -> None:
@@ -115,10 +114,9 @@ def features() -> None:
         for options in (dict(), dict(norm_eval=True, with_cp=True, frozen_stages=1)):
             model = FAMILIES[family](arch, drop_rate=0.0, **options).eval()
             extractor = create_feature_extractor(model, ['layer3', 'layer5']).eval()
-            with torch.no_grad():
-                for x in (image(), image(96, 128)):
-                    found, maps = extractor(x), model(x)
-                    assert torch.equal(found['layer3'], maps[1]) and torch.equal(found['layer5'], maps[3])
+            for x in (image(), image(96, 128)):  # with gradients: without, a model merges what a graph calls
+                found, maps = extractor(x), model(x)
+                assert torch.equal(found['layer3'], maps[1]) and torch.equal(found['layer5'], maps[3])
             sum(out.square().mean() for out in extractor.train()(image()).values()).backward()
             assert all(parameter.grad is not None for parameter in extractor.layer5.parameters())
 

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from ..deploy.wrappers import deviation
-from . import timing
 from .backends import BACKENDS, LAYOUTS, RUNTIMES, Call, Skipped
 from .models import TimedModel
 from .timing import fastest, peak_memory, quick_time
@@ -85,7 +84,7 @@ def plan(backends: list[str], dtypes: list[str]) -> list[tuple[str, str]]:
 
 
 def prepare(models: list[TimedModel], plan: list[tuple[str, str]], batch: int, device: torch.device, seed: int,
-            log: Callable[[str], None]) -> Iterator[Case | tuple[str, str]]:
+            log: Callable[[str], None], block: float) -> Iterator[Case | tuple[str, str]]:
     """Prepare and check all cases of a config at a batch size.
 
     Args:
@@ -95,6 +94,7 @@ def prepare(models: list[TimedModel], plan: list[tuple[str, str]], batch: int, d
         device: Where to run.
         seed: Of the images.
         log: Called with a line on the progress.
+        block: Seconds that the calls of a block take together, about.
 
     Yields:
         A case, or the name of one that cannot be run and the reason.
@@ -113,14 +113,14 @@ def prepare(models: list[TimedModel], plan: list[tuple[str, str]], batch: int, d
         case = Case(model.name, model.owner, backend, dtype, batch)
         log(f'preparing {case}')
         try:
-            yield _prepared(case, model, images, expected)
+            yield _prepared(case, model, images, expected, block)
         except Skipped as reason:
             if model is ours and backend in RUNTIMES:
                 raise Skipped(f'{case}: {reason}') from reason
             yield str(case), str(reason)
 
 
-def _prepared(case: Case, model: TimedModel, images: Tensor, expected: tuple[Tensor, ...]) -> Case:
+def _prepared(case: Case, model: TimedModel, images: Tensor, expected: tuple[Tensor, ...], block: float) -> Case:
     """Fill in the fields of a case; of the two layouts of a baseline the faster one is taken."""
     runtime = case.backend in RUNTIMES
     choose = model.owner != 'ours' and case.backend in _CHOOSE_LAYOUT
@@ -133,8 +133,8 @@ def _prepared(case: Case, model: TimedModel, images: Tensor, expected: tuple[Ten
                 each.memory = peak_memory(call, images.device)
             check(each, outputs(), expected)
         candidates.append(each)
-    best = candidates[fastest([each.call for each in candidates], images.device) if choose else 0]
-    best.calls = max(2, round(timing.BLOCK / quick_time(best.call, images.device)))
+    best = candidates[fastest([each.call for each in candidates], images.device, block) if choose else 0]
+    best.calls = max(2, round(block / quick_time(best.call, images.device)))
     if not runtime and best.backend != 'kernels':
         best.memory = peak_memory(best.call, images.device)
     return best

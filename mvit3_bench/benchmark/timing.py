@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-BLOCK = 0.4  # seconds that the calls of a block take together, about
+BLOCK, QUICK_BLOCK = 0.4, 0.1  # seconds that the calls of a block take together, about
 
 
 def timed(call: Callable[[], object], device: torch.device) -> float:
@@ -30,34 +30,41 @@ def quick_time(call: Callable[[], object], device: torch.device) -> float:
     return min(times)
 
 
-def fastest(calls: list[Callable[[], object]], device: torch.device) -> int:
-    """Index of the call with the smallest median, taken in turns: one after the other, a machine that slows down decides."""
+def fastest(calls: list[Callable[[], object]], device: torch.device, block: float) -> int:
+    """Index of the call with the smallest median, taken in turns for eight blocks, of this many seconds, and nine times at
+    least: one after the other, a machine that slows down decides.
+    """
     times = [[] for _ in calls]
     start = time.perf_counter()
-    while len(times[0]) < 9 or time.perf_counter() - start < 8 * BLOCK:
+    while len(times[0]) < 9 or time.perf_counter() - start < 8 * block:
         for call, mine in zip(calls, times, strict=True):
             mine.append(timed(call, device))
     return int(np.argmin([np.median(mine[2:]) for mine in times]))  # the first two warm up
 
 
-def measure(cases: list, rounds: int, seed: int, device: torch.device, advance: Callable[[], None]) -> None:
+def measure(cases: list, rounds: int, seed: int, device: torch.device, advance: Callable[[], None],
+            keep: Callable[[], None] = lambda: None) -> None:
     """Time cases in turns. In each round every one runs a block of calls, in an order drawn anew.
 
     Args:
-        cases: Have ``call``, ``calls``, its number in a block, and ``rounds``, to which each block is appended, so
-            that an interruption loses one block.
-        rounds: Number of rounds.
+        cases: Have ``call``, ``calls``, its number in a block, and ``rounds``, to which each block is appended; all have as
+            many rounds, of an interrupted run, or none.
+        rounds: Number of rounds that they have at the end.
         seed: Of the orders.
         device: Where they run.
         advance: Is called behind each block.
+        keep: Is called behind each round.
     """
     order, draw = list(cases), random.Random(seed)
-    for _ in range(rounds):
+    for number in range(rounds):
         draw.shuffle(order)
+        if all(len(case.rounds) > number for case in cases):
+            continue
         for case in order:
             timed(case.call, device)  # brings its code and weights back into the caches
             case.rounds.append([timed(case.call, device) for _ in range(case.calls)])
             advance()
+        keep()
 
 
 def ratio(numerator: list[float], denominator: list[float]) -> tuple[float, float, float]:

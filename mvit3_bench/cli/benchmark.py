@@ -1,7 +1,9 @@
 """Time models in each form that they can run in: latency, throughput and memory, beside other packages' same models."""
 import argparse
 import datetime
+import functools
 import itertools
+import signal
 from pathlib import Path
 
 from ..engine.config_files import find_config
@@ -15,6 +17,8 @@ SEED = 0
 BACKENDS = ('eager', 'deploy', 'compile', 'onnxruntime', 'openvino', 'graphs', 'train')
 DTYPES = ('fp32', 'fp16', 'bf16')
 BASELINES = ('timm', 'mmpretrain')
+# arguments that rounds have to have in common
+COMPARABLE = ('configs', 'backbone', 'batch_sizes', 'modes', 'peers', 'dtypes', 'kernels', 'shape', 'quick', 'device')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='baselines: packages to compare with (default: none)')
     add_backbone(parser, nargs='+')
     add_shape(parser)
-    parser.add_argument('--rounds', type=int, default=15, help='blocks of calls of each case (default: %(default)s)')
+    parser.add_argument('--rounds', type=int, help='blocks of calls of each case (default: 15; with --quick 5)')
+    parser.add_argument('--quick', action='store_true', help='shorter blocks, and fewer: a first look')
     parser.add_argument('--threads', type=int, help='threads on the CPU (default: those that torch takes)')
     parser.add_argument('--device', choices=['cpu', 'cuda'], default='cpu', help='where to run (default: %(default)s)')
     parser.add_argument('--dtypes', nargs='+', choices=DTYPES, default=['fp32'], help='number formats (default: fp32)')
@@ -54,6 +59,7 @@ def complete(args: argparse.Namespace) -> None:
     from ..engine.run_config import check_device
     args.configs = args.configs or (PAPER if args.paper else [])
     args.batch_sizes = args.batch_sizes or ([1, 100] if args.paper else [1])
+    args.rounds = (5 if args.quick else 15) if args.rounds is None else args.rounds
     args.threads = torch.get_num_threads() if args.threads is None else args.threads
     foreign = RUNTIMES if args.device == 'cuda' else ('graphs',)
     args.modes = args.modes or (['eager'] if args.paper else [each for each in BACKENDS if each not in foreign])
@@ -99,31 +105,40 @@ def log(text: str) -> None:
 
 
 def measure_all(models: dict[str, list], args: argparse.Namespace, cases: list,
-                skipped: list[tuple[str, str]]) -> None:
+                skipped: list[tuple[str, str]], saved) -> None:
     """Time everything, one batch size after the other; what is measured is appended to ``cases`` and ``skipped``."""
     import torch
     from mmengine.utils import ProgressBar
 
+    from ..benchmark import timing
     from ..benchmark.cases import Case, plan, prepare
-    from ..benchmark.timing import measure
-    device = torch.device(args.device)
+    device, block = torch.device(args.device), timing.QUICK_BLOCK if args.quick else timing.BLOCK
     inference = [mode for mode in args.modes if mode != 'train'] + ['kernels'] * args.kernels
     training = [mode for mode in args.modes if mode == 'train']
     # Training comes last: the memory that it leaves to the process would make large maps cheap to allocate, by which it
     # halves the time of some networks; a process of inference alone has no such memory.
     for modes, batch in itertools.product(filter(None, (inference, training)), args.batch_sizes):
-        mine = []
+        part = f'{"training" if modes is training else "inference"}, batch {batch}'
+        if done := saved.finished(part, args.rounds):
+            cases += done[0]
+            skipped += done[1]
+            continue
+        mine, left_out = [], []
         for networks in models.values():
-            for each in prepare(networks, plan(modes, args.dtypes), batch, device, SEED, log):
+            for each in prepare(networks, plan(modes, args.dtypes), batch, device, SEED, log, block):
                 if isinstance(each, Case):
                     mine.append(each)
                 else:
-                    skipped.append(each)
+                    left_out.append(each)
                     log(f'  not run: {each[1]}')
         cases += mine
-        log(f'batch {batch}: {len(mine)} cases, {args.rounds} rounds')
-        bar = ProgressBar(args.rounds * len(mine))
-        measure(mine, args.rounds, SEED, device, bar.update)
+        skipped += left_out
+        saved.restore(part, mine)
+        todo = args.rounds - min((len(each.rounds) for each in mine), default=args.rounds)
+        log(f'{part}: {len(mine)} cases, {todo} rounds')
+        bar = ProgressBar(todo * len(mine))
+        keep = functools.partial(saved.write, part, mine, left_out)
+        timing.measure(mine, args.rounds, SEED, device, bar.update, keep)
         log('')
         for each in mine:
             each.call = None  # lets go of its memory
@@ -136,21 +151,26 @@ def main(args: argparse.Namespace) -> None:
     from ..benchmark import report
     from ..benchmark.backends import Skipped
     from ..benchmark.cases import Deviates
+    from ..benchmark.rounds import Rounds
     from ..utils import environment
     complete(args)
     torch.set_num_threads(args.threads)
     models, published = build(args)
     cases, skipped = [], []
+    machine = environment.describe(torch.device(args.device))
+    saved = Rounds(args.out, dict({name: getattr(args, name) for name in COMPARABLE}, machine=machine), log)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with user_errors(Deviates, Skipped, ValueError):
-            measure_all(models, args, cases, skipped)
+            measure_all(models, args, cases, skipped, saved)
+        saved.remove()
     except KeyboardInterrupt:
-        print('\ninterrupted: what was measured until now is written')
+        print('\ninterrupted: what was measured until now is written, and the same command goes on from there')
     if not any(each.rounds for each in cases):
         raise UsageError('nothing was measured')
     content = report.report(
-        cases, skipped, published, environment.describe(torch.device(args.device)),
-        command=environment.command_line(), seed=SEED, date=datetime.date.today().isoformat())
+        cases, skipped, published, machine, command=environment.command_line(), seed=SEED,
+        date=datetime.date.today().isoformat())
     files = report.write(content, args.out)
     print(files[1].read_text(encoding='utf-8'))
     print(*files, sep='\n')

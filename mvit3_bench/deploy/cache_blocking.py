@@ -3,17 +3,14 @@ import torch
 from torch import Tensor, nn
 
 from ..models.backbone import MobileViT
-from ..models.layers import InvertedResidual
+from ..models.inference import in_parts
+from ..models.layers import InvertedResidual, density
 
 try:
     from torch.fx.experimental.symbolic_shapes import has_static_value
 except ImportError:  # an older torch: what is compiled or exported takes its batch whole
     def has_static_value(number: int) -> bool:
         return not torch.compiler.is_compiling()
-
-# Of the widest map: half of a usual third-level cache. Besides, glibc maps every block above 32 MiB anew, page by page,
-# which takes longer than computing what stands in it.
-_BYTES = 2**24
 
 
 class CacheBlocked(nn.Sequential):
@@ -31,11 +28,8 @@ class CacheBlocked(nn.Sequential):
         self.density = density
 
     def forward(self, x: Tensor) -> Tensor:
-        batch, _, height, width = x.shape
-        if isinstance(x, Tensor) and x.device.type == 'cpu' and has_static_value(batch):  # else a tracer's
-            images = max(1, int(_BYTES / (self.density * height * width * x.element_size())))
-            if images < batch:
-                return torch.cat([super(CacheBlocked, self).forward(part) for part in x.split(images)])
+        if isinstance(x, Tensor) and x.device.type == 'cpu' and has_static_value(x.shape[0]):  # else a tracer's
+            return in_parts(super().forward, x, self.density)
         return super().forward(x)
 
 
@@ -44,15 +38,12 @@ def block_first_layers(backbone: MobileViT) -> None:
 
     The backbone can no longer be trained, and its tensors have other names.
     """
-    layers, density, stride = [backbone.stem], 0.0, backbone.stem.conv.stride[0]
+    first = []
     for index, name in enumerate(backbone.layer_names):
         layer = getattr(backbone, name)
         residuals = [part for part in layer if isinstance(part, InvertedResidual)]
-        for residual in residuals:
-            density = max(density, residual.expand.conv.out_channels / stride**2)
-            stride *= residual.depthwise.conv.stride[0]
-        layers += residuals
+        first += residuals
         setattr(backbone, name, layer[len(residuals):])  # the rest; an empty nn.Sequential is an identity
         if len(residuals) < len(layer) or index in backbone.out_indices:
             break
-    backbone.stem = CacheBlocked(*layers, density=density)
+    backbone.stem = CacheBlocked(backbone.stem, *first, density=density(backbone.stem, first))

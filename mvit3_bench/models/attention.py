@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .archs import NUM_HEADS
+from .inference import activate, add, unobserved
 
 
 class MultiHeadAttention(nn.Module):
@@ -53,8 +54,9 @@ class TransformerLayer(nn.Module):
         self.dropout = nn.Dropout(drop_rate)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x + self.dropout(self.attn(self.attn_norm(x)))
-        return x + self.dropout(self.fc2(self.act(self.fc1(self.ffn_norm(x)))))
+        x = add(x, self.dropout(self.attn(self.attn_norm(x))), self.dropout, self.attn, self.attn.proj)
+        hidden = activate(self.fc1(self.ffn_norm(x)), self.act, self.fc1)
+        return add(x, self.dropout(self.fc2(hidden)), self.dropout, self.fc2)
 
 
 class SeparableSelfAttention(nn.Module):
@@ -73,6 +75,9 @@ class SeparableSelfAttention(nn.Module):
     def project(self, x: Tensor) -> tuple[Tensor, ...]:
         """Query, key and value: (B, d, H, W) -> (B, 1, H, W), (B, d, H, W), (B, d, H, W)."""
         dim = x.shape[1]
+        if type(self.qkv) is nn.Conv2d and unobserved(x, self.qkv):  # maps of their own, instead of strides of a joint one
+            return tuple(F.conv2d(x, *parts) for parts in zip(
+                self.qkv.weight.split([1, dim, dim]), self.qkv.bias.split([1, dim, dim]), strict=True))
         return self.qkv(x).split([1, dim, dim], dim=1)
 
     @staticmethod
@@ -119,5 +124,6 @@ class SeparableLayer(nn.Module):
         self.dropout = nn.Dropout(drop_rate)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x + self.dropout(self.attn(self.attn_norm(x)))
-        return x + self.dropout(self.fc2(self.act(self.fc1(self.ffn_norm(x)))))
+        x = add(x, self.dropout(self.attn(self.attn_norm(x))), self.dropout, self.attn, self.attn.proj)
+        hidden = activate(self.fc1(self.ffn_norm(x)), self.act, self.fc1)
+        return add(x, self.dropout(self.fc2(hidden)), self.dropout, self.fc2)

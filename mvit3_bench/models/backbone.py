@@ -1,6 +1,7 @@
 """The backbones MobileViTv1, v2 and v3: one implementation for the architectures of ``archs.py``."""
 import math
 from collections.abc import Callable, Sequence
+from functools import reduce
 
 import torch
 import torch.fx
@@ -11,7 +12,8 @@ from torch.utils.checkpoint import checkpoint
 
 from .archs import Arch, get_arch
 from .blocks import MobileViTBlock, SeparableMobileViTBlock
-from .layers import ConvNormAct, InvertedResidual
+from .inference import in_parts, unobserved
+from .layers import ConvNormAct, InvertedResidual, density
 
 # Strides of layer3, layer4, layer5 for each output stride; a stride of 1 in place of 2 doubles the dilation instead.
 # The inverted residual of a stage has the former dilation, the block after it the new one.
@@ -148,17 +150,31 @@ class MobileViT(nn.Module):
         images, tracing = x, not isinstance(x, Tensor)  # torch.fx traces with proxies, which have no values
         if not tracing:
             self._check_input(x)
-        x = self.stem(x.contiguous(memory_format=torch.channels_last))
+        x = x.contiguous(memory_format=torch.channels_last)
+        x, done = self._first_layers(x, min(2, out_indices[0] + 1))  # before the first MobileViT block and output
         outs = []
         for index, name in enumerate(self.layer_names[:out_indices[-1] + 1]):
             layer = getattr(self, name)
-            if self.with_cp and not tracing and x.requires_grad:
-                x = checkpoint(layer, x, use_reentrant=False)
-            else:
-                x = layer(x)
+            if index >= done:
+                checkpoints = self.with_cp and not tracing and x.requires_grad
+                x = checkpoint(layer, x, use_reentrant=False) if checkpoints else layer(x)
             if index in out_indices:
                 outs.append(to_format_of(x, images))
         return tuple(outs)
+
+    def _first_layers(self, x: Tensor, number: int) -> tuple[Tensor, int]:
+        """The stem, and with it up to this number of layers, where a batch can go through them in parts.
+
+        Returns:
+            The map, and the number of layers that it has gone through.
+        """
+        layers = [self.stem, *(getattr(self, name) for name in self.layer_names[:number])]
+        modules = [module for layer in layers for module in layer.modules()]
+        residuals = [module for module in modules if isinstance(module, InvertedResidual)]
+        if not isinstance(self.stem, ConvNormAct) or not unobserved(x, *modules) or any(each.training for each in modules):
+            return self.stem(x), 0
+        return in_parts(lambda part: reduce(lambda maps, layer: layer(maps), layers, part), x,
+                        density(self.stem, residuals)), number
 
     def strides_of(self, indices: Sequence[int]) -> tuple[int, ...]:
         """Strides of the maps of some layers."""

@@ -1,10 +1,11 @@
 """The convolutional layers: convolution-norm-activation and the inverted residual of MobileNetV2."""
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch.nn as nn
 from torch import Tensor
 
 from .archs import make_divisible
+from .inference import activate, add, conv_norm, foldable, unobserved
 from .norm_act import norm_act
 
 
@@ -27,7 +28,12 @@ class ConvNormAct(nn.Sequential):
             self.act = act_layer()
 
     def forward(self, x: Tensor) -> Tensor:
-        if hasattr(self, 'norm') and hasattr(self, 'act'):  # an inference copy has no norm
+        if not hasattr(self, 'norm'):  # an inference copy
+            return super().forward(x)
+        if foldable(x, self.conv, self.norm) and unobserved(x, self.conv, self.norm):
+            out = conv_norm(x, self.conv, self.norm)
+            return activate(out, self.act) if hasattr(self, 'act') else out
+        if hasattr(self, 'act'):
             return norm_act(self.conv(x), self.norm, self.act)
         return super().forward(x)
 
@@ -50,4 +56,13 @@ class InvertedResidual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         out = self.project(self.depthwise(self.expand(x)))
-        return x + out if self.residual else out
+        return add(x, out, *self.project.modules()) if self.residual else out
+
+
+def density(stem: ConvNormAct, residuals: Iterable[InvertedResidual]) -> float:
+    """Numbers in the widest map of the first layers of a backbone, for each pixel of an image."""
+    found, stride = 0.0, stem.conv.stride[0]
+    for residual in residuals:
+        found = max(found, residual.expand.conv.out_channels / stride**2)
+        stride *= residual.depthwise.conv.stride[0]
+    return found

@@ -3,6 +3,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .inference import activate, hooked
+
 
 class _BatchNormSiLU(torch.autograd.Function):
     """Batch norm and SiLU. The backward pass computes the output of the norm again, which is faster than saving it."""
@@ -36,11 +38,8 @@ def norm_act(x: Tensor, norm: nn.Module, act: nn.Module) -> Tensor:
     if not (type(norm) is nn.BatchNorm2d and type(act) is nn.SiLU and norm.training
             and isinstance(x, Tensor) and x.device.type == 'cpu'
             and norm.affine and norm.track_running_stats and norm.momentum is not None
-            and torch.is_grad_enabled() and not torch.compiler.is_compiling() and not _hooked(norm) and not _hooked(act)):
-        return act(norm(x))
+            and torch.is_grad_enabled() and not torch.compiler.is_compiling() and not hooked(norm) and not hooked(act)):
+        out = norm(x)
+        return act(out) if out is x else activate(out, act, norm)
     norm.num_batches_tracked.add_(1)
     return _BatchNormSiLU.apply(x, norm.weight, norm.bias, norm.running_mean, norm.running_var, norm.momentum, norm.eps)
-
-
-def _hooked(module: nn.Module) -> bool:
-    return any((module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks))

@@ -8,7 +8,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from mvit3_bench.benchmark import backends, baselines, timing
+from mvit3_bench.benchmark import backends, baselines, rounds, timing
 from mvit3_bench.benchmark.cases import Case, Deviates, check, plan
 from mvit3_bench.benchmark.compute_bound import compute_lower_bound, record
 from mvit3_bench.benchmark.models import Network, build_models, lived_in
@@ -109,16 +109,32 @@ def test_half_precision(benchmark):
 
 
 @needs_mmpretrain
-def test_interrupted(benchmark, monkeypatch):
-    """Ctrl-C in the second round: the first is reported."""
-    def measure(cases, *args):
-        for each in cases[:1]:
-            each.rounds.append([0.002, 0.004])
+def test_interrupted(benchmark, monkeypatch, tmp_path):
+    """Ctrl-C in the second round: the first is reported; the same command goes on from it, and another one begins anew."""
+    file, write = tmp_path / 'out' / 'rounds.json', rounds.Rounds.write
+
+    def interrupted(*args):
+        write(*args)
         raise KeyboardInterrupt
-    monkeypatch.setattr(timing, 'measure', measure)
-    outcome, content = benchmark(XXS, '--modes', 'eager', 'deploy')
-    assert outcome.code in (0, None) and 'interrupted' in outcome.output
-    assert [each['median_ms'] for each in content['contenders']] == [pytest.approx(3)]
+    monkeypatch.setattr(rounds.Rounds, 'write', interrupted)
+    command = XXS, '--modes', 'eager', 'train'
+    outcome, content = benchmark(*command)
+    first, = content['contenders']
+    assert outcome.code in (0, None) and 'interrupted' in outcome.output and len(first['round_medians_ms']) == 1
+
+    monkeypatch.setattr(rounds.Rounds, 'write', write)
+    before = file.read_text()
+    outcome, content = benchmark(*command)
+    assert outcome.code in (0, None) and 'goes on from there' in outcome.output, outcome.output
+    assert [len(each['round_medians_ms']) for each in content['contenders']] == [2, 2] and not file.exists()
+    assert content['contenders'][0]['round_medians_ms'][0] == first['round_medians_ms'][0]
+
+    file.write_text(before)
+    outcome, content = benchmark(XXS, '--modes', 'eager')
+    assert 'of another command, and replaced' in outcome.output
+    assert content['contenders'][0]['round_medians_ms'][0] != first['round_medians_ms'][0]
+    file.write_text('{"settings": ')
+    assert 'cannot be read, and is replaced' in benchmark(XXS, '--modes', 'eager', '--quick')[0].output
 
 
 @needs_mmpretrain
@@ -196,11 +212,10 @@ def test_ratio():
 
 def test_fastest(monkeypatch):
     """The faster of two calls is found though the machine slows down meanwhile, in whichever order they stand."""
-    monkeypatch.setattr(timing, 'BLOCK', 0)
     clock = iter(range(1000))
     monkeypatch.setattr(timing, 'timed', lambda call, device: call() * (1 + 0.1 * next(clock)))
-    assert timing.fastest([lambda: 1.0, lambda: 1.2], CPU) == 0
-    assert timing.fastest([lambda: 1.2, lambda: 1.0], CPU) == 1
+    assert timing.fastest([lambda: 1.0, lambda: 1.2], CPU, 0) == 0
+    assert timing.fastest([lambda: 1.2, lambda: 1.0], CPU, 0) == 1
 
 
 def test_measure():
@@ -214,6 +229,20 @@ def test_measure():
     rounds = [blocks[i:i + 3] for i in range(0, 12, 3)]
     assert all(sorted(each) == ['a', 'b', 'c'] for each in rounds) and len(set(map(tuple, rounds))) > 1
     assert order == [mode for mode in blocks for _ in range(3)]
+
+
+def test_measure_goes_on():
+    """Rounds of an interrupted run stay; the orders are those of an uninterrupted one."""
+    def run(kept: int) -> list[str]:
+        done = []
+        cases = [Case('model', 'ours', mode, 'fp32', 1, lambda mode=mode: done.append(mode), calls=1,
+                      rounds=[[1.0]] * kept) for mode in ('a', 'b', 'c')]
+        ended = []
+        timing.measure(cases, 4, 0, CPU, lambda: None, lambda: ended.append(len(done)))
+        assert all(len(each.rounds) == 4 and each.rounds[:kept] == [[1.0]] * kept for each in cases)
+        assert ended == list(range(6, 6 * (4 - kept) + 1, 6))
+        return done
+    assert run(2) == run(0)[12:]
 
 
 @pytest.mark.skipif(timing.peak_memory(int, CPU) is None, reason='the system does not tell')
