@@ -59,6 +59,11 @@ class Case:
         """Median seconds of each round."""
         return [float(np.median(each)) for each in self.rounds]
 
+    def quartiles(self) -> dict[str, float]:
+        """Median and quartiles of the rounds' medians, in milliseconds."""
+        low, median, high = np.quantile(self.round_medians(), (0.25, 0.5, 0.75)) * 1e3
+        return dict(median_ms=float(median), quartile_1_ms=float(low), quartile_3_ms=float(high))
+
 
 def check(case: Case, found: tuple[Tensor, ...], expected: tuple[Tensor, ...]) -> None:
     """Store the deviation of a case's outputs from the expected ones, and check it.

@@ -6,6 +6,7 @@ processes, the first one writes. Every file has ``names``, a hash of the names o
 import contextlib
 import hashlib
 import io
+from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -36,9 +37,9 @@ class _PerImage(BaseMetric):
             np.savez_compressed(file, names=hash_names(names), **arrays)
         return {}
 
+    @abstractmethod
     def arrays(self, results: list) -> tuple[list[str], dict[str, np.ndarray]]:
         """Names and arrays of all images, whose first axis they are."""
-        raise NotImplementedError
 
 
 def hash_names(names: Sequence[str]) -> str:

@@ -1,8 +1,8 @@
 """Top-1 against a cost, with the Pareto front, as svg: every model a point, MobileViTv3 and the front with their names."""
-import io
 import itertools
 from collections.abc import Sequence
 
+from ..paper.figure import svg_text
 from .fronts import pareto_front
 from .measured import Row, ours
 
@@ -21,7 +21,6 @@ def svg(rows: Sequence[Row], cost: str, label: str) -> str:
         cost: One of ``fronts.COSTS``.
         label: What it is, with its unit: millions of parameters and multiply-adds, milliseconds.
     """
-    import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
     figure = Figure(figsize=_SIZE, layout='constrained')
@@ -47,10 +46,7 @@ def svg(rows: Sequence[Row], cost: str, label: str) -> str:
     axis.legend(fontsize=8, loc='lower right')
     _label(axis, {points[row]: row for row in itertools.chain(filter(ours, rows), front)}, list(points.values()),
            [points[row] for row in front])
-    text = io.StringIO()
-    with matplotlib.rc_context({'svg.fonttype': 'none', 'svg.hashsalt': 'mvit3_bench'}):
-        figure.savefig(text, format='svg', metadata=dict(Date=None, Creator=None))
-    return text.getvalue()
+    return svg_text(figure)
 
 
 def _label(axis, named: dict[tuple[float, float], Row], points: list[tuple[float, float]],

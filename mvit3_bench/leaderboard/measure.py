@@ -104,8 +104,7 @@ def _calls(name: str, size: int, runtime: str,
 
 def _figures(case: Case, anchor: Case) -> dict[str, float | int]:
     """The figures of a cell."""
-    median, low, high = np.quantile(case.round_medians(), (0.5, 0.25, 0.75)) * 1e3
     ratio, ratio_low, ratio_high = timing.ratio(case.round_medians(), anchor.round_medians())
-    return dict(median_ms=float(median), quartile_1_ms=float(low), quartile_3_ms=float(high),
-                anchor_ms=float(np.median(anchor.round_medians()) * 1e3), ratio=ratio, ratio_quartile_1=ratio_low,
-                ratio_quartile_3=ratio_high, calls=sum(map(len, case.rounds)), deviation=case.deviation)
+    return case.quartiles() | dict(
+        anchor_ms=float(np.median(anchor.round_medians()) * 1e3), ratio=ratio, ratio_quartile_1=ratio_low,
+        ratio_quartile_3=ratio_high, calls=sum(map(len, case.rounds)), deviation=case.deviation)

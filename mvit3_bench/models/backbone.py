@@ -168,10 +168,12 @@ class MobileViT(nn.Module):
         Returns:
             The map, and the number of layers that it has gone through.
         """
+        if not isinstance(self.stem, ConvNormAct) or not unobserved(x):  # in training, without looking at every module
+            return self.stem(x), 0
         layers = [self.stem, *(getattr(self, name) for name in self.layer_names[:number])]
         modules = [module for layer in layers for module in layer.modules()]
         residuals = [module for module in modules if isinstance(module, InvertedResidual)]
-        if not isinstance(self.stem, ConvNormAct) or not unobserved(x, *modules) or any(each.training for each in modules):
+        if not unobserved(x, *modules) or any(each.training for each in modules):
             return self.stem(x), 0
         return in_parts(lambda part: reduce(lambda maps, layer: layer(maps), layers, part), x,
                         density(self.stem, residuals)), number

@@ -30,7 +30,7 @@ class ConvNormAct(nn.Sequential):
     def forward(self, x: Tensor) -> Tensor:
         if not hasattr(self, 'norm'):  # an inference copy
             return super().forward(x)
-        if foldable(x, self.conv, self.norm) and unobserved(x, self.conv, self.norm):
+        if unobserved(x, self.conv, self.norm) and foldable(x, self.conv, self.norm):
             out = conv_norm(x, self.conv, self.norm)
             return activate(out, self.act) if hasattr(self, 'act') else out
         if hasattr(self, 'act'):

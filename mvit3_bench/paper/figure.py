@@ -38,7 +38,6 @@ def _series(row: Published) -> str:
 
 def svg(measured: Measured) -> str:
     """The figure, its text as text, the same for the same data."""
-    import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
     rows = [row for row in published() if row.dataset == 'imagenet1k']
@@ -71,6 +70,12 @@ def svg(measured: Measured) -> str:
         axis.set_xticks(_TICKS[cost], map(str, _TICKS[cost]))
         axis.xaxis.set_minor_formatter('')
     axes[0].legend(fontsize=8)
+    return svg_text(figure)
+
+
+def svg_text(figure) -> str:
+    """A figure of matplotlib's as svg, its text as text, the same for the same figure."""
+    import matplotlib
     text = io.StringIO()
     with matplotlib.rc_context({'svg.fonttype': 'none', 'svg.hashsalt': 'mvit3_bench'}):
         figure.savefig(text, format='svg', metadata=dict(Date=None, Creator=None))

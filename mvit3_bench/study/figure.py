@@ -1,6 +1,6 @@
 """The learning curves of the study, as svg: a panel for each data set, a colour for each model, a line for each seed."""
-import io
 
+from ..paper.figure import svg_text
 from .claims import CLASSIFICATION, DATA, DETECTION, SEGMENTATION, label
 from .outcome import Outcome
 
@@ -9,7 +9,6 @@ _PANELS = (CLASSIFICATION, DETECTION, SEGMENTATION)
 
 def svg(outcome: Outcome) -> str:
     """The figure, its text as text, the same for the same records."""
-    import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
     figure = Figure(figsize=(13, 4.6), layout='constrained')
@@ -26,7 +25,4 @@ def svg(outcome: Outcome) -> str:
         axis.grid(alpha=0.3)
         if axis.lines:
             axis.legend(fontsize=7, loc='lower right')
-    text = io.StringIO()
-    with matplotlib.rc_context({'svg.fonttype': 'none', 'svg.hashsalt': 'mvit3_bench'}):
-        figure.savefig(text, format='svg', metadata=dict(Date=None, Creator=None))
-    return text.getvalue()
+    return svg_text(figure)

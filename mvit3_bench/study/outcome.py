@@ -1,7 +1,6 @@
 """What the runs of the study gave, by config and backbone."""
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from statistics import mean, stdev
 
 import numpy as np
 
@@ -100,8 +99,3 @@ def compare(outcome: Outcome, claim: Claim) -> Comparison:
 
 def _mcnemar(ours: Record, theirs: Record) -> float | None:
     return None if ours.correct is None else mcnemar(ours.correct, theirs.correct)
-
-
-def spread(values: Sequence[float]) -> str:
-    """Mean and standard deviation over the seeds."""
-    return f'{mean(values):.2f}' + (f' ± {stdev(values):.2f}' if len(values) > 1 else '') if values else ''

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from ..paper.counts import counts
 from ..suite.runs import Run, line
+from ..suite.table import mean_and_deviation
 from ..utils.paths import MIM
 from ..utils.text import table
 from . import claims, figure, recipe
-from .outcome import Comparison, Outcome, compare, spread
+from .outcome import Comparison, Outcome, compare
 from .statistics import LEVEL, RESAMPLES, Interval
 
 PAGE, FOLDER, PLAN = Path('results', 'study.md'), Path('results', 'study'), Path('study_plan.md')
@@ -94,7 +95,7 @@ def _classifiers(outcome: Outcome, runs: list[Run]) -> str:
         tops = {run.seed: _cell(each) for run, each in zip(mine.values(), outcome.intervals(mine.values()), strict=True)}
         losses = [outcome.records[run.name].log_loss for run in mine.values() if run.name in outcome.records]
         lines.append((claims.label(model), f'`{model}`', *_cost(outcome, mine.values()),
-                      *(tops.get(seed, NONE) for seed in seeds), spread(outcome.values(mine.values())) or NONE,
+                      *(tops.get(seed, NONE) for seed in seeds), mean_and_deviation(outcome.values(mine.values())) or NONE,
                       f'{sum(losses) / len(losses):.3f}' if losses else NONE))
     return table(lines, ('model', 'name here', 'parameters (M)', 'multiply-adds (M)',
                          *(f'top-1 (%), seed {seed}' for seed in seeds), 'mean over seeds', 'log loss'), left=2)
@@ -139,7 +140,8 @@ def _ablation(outcome: Outcome, comparisons: list[Comparison]) -> str:
         there = f'{counts()[f"ablation/{files[number].name}"][""].parameters / 1e6:.3f}' if step else NONE
         change = f'`{claims.CHANGES[number - 1]}`' if step and number else NONE
         lines.append((whats[number], change, there, _cost(outcome, runs)[0],
-                      spread(outcome.values(runs)) or NONE, _cell(after[number] and after[number].difference, sign='+')))
+                      mean_and_deviation(outcome.values(runs)) or NONE,
+                      _cell(after[number] and after[number].difference, sign='+')))
     return table(lines, ('step', 'change', 'parameters of S (M)', 'parameters here (M)', 'top-1 (%)',
                          'against the step before'))
 
@@ -151,7 +153,7 @@ def _scores(outcome: Outcome, *configs: str) -> str:
         mine = outcome.runs(config, model)
         values = {run.seed: f'{value:.2f}' for run in mine for value in outcome.values([run])}
         lines.append((Path(config).stem, claims.label(model), *_cost(outcome, mine),
-                      *(values.get(seed, NONE) for seed in seeds), spread(outcome.values(mine)) or NONE))
+                      *(values.get(seed, NONE) for seed in seeds), mean_and_deviation(outcome.values(mine)) or NONE))
     _, metric = claims.DATA[configs[0]]
     return table(lines, ('config', 'model', 'parameters (M)', 'multiply-adds (M)',
                          *(f'{metric} (%), seed {seed}' for seed in seeds), 'mean over seeds'), left=2)

@@ -3,7 +3,6 @@ import json
 import time
 from collections.abc import Callable
 
-import numpy as np
 import torch
 
 from ..benchmark import timing
@@ -37,9 +36,7 @@ def measure(suite: Suite, log: Callable[[str], None]) -> None:
         cases = [case for run in runs.values() if (case := _case(run, log))]
         log(f'{config}: {ROUNDS} rounds of {len(cases)} models')
         timing.measure(cases, ROUNDS, SEED, _CPU, lambda: None)
-        for case in cases:
-            low, median, high = np.quantile(case.round_medians(), (0.25, 0.5, 0.75)) * 1e3
-            models[case.model] = dict(median_ms=median, quartile_1_ms=low, quartile_3_ms=high)
+        models |= {case.model: case.quartiles() for case in cases}
     content = dict(machine=environment.describe(_CPU), onnxruntime=named(_BACKEND), rounds=ROUNDS,
                    date=time.strftime('%Y-%m-%d'), models=models)
     write_text(suite.folder / LATENCIES, json.dumps(content, indent=1) + '\n')

@@ -2,7 +2,7 @@
 import argparse
 import json
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ..checkpoints.atomic import write_text
 from ..engine.run_config import model_and_size, read_config
@@ -54,8 +54,14 @@ def _cell(runs: list[Run], results: dict[str, Result]) -> str:
     values = [found[1] for run in runs if run.name in results and (found := score(results[run.name]))]
     if not values:
         return ''
-    spread = f' ± {statistics.stdev(values):.2f}' if len(values) > 1 else ''
-    return f'{statistics.mean(values):.2f}{spread}' + (f' ({len(values)} of {len(runs)})' if len(values) < len(runs) else '')
+    return mean_and_deviation(values) + (f' ({len(values)} of {len(runs)})' if len(values) < len(runs) else '')
+
+
+def mean_and_deviation(values: Sequence[float]) -> str:
+    """Mean and, of more than one value, standard deviation; empty without any."""
+    if not values:
+        return ''
+    return f'{statistics.mean(values):.2f}' + (f' ± {statistics.stdev(values):.2f}' if len(values) > 1 else '')
 
 
 def _heading(config: str, runs: Iterable[Run], results: dict[str, Result]) -> str:
