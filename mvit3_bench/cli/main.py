@@ -14,7 +14,7 @@ GROUPS = {
     'Configs and data': {'configs': 'configs', 'prepare': 'prepare', 'mini-data': 'mini_data', 'coco-to-voc': 'coco_to_voc'},
     'Models and checkpoints': dict(convert='convert', export='export', device='device', flops='flops',
                                    benchmark='benchmark', leaderboard='leaderboard', recommend='recommend',
-                                   targets='targets'),
+                                   targets='targets', precisions='precisions'),
     'Pictures': dict(demo='demo', gallery='gallery'),
     'The paper': dict(reproduce='reproduce', study='study'),
 }

@@ -73,8 +73,8 @@ def time_cell(cells: dict, key: str, args: argparse.Namespace) -> str | None:
     cell = cells.get(key, {})
     if 'files' not in cell or not Path(cell['files'][0]).exists():
         return None
-    found = table.separately(table.latency, key.split('/')[0], cell['files'][0], cell['size'])
-    if 'median_ms' not in found:
+    found = table.separately(table.latencies, key.split('/')[0], {key: cell['files'][0]}, cell['size'])
+    if key not in found:
         return found.get('failed')
-    cell['latency'] = found
-    return f'{found["median_ms"]:.1f} ms (p90 {found["p90_ms"]:.1f})'
+    cell['latency'] = found[key]
+    return f'{found[key]["median_ms"]:.1f} ms (p90 {found[key]["p90_ms"]:.1f})'

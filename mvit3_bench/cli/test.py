@@ -18,8 +18,8 @@ EXAMPLE = ('configs/seg/deeplabv3_mvit3_1.0_ade20k.py work_dirs/deeplabv3_mvit3_
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags."""
     add_run_flags(parser)
-    parser.add_argument('checkpoint', help='checkpoint file; a work dir, for its best checkpoint; or "none", for the '
-                                           'untrained model')
+    parser.add_argument('checkpoint', help='checkpoint file; a work dir, for its best checkpoint; "none", for the untrained '
+                                           'model; or a file of mvit3 export, which its own runtime runs on the CPU')
     parser.add_argument('--deploy', action='store_true',
                         help='test the inference copy of the model: batch norms folded into the convolutions')
     parser.add_argument('--out', metavar='DIR', help='write metrics.json there, and predictions: png of segmentation, '
@@ -111,6 +111,29 @@ def deploy(runner) -> None:
         runner.model = fuse(runner.model)
 
 
+def use_file(runner, file: str) -> None:
+    """Put an exported file in the place of the model."""
+    from mmengine.model import is_model_wrapper
+
+    from ..deploy.file_model import FileModel
+    from ..engine.input_size import input_size
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    with user_errors(ImportError, ValueError):
+        runner.model = FileModel(model.cpu(), file, input_size(runner.cfg))
+
+
+def check_file(args) -> None:
+    """Refuse what is for checkpoints.
+
+    Raises:
+        UsageError: A flag is given that an exported file does not go with.
+    """
+    for flag in ('deploy', 'record'):
+        if getattr(args, flag):
+            raise UsageError(f'--{flag} is for checkpoints, and {args.checkpoint} is an exported file', f'--{flag}',
+                             'test the checkpoint that it was exported from')
+
+
 def main(args: argparse.Namespace) -> None:
     """Run the command."""
     from mmengine.dist import is_main_process
@@ -119,12 +142,15 @@ def main(args: argparse.Namespace) -> None:
     from ..checkpoints.io import check_fits
     from ..datasets.checks.data import check_data
     from ..datasets.configs import class_names
+    from ..deploy.file_model import form_of
     from ..engine import run_config
     from ..engine.distributed import on_first
     from ..engine.lr_scaling import is_average
     from ..results import store as results
     from ..results.provenance import draft_result, find_provenance
     from ..visualization.pictures import OutputsHook, Pictures
+    if exported := form_of(args.checkpoint):
+        check_file(args)
     cfg = run_config.load_config(args)
     if (unlabelled := without_truth(cfg)) and (args.record or not (args.out or args.show or args.show_dir)):
         raise UsageError('the images of the test have no labels to score predictions by, so there is no result',
@@ -138,11 +164,11 @@ def main(args: argparse.Namespace) -> None:
                       'with one process', logger='current', level=logging.WARNING)
     if args.out:
         keep_predictions(cfg, args.out)
-    cfg.load_from = None if args.checkpoint == 'none' else run_config.find_checkpoint(args.checkpoint)
+    cfg.load_from = None if exported or args.checkpoint == 'none' else run_config.find_checkpoint(args.checkpoint)
     if args.record:
         with user_errors(ResultError):
             draft = draft_result(cfg, args.config, args.mini, find_provenance(cfg.load_from), args.backbone)
-    if args.deploy:  # the hook would copy the model unfused; what a checkpoint holds are the averaged weights anyway
+    if args.deploy or exported:  # the hook would copy the model; what a checkpoint holds are the averaged weights anyway
         cfg.custom_hooks = [hook for hook in cfg.get('custom_hooks', []) if not is_average(hook)]
     runner = run_config.build_runner(cfg)
     runner._train_loop = None  # mmseg's hook asks for its iteration, for which all training data would be read
@@ -156,6 +182,8 @@ def main(args: argparse.Namespace) -> None:
         check_fits(runner.model, cfg.load_from, classes=class_names(runner.test_dataloader.dataset))
     if args.deploy:
         deploy(runner)
+    if exported:
+        use_file(runner, args.checkpoint)
     metrics = {name: plain(value) for name, value in runner.test().items()}
     if not metrics and cfg.default_scope == 'mmdet' and not any(each.get('format_only') for each in evaluators_of(cfg)):
         from ..engine.coco_metric import nothing_detected

@@ -77,13 +77,13 @@ def collect(suite: Suite, run: Run, result: Result) -> Path | None:
         The file; None if the test has left no record.
     """
     path, outcome = run.results / f'{run.name}.npz', run.folder / PER_IMAGE
-    if path.is_file() and str(_read(path)['result']) == result.id:
+    if path.is_file() and str(read(path)['result']) == result.id:
         return path
     if not outcome.is_file():
         return None
     metric, factor = METRICS[score(result)[0]]
     curve = read_curve(run.folder, metric)
-    arrays = _read(outcome) | dict(
+    arrays = read(outcome) | dict(
         result=np.array(result.id), seconds=np.array(read_state(run).get('seconds', np.nan)),
         cost=np.array(cost(suite, run) or (), np.int64),
         epochs=np.array([epoch for epoch, _ in curve], np.float32),
@@ -104,7 +104,7 @@ def load(runs: Iterable[Run], results: dict[str, Result]) -> dict[str, Record]:
         path = run.results / f'{run.name}.npz'
         if run.name not in results or not path.is_file():
             continue
-        record, result = Record(path, _read(path)), results[run.name]
+        record, result = Record(path, read(path)), results[run.name]
         _check(record, result)
         other = first.setdefault(result.dataset, record)
         if (other.names, other.images) != (record.names, record.images):
@@ -130,7 +130,7 @@ def _check(record: Record, result: Result) -> None:
         raise ResultError(f'{record.path} gives {metric} {own:.2f}, and its result says {value:.2f}', record.path, fix)
 
 
-def _read(path: Path) -> dict[str, np.ndarray]:
+def read(path: Path) -> dict[str, np.ndarray]:
     """The arrays of a file.
 
     Raises:

@@ -37,7 +37,8 @@ def hardware(device: torch.device) -> dict[str, str | int | float]:
     Args:
         device: Where the models run.
     """
-    found = dict(cpu=_cpu(), cores=os.cpu_count(), threads=torch.get_num_threads(), memory_gb=_memory())
+    found = dict(cpu=_cpu(), instructions=torch.backends.cpu.get_cpu_capability(), cores=os.cpu_count(),
+                 threads=torch.get_num_threads(), memory_gb=_memory())
     if device.type == 'cuda':
         found['gpu'] = torch.cuda.get_device_name(device)
     return found | dict(python=platform.python_version())
@@ -45,9 +46,10 @@ def hardware(device: torch.device) -> dict[str, str | int | float]:
 
 def line(machine: dict[str, str | int | float]) -> str:
     """A description in one line."""
-    hardware = f'{machine["cpu"]}, cores: {machine["cores"]}, threads: {machine["threads"]}, {machine["memory_gb"]} GB'
+    cpu = f'{machine["cpu"]} ({machine["instructions"]})' if 'instructions' in machine else machine['cpu']
+    counts = f'cores: {machine["cores"]}, threads: {machine["threads"]}, {machine["memory_gb"]} GB'
     names = ('gpu', 'python', *_PACKAGES, 'commit')
-    return ', '.join([hardware, *(f'{name} {machine[name]}' for name in names if name in machine)])
+    return ', '.join([cpu, counts, *(f'{name} {machine[name]}' for name in names if name in machine)])
 
 
 def _cpu() -> str:

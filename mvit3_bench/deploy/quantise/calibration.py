@@ -37,10 +37,10 @@ def pipeline_images(cfg, loader: str, size: tuple[int, int], count: int) -> Tens
     except (OSError, KeyError, ValueError, AttributeError) as error:
         raise UsageError(f'INT8 needs images to calibrate with, and those of {loader} cannot be read: {error}', loader,
                          'prepare the data of the config, or name another folder by --cfg-options') from error
-    return torch.stack([_as_taken(each, size) for each in inputs])
+    return torch.stack([as_taken(each, size) for each in inputs])
 
 
-def _as_taken(image: Tensor, size: tuple[int, int]) -> Tensor:
+def as_taken(image: Tensor, size: tuple[int, int]) -> Tensor:
     """(3, h, w) BGR of a loader -> (3, H, W) RGB."""
     image = image.flip(0).float()
     return image if tuple(image.shape[1:]) == size else F.interpolate(image[None], size, mode='bilinear')[0]

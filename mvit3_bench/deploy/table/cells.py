@@ -88,23 +88,34 @@ def export_cell(config: str, form: str, out: str) -> dict:
         deviation=max(done.deviations.values(), default=None), seconds=round(time.perf_counter() - start, 1))
 
 
-def latency(form: str, file: str, size: list[int]) -> dict:
-    """Time one image through a file, on one core -> median, p90 and number of calls; milliseconds."""
+def latencies(form: str, files: dict[str, str], size: list[int]) -> dict[str, dict]:
+    """Time one image through files of a form, round by round in turns, on one core.
+
+    Args:
+        form: Of the files.
+        files: Name -> file.
+        size: Height and width.
+
+    Returns:
+        Name -> median and 90th percentile in milliseconds, and the number of calls; empty where the runtime does not run.
+    """
     if hasattr(os, 'sched_setaffinity'):  # before a runtime makes its threads
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     torch.set_num_threads(1)
     from ..export import quiet
     with quiet():
-        call = TARGETS[form].load(Path(file)).call
-        if call is None:
+        calls = {name: TARGETS[form].load(Path(file)).call for name, file in files.items()}
+        if None in calls.values():
             return {}
         images = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(1)) * 255
-        times = []
+        times = {name: [] for name in calls}
         for _ in range(_WARM_UP + _CALLS):
-            start = time.perf_counter()
-            call(images)
-            times.append(1000 * (time.perf_counter() - start))
-    return dict(median_ms=float(np.median(times[_WARM_UP:])), p90_ms=float(np.quantile(times[_WARM_UP:], 0.9)), calls=_CALLS)
+            for name, call in calls.items():
+                start = time.perf_counter()
+                call(images)
+                times[name].append(1000 * (time.perf_counter() - start))
+    return {name: dict(median_ms=float(np.median(each[_WARM_UP:])), p90_ms=float(np.quantile(each[_WARM_UP:], 0.9)),
+                       calls=_CALLS) for name, each in times.items()}
 
 
 def _version(package: str) -> str | None:

@@ -1,0 +1,182 @@
+"""Export trained models in each precision, test the files, and time them: the table of INT8."""
+import argparse
+import subprocess
+import sys
+from argparse import Namespace
+from dataclasses import replace
+from pathlib import Path
+
+from ..errors import UsageError
+
+TARGETS = ('onnx', 'openvino', 'litert', 'executorch')
+PRECISIONS = ('float32', 'float16', 'bfloat16', 'int8')
+AGREEMENT_IMAGES = 500  # of the test set; a classifier's agreement is that of all
+EXAMPLE = 'work_dirs/three_tasks/cifar10-mvit3_xxs-seed0 --to onnx openvino --precisions float32 int8'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags."""
+    parser.add_argument('runs', nargs='+', metavar='WORK_DIR',
+                        help='work dirs of trainings: their config, which records each image of a test as those in '
+                             'configs/study do, and their best checkpoint')
+    parser.add_argument('--to', nargs='+', choices=TARGETS, default=TARGETS, metavar='TARGET',
+                        help=f'formats, of {", ".join(TARGETS)} (default: all)')
+    parser.add_argument('--precisions', nargs='+', choices=PRECISIONS, default=PRECISIONS, metavar='PRECISION',
+                        help=f'of {", ".join(PRECISIONS)}; each where the format has it (default: all)')
+    parser.add_argument('--calibration', type=int, default=128, metavar='N',
+                        help='images of the train set to calibrate INT8 with (default: %(default)s)')
+    parser.add_argument('--sensitivity', type=int, default=0, metavar='N',
+                        help='make INT8 once more, with the N layers in float that it harms most')
+    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/precisions'), metavar='DIR',
+                        help='folder of the files and their tests; what it has is not made again (default: %(default)s)')
+    parser.add_argument('--out', type=Path, default=Path('work_dirs/precisions/precisions.json'), metavar='FILE',
+                        help='file of the table (default: %(default)s)')
+    parser.add_argument('--page', type=Path, metavar='FILE', help='write the table as a page, too')
+    parser.add_argument('--again', action='store_true', help='make cells that failed again')
+    parser.add_argument('--latency', action='store_true',
+                        help='make nothing, but time the files of a model and format in turns, which needs a quiet machine')
+
+
+def main(args: argparse.Namespace) -> None:
+    """Run the command."""
+    from ..deploy.table import cells as table
+    from ..utils.environment import command_line
+    content = table.read(args.out, command_line())
+    try:
+        (time if args.latency else make)(content, args)
+    except KeyboardInterrupt:
+        sys.exit('\ninterrupted: what was done until now is kept, and the same command goes on from there')
+    if args.page:
+        from ..checkpoints.atomic import write_text
+        from ..deploy.table.precisions import page
+        write_text(args.page, page(content))
+        print(args.page)
+    print(args.out)
+
+
+def make(content: dict, args: argparse.Namespace) -> None:
+    """Export and test what is not there."""
+    from ..deploy.table import cells as table
+    for folder in map(Path, args.runs):
+        exact = tested(folder, None, args.work_dir / folder.name / 'model')
+        for key, form, precision, keep in cells(folder, args):
+            known = content['cells'].get(key)
+            if known and not (args.again and 'failed' in known):
+                continue
+            content['cells'][key] = cell = table.separately(export_cell, folder, form, precision, keep, args)
+            if 'failed' not in cell:
+                place = args.work_dir / folder.name / form / f'{precision}{keep or ""}'
+                try:
+                    cell |= compare(exact, tested(folder, Path(cell['files'][0]), place))
+                except UsageError as error:  # the runtime refuses the file: the reason is the result
+                    cell['failed'] = str(error)
+            table.write(args.out, content)
+            print(f'{key}: {cell.get("failed") or cell}', flush=True)
+
+
+def cells(folder: Path, args: argparse.Namespace) -> list[tuple]:
+    """The cells of a run: key, form, precision, and number of layers that stay in float."""
+    from ..deploy.quantise import KEEPING, WRITERS
+    found = []
+    for form in args.to:
+        for precision in args.precisions:
+            if precision == 'float32' or precision in WRITERS[form]:
+                found.append((f'{folder.name}/{form}/{precision}', form, precision, 0))
+        if args.sensitivity and 'int8' in args.precisions and form in KEEPING:
+            found.append((f'{folder.name}/{form}/int8, {args.sensitivity} layers in float', form, 'int8', args.sensitivity))
+    return found
+
+
+def config_of(folder: Path) -> str:
+    """The config that a training has left in its work dir.
+
+    Raises:
+        UsageError: There is none, or there are several.
+    """
+    found = sorted(folder.glob('*.py'))
+    if len(found) != 1:
+        raise UsageError(f'{folder} has {len(found)} configs (*.py)', folder, 'the work dir of one training has one')
+    return str(found[0])
+
+
+def export_cell(folder: Path, form: str, precision: str, keep: int, args: argparse.Namespace) -> dict:
+    """Export the model of a run, before the post-processing -> what came of it, as it is recorded."""
+    from mmengine.runner import load_checkpoint
+
+    from ..deploy.export import SUFFIXES, export, size_of
+    from ..deploy.quantise.calibration import pipeline_images
+    from ..engine import run_config
+    from .export import calibrate
+    cfg, model, size = run_config.model_and_size(Namespace(config=config_of(folder), backbone=None, cfg_options=None,
+                                                           shape=None))
+    load_checkpoint(model, run_config.find_checkpoint(str(folder)), map_location='cpu')
+    out = args.work_dir / folder.name / form / f'{precision}{keep or ""}{SUFFIXES[form]}'
+    try:
+        calibration = None
+        if precision == 'int8':
+            calibration = replace(calibrate(cfg, model, size, Namespace(
+                to=form, precision=precision, calibration=args.calibration, sensitivity=keep)),
+                others=pipeline_images(cfg, 'test_dataloader', size, AGREEMENT_IMAGES))
+        done = export(model, size, form, out, raw=True, precision=precision, calibration=calibration)
+    except Exception as error:  # of any exporter or runtime: the reason is the result
+        return dict(failed=str(error) or type(error).__name__)
+    weights = [file for file in done.files if file.suffix != '.json']
+    return dict(size=list(size), files=[str(file) for file in weights], bytes=sum(map(size_of, weights)),
+                kept=list(calibration.keep) if calibration else [], agreement=done.agreement)
+
+
+def tested(folder: Path, file: Path | None, out: Path) -> Path:
+    """Test a file, or the model itself, with the data of its config -> the record of each image, made unless it is there.
+
+    Raises:
+        UsageError: The test failed, or leaves no record.
+    """
+    record = out / 'per_image.npz'
+    if not record.exists() or file and record.stat().st_mtime < file.stat().st_mtime:
+        words = [sys.executable, '-m', 'mvit3_bench.cli', 'test', config_of(folder), str(file or folder),
+                 '--work-dir', str(out)]
+        done = subprocess.run(words, capture_output=True, text=True)
+        if done.returncode or not record.exists():
+            reason = (done.stderr.strip() or done.stdout.strip() or 'no output').splitlines()[-1]
+            raise UsageError(f'the test of {file or folder} left no {record}: {reason}', file or folder,
+                             'the config needs an evaluator that writes per_image.npz, as those of configs/study have')
+    return record
+
+
+def compare(exact: Path, found: Path) -> dict:
+    """What a file's test gave, beside the model's: the metric in percent, the difference with its interval over images, and
+    of classifiers the share of equal answers.
+    """
+    import numpy as np
+
+    from ..study.records import Record, read
+    from ..study.statistics import Score, draws, over_images
+    ours, model = (Record(path, read(path)) for path in (found, exact))
+    scores = [Score(float(each.scores(np.ones((1, each.images)))[0]), each.scores(draws(each.images)))
+              for each in (ours, model)]
+    difference = over_images(*scores)
+    result = dict(images=ours.images, score=scores[0].value, score_of_model=scores[1].value,
+                  difference=[difference.value, difference.low, difference.high])
+    if 'predicted' in ours.arrays:
+        result['agreement'] = float((ours.arrays['predicted'] == model.arrays['predicted']).mean())
+    return result
+
+
+def time(content: dict, args: argparse.Namespace) -> None:
+    """Time the files of each run and format in turns."""
+    from ..deploy.table import cells as table
+    for folder in map(Path, args.runs):
+        for form in args.to:
+            there = {key: cell for key, cell in content['cells'].items()
+                     if key.startswith(f'{folder.name}/{form}/') and 'failed' not in cell}
+            files = {key: file for key, cell in there.items() if Path(file := cell['files'][0]).exists()}
+            if not files:
+                continue
+            found = table.separately(table.latencies, form, files, next(iter(there.values()))['size'])
+            if 'failed' in found:
+                print(f'{folder.name}/{form}: {found["failed"]}', flush=True)
+                continue
+            for key, figures in found.items():
+                there[key]['latency'] = figures
+                print(f'{key}: {figures["median_ms"]:.2f} ms (p90 {figures["p90_ms"]:.2f})', flush=True)
+            table.write(args.out, content)

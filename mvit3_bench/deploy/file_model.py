@@ -1,0 +1,86 @@
+"""An exported file in the place of its model, so that it is tested as the model is: with data and metrics of the config."""
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..errors import UsageError
+from .quantise.calibration import as_taken
+from .targets import TARGETS, require
+from .wrappers import wrap
+
+
+def form_of(file: str | Path) -> str | None:
+    """The form of an exported file, by its suffix; None, if it is none."""
+    return next((name for name, target in TARGETS.items() if target.suffix == Path(file).suffix), None)
+
+
+class FileModel(nn.Module):
+    """Predicts by a file in its runtime, image by image.
+
+    Args:
+        model: Of OpenMMLab's. Its post-processing is used where the file ends before it; its weights are not used.
+        file: As :func:`mvit3_bench.deploy.export.export` writes it.
+        size: Height and width that the file takes.
+
+    Raises:
+        ImportError: A package is missing.
+        ValueError: A model of this kind, or of this size, cannot be exported.
+        UsageError: The file is not there or cannot be loaded, or its runtime does not run on this machine.
+    """
+
+    def __init__(self, model: nn.Module, file: str | Path, size: tuple[int, int]):
+        super().__init__()
+        form = form_of(file)
+        require(form)
+        self.wrapper = wrap(model.eval(), size, raw=True)
+        self.file, self.size = file, tuple(size)
+        if not Path(file).exists():
+            raise UsageError(f'{file} does not exist', file)
+        try:
+            self.call = TARGETS[form].load(Path(file)).call
+        except Exception as error:  # of any runtime
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise UsageError(f'{file} cannot be loaded: {reason}', file) from error
+        if self.call is None:
+            raise UsageError(f'{file} cannot be tested: the runtime of {form} does not run on this machine', file)
+        self.answer = dict(classification=self._classes, segmentation=self._masks, detection=self._boxes)[self.wrapper.task]
+
+    @torch.no_grad()
+    def test_step(self, data: dict) -> list:
+        """A batch of a test's data loader -> its data samples, with predictions."""
+        return [self.answer(self._run(image), sample)
+                for image, sample in zip(data['inputs'], data['data_samples'], strict=True)]
+
+    def _run(self, image: Tensor) -> list[Tensor]:
+        if (given := tuple(image.shape[1:])) != self.size:
+            raise UsageError(f'the test has an image of {given[0]}x{given[1]}, and {self.file} takes '
+                             f'{self.size[0]}x{self.size[1]}', 'test_dataloader', 'give all images one size in its pipeline')
+        try:
+            return self.call(as_taken(image, self.size)[None])
+        except Exception as error:  # of any runtime
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise UsageError(f'{self.file} does not run on images of {self.size[0]}x{self.size[1]}: {reason}',
+                             self.file) from error
+
+    def _classes(self, found: list[Tensor], sample):
+        scores = found[0][0]
+        return sample.set_pred_score(scores).set_pred_label(scores.argmax(keepdim=True))
+
+    def _masks(self, found: list[Tensor], sample):
+        from mmengine.structures import PixelData
+        model = self.wrapper.model
+        if found[0].ndim == 4:  # logits of the head
+            logits = F.interpolate(found[0], self.size, mode='bilinear', align_corners=model.align_corners)
+            return model.postprocess_result(logits, [sample])[0]
+        labels = F.interpolate(found[0][None].float(), sample.ori_shape[:2], mode='nearest')[0].long()
+        return sample.set_data(dict(pred_sem_seg=PixelData(data=labels))) or sample
+
+    def _boxes(self, found: list[Tensor], sample):
+        from mmengine.structures import InstanceData
+        boxes, scores, labels = (each[0] for each in (found if len(found) == 3 else self.wrapper.finish(*found)))
+        kept = labels >= 0
+        scale = boxes.new_tensor(sample.scale_factor).repeat(2)
+        sample.pred_instances = InstanceData(bboxes=boxes[kept] / scale, scores=scores[kept], labels=labels[kept])
+        return sample

@@ -1,0 +1,56 @@
+"""The page of the table of precisions, out of its file."""
+from ...utils import environment
+from ...utils.text import table
+
+_HEAD = '''# Precisions
+
+Trained models exported before the post-processing in each precision, and tested on the whole test set in the file's own
+runtime, by
+
+`{command}`
+
+on {date}: {machine}; {versions}.
+*Difference*: of the file's score from the model's, in points, with its 95 % interval, a paired bootstrap over the images.
+*Agreement*: of a classifier, images with the same class; of a segmentor, pixels with the same label; of a detector, the
+classes of each image's 100 surest anchors. *Latency*: the median of one image on one core, the files of a model and format
+in turns; *faster*: than float32 in the same runtime.
+'''
+
+
+def page(content: dict) -> str:
+    """The page, in Markdown."""
+    versions = ', '.join(f'{package} {found}' for package, found in content['versions'].items()
+                         if package not in content['machine'])
+    parts = [_HEAD.format(command=content['command'], date=content['date'], machine=environment.line(content['machine']),
+                          versions=versions)]
+    runs: dict[str, dict] = {}
+    for key, cell in content['cells'].items():
+        run, form, precision = key.split('/')
+        runs.setdefault(run, {})[form, precision] = cell
+    reasons = []
+    for run, cells in runs.items():
+        rows = [[form, precision, *_figures(cell, cells.get((form, 'float32'), {}), reasons)]
+                for (form, precision), cell in cells.items()]
+        parts.append(f'## {run}\n\n' + table(rows, [
+            'format', 'precision', 'score', 'difference', 'agreement', 'MB', 'latency in ms', 'faster'], left=2))
+    if kept := [f'- {key}: {", ".join(cell["kept"])}' for key, cell in content['cells'].items() if cell.get('kept')]:
+        parts.append('## Layers in float\n\n' + '\n'.join(kept) + '\n')
+    if reasons:
+        listed = '\n'.join(f'{number}. {reason}' for number, reason in enumerate(reasons, 1))
+        parts.append(f'## What does not work\n\n{listed}\n')
+    return '\n'.join(parts)
+
+
+def _figures(cell: dict, exact: dict, reasons: list[str]) -> list[str]:
+    """The figures of a row; why one failed is noted in ``reasons``, whose number it shows."""
+    if 'failed' in cell:
+        reason = ' '.join(cell['failed'].split())
+        if reason not in reasons:
+            reasons.append(reason)
+        return [f'no ({reasons.index(reason) + 1})', *['-'] * 5]
+    value, low, high = cell['difference']
+    agreement = '-' if cell.get('agreement') is None else f'{cell["agreement"]:.2%}'
+    latency, of_exact = (each.get('latency', {}).get('median_ms') for each in (cell, exact))
+    return [f'{cell["score"]:.2f}', f'{value:+.2f} [{low:+.2f}, {high:+.2f}]', agreement,
+            f'{cell["bytes"] / 1e6:.2f}', f'{latency:.2f}' if latency else '-',
+            f'{of_exact / latency:.2f}' if latency and of_exact else '-']
