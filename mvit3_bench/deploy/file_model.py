@@ -1,4 +1,5 @@
 """An exported file in the place of its model, so that it is tested as the model is: with data and metrics of the config."""
+import warnings
 from pathlib import Path
 
 import torch
@@ -17,7 +18,7 @@ def form_of(file: str | Path) -> str | None:
 
 
 class FileModel(nn.Module):
-    """Predicts by a file in its runtime, image by image.
+    """Predicts by a file in its runtime, image by image. Images of another size are resized, and a warning says so.
 
     Args:
         model: Of OpenMMLab's. Its post-processing is used where the file ends before it; its weights are not used.
@@ -35,7 +36,7 @@ class FileModel(nn.Module):
         form = form_of(file)
         require(form)
         self.wrapper = wrap(model.eval(), size, raw=True)
-        self.file, self.size = file, tuple(size)
+        self.file, self.size, self.warned = file, tuple(size), False
         if not Path(file).exists():
             raise UsageError(f'{file} does not exist', file)
         try:
@@ -50,13 +51,15 @@ class FileModel(nn.Module):
     @torch.no_grad()
     def test_step(self, data: dict) -> list:
         """A batch of a test's data loader -> its data samples, with predictions."""
-        return [self.answer(self._run(image), sample)
+        return [self.answer(self._run(image), sample, tuple(image.shape[1:]))
                 for image, sample in zip(data['inputs'], data['data_samples'], strict=True)]
 
     def _run(self, image: Tensor) -> list[Tensor]:
-        if (given := tuple(image.shape[1:])) != self.size:
-            raise UsageError(f'the test has an image of {given[0]}x{given[1]}, and {self.file} takes '
-                             f'{self.size[0]}x{self.size[1]}', 'test_dataloader', 'give all images one size in its pipeline')
+        if (given := tuple(image.shape[1:])) != self.size and not self.warned:
+            self.warned = True
+            warnings.warn(f'the test has images of other sizes, such as {given[0]}x{given[1]}, than {self.file}, which '
+                          f'takes {self.size[0]}x{self.size[1]}: they are resized, which changes the score',
+                          stacklevel=2)
         try:
             return self.call(as_taken(image, self.size)[None])
         except Exception as error:  # of any runtime
@@ -64,23 +67,26 @@ class FileModel(nn.Module):
             raise UsageError(f'{self.file} does not run on images of {self.size[0]}x{self.size[1]}: {reason}',
                              self.file) from error
 
-    def _classes(self, found: list[Tensor], sample):
+    def _classes(self, found: list[Tensor], sample, given: tuple[int, int]):
         scores = found[0][0]
         return sample.set_pred_score(scores).set_pred_label(scores.argmax(keepdim=True))
 
-    def _masks(self, found: list[Tensor], sample):
+    def _masks(self, found: list[Tensor], sample, given: tuple[int, int]):
         from mmengine.structures import PixelData
         model = self.wrapper.model
         if found[0].ndim == 4:  # logits of the head
-            logits = F.interpolate(found[0], self.size, mode='bilinear', align_corners=model.align_corners)
+            if hasattr(model, 'predicted'):  # mvit3_bench.EncoderDecoder, which has two ways to resize
+                return model.predicted(found[0], given, [sample])[0]
+            logits = F.interpolate(found[0], given, mode='bilinear', align_corners=model.align_corners)
             return model.postprocess_result(logits, [sample])[0]
         labels = F.interpolate(found[0][None].float(), sample.ori_shape[:2], mode='nearest')[0].long()
         return sample.set_data(dict(pred_sem_seg=PixelData(data=labels))) or sample
 
-    def _boxes(self, found: list[Tensor], sample):
+    def _boxes(self, found: list[Tensor], sample, given: tuple[int, int]):
         from mmengine.structures import InstanceData
         boxes, scores, labels = (each[0] for each in (found if len(found) == 3 else self.wrapper.finish(*found)))
         kept = labels >= 0
-        scale = boxes.new_tensor(sample.scale_factor).repeat(2)
+        sides = zip(sample.scale_factor, reversed(self.size), reversed(given), strict=True)  # of x and y
+        scale = boxes.new_tensor([factor * ours / theirs for factor, ours, theirs in sides]).repeat(2)
         sample.pred_instances = InstanceData(bboxes=boxes[kept] / scale, scores=scores[kept], labels=labels[kept])
         return sample

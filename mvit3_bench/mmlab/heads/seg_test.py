@@ -71,11 +71,15 @@ class EncoderDecoder(segmentors.EncoderDecoder):
         """
         if (self.test_cfg or {}).get('mode', 'whole') != 'whole' or any(map(_is_padded, data_samples or [])):
             return super().predict(inputs, data_samples)
-        logits = self._forward(inputs)
+        return self.predicted(self._forward(inputs), inputs.shape[2:], data_samples)
+
+    def predicted(self, logits: Tensor, inputs: tuple[int, int],
+                  data_samples: list[SegDataSample] | None = None) -> list[SegDataSample]:
+        """The head's logits, (B, classes, h, w), of images of the size ``inputs`` -> what :meth:`predict` returns."""
         if self.resize == 'nearest':
-            logits = self._bilinear(logits, inputs.shape[2:])
+            logits = self._bilinear(logits, inputs)
         if data_samples is None:
-            return self.postprocess_result(self._bilinear(logits, inputs.shape[2:]))
+            return self.postprocess_result(self._bilinear(logits, inputs))
         for number, sample in enumerate(data_samples):
             own, size = logits[number:number + 1], tuple(sample.metainfo['ori_shape'][:2])
             own = F.interpolate(own, size) if self.resize == 'nearest' else self._bilinear(own, size)
