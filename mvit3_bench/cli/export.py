@@ -48,11 +48,14 @@ def main(args: argparse.Namespace) -> None:
 
     from ..checkpoints.io import check_fits
     from ..datasets.configs import meta_of_test
+    from ..deploy.quantise import writer
     from ..deploy.targets import require
     from ..engine import run_config
     web_page.check_arguments(args)
     if args.to:
         with user_errors(ImportError):
+            if args.to != 'web':
+                writer(args.to, args.precision, keep=args.sensitivity > 0)
             require('onnx' if args.to == 'web' else args.to)
     cfg, model, size = run_config.model_and_size(args)
     meta = meta_of_test(cfg)
@@ -118,11 +121,10 @@ def calibrate(cfg, model, size: tuple[int, int], args: argparse.Namespace):
         UsageError: The config has no images, or they cannot be read; or an argument is not possible.
     """
     from ..deploy.export import deploy
-    from ..deploy.quantise import Calibration, writer
+    from ..deploy.quantise import Calibration
     from ..deploy.quantise.calibration import pipeline_images
     from ..deploy.quantise.sensitivity import sensitivity
     from ..deploy.targets import TARGETS
-    writer(args.to, args.precision, keep=args.sensitivity > 0)
     for flag, lowest in (('calibration', 1), ('sensitivity', 0)):
         if getattr(args, flag) < lowest:
             raise UsageError(f'--{flag} {getattr(args, flag)} is not possible', f'--{flag}',

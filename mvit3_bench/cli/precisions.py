@@ -17,8 +17,7 @@ EXAMPLE = 'work_dirs/three_tasks/cifar10-mvit3_xxs-seed0 --to onnx openvino --pr
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags."""
     parser.add_argument('runs', nargs='+', metavar='WORK_DIR',
-                        help='work dirs of trainings: their config, which records each image of a test as those in '
-                             'configs/study do, and their best checkpoint')
+                        help='work dirs of trainings: their config and their best checkpoint')
     parser.add_argument('--to', nargs='+', choices=TARGETS, default=TARGETS, metavar='TARGET',
                         help=f'formats, of {", ".join(TARGETS)} (default: all)')
     parser.add_argument('--precisions', nargs='+', choices=PRECISIONS, default=PRECISIONS, metavar='PRECISION',
@@ -133,14 +132,29 @@ def tested(folder: Path, file: Path | None, out: Path) -> Path:
     """
     record = out / 'per_image.npz'
     if not record.exists() or file and record.stat().st_mtime < file.stat().st_mtime:
-        words = [sys.executable, '-m', 'mvit3_bench.cli', 'test', config_of(folder), str(file or folder),
-                 '--work-dir', str(out)]
+        words = [sys.executable, '-m', 'mvit3_bench.cli', 'test', recording(folder, out), str(file or folder),
+                 '--work-dir', str(out / 'test')]
         done = subprocess.run(words, capture_output=True, text=True)
         if done.returncode or not record.exists():
-            reason = (done.stderr.strip() or done.stdout.strip() or 'no output').splitlines()[-1]
-            raise UsageError(f'the test of {file or folder} left no {record}: {reason}', file or folder,
-                             'the config needs an evaluator that writes per_image.npz, as those of configs/study have')
+            said = (done.stderr.strip() or done.stdout.strip() or 'no output').splitlines()
+            reason = next((line for line in said if line.startswith('error: ')), said[-1])
+            raise UsageError(f'the test of {file or folder} left no {record}: {reason}', file or folder)
     return record
+
+
+def recording(folder: Path, out: Path) -> str:
+    """The config of a run, whose test records each image in ``out``; written there."""
+    from ..engine.run_config import read_config
+    from .test import evaluators_of
+    cfg = read_config(config_of(folder))
+    evaluators = [each for each in evaluators_of(cfg) if 'out_file' not in each]
+    kind = dict(mmpretrain='Accuracy', mmdet='AP', mmseg='IoU')[cfg.default_scope]
+    truth = dict(ann_file=evaluators[0].ann_file) if kind == 'AP' else {}
+    record = dict(type=f'mvit3_bench.PerImage{kind}', out_file=str((out / 'per_image.npz').absolute()), **truth)
+    cfg.test_evaluator = [*evaluators, record]
+    out.mkdir(parents=True, exist_ok=True)
+    cfg.dump(out / 'config.py')
+    return str(out / 'config.py')
 
 
 def compare(exact: Path, found: Path) -> dict:

@@ -24,7 +24,7 @@ _CPU = torch.device('cpu')
 
 
 def measure(suite: Suite, log: Callable[[str], None]) -> None:
-    """Measure each model of a suite, with random weights, and write the latencies into its folder.
+    """Measure each model of a suite, with random weights, and write them into its folder, those of a config at once.
 
     Args:
         suite: The suite.
@@ -37,9 +37,9 @@ def measure(suite: Suite, log: Callable[[str], None]) -> None:
         log(f'{config}: {ROUNDS} rounds of {len(cases)} models')
         timing.measure(cases, ROUNDS, SEED, _CPU, lambda: None)
         models |= {case.model: case.quartiles() for case in cases}
-    content = dict(machine=environment.describe(_CPU), onnxruntime=named(_BACKEND), rounds=ROUNDS,
-                   date=time.strftime('%Y-%m-%d'), models=models)
-    write_text(suite.folder / LATENCIES, json.dumps(content, indent=1) + '\n')
+        content = dict(machine=environment.describe(_CPU), onnxruntime=named(_BACKEND), rounds=ROUNDS,
+                       date=time.strftime('%Y-%m-%d'), models=models)
+        write_text(suite.folder / LATENCIES, json.dumps(content, indent=1) + '\n')
 
 
 def _case(run: Run, log: Callable[[str], None]) -> Case | None:
