@@ -76,7 +76,7 @@ def test_nothing_done(tmp_path, monkeypatch, capsys):
     assert '+1.98 (imagenet1k)' in page and '-0.60 (coco2017)' in page
     assert '| step 0: v1 | - | 5.579 |' in page
     assert '| step 4: the local 3x3 is depthwise | `depthwise_local` | 4.328 |' in page
-    assert '| study/cifar10 | 20 | 64 | 64x64 | AdamW(lr=0.001, weight_decay=0.05), gradients to 10 |' in page
+    assert '| study/cifar10 | 8 | 64 | 64x64 | AdamW(lr=0.001, weight_decay=0.05), gradients to 10 |' in page
 
 
 @pytest.fixture(scope='module')

@@ -2,7 +2,7 @@
 
 For N epochs set `train_cfg.max_epochs`, and `end` and `T_max` of the cosine, to N.
 """
-max_epochs = 20
+max_epochs = 8
 train_cfg = dict(type='mvit3_bench.ResumableTrainLoop', max_epochs=max_epochs, val_interval=1)
 optim_wrapper = dict(
     type='OptimWrapper',
