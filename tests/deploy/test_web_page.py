@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from test_export import whole
 
 from mvit3_bench.datasets.configs import data_sets, meta_of_test
@@ -41,10 +42,12 @@ class Page:
     address: str
     wrapper: torch.nn.Module
     pipeline: list
+    scope: str
 
     def images(self, picture: Path) -> torch.Tensor:
         """A file as the framework's own pipeline reads it: (1, 3, H, W), RGB."""
         from mmcv.transforms import LoadImageFromFile
+        init_default_scope(self.scope)  # a page of another task may have been made since
         arguments = next(dict(step) for step in self.pipeline if step['type'].endswith('LoadImageFromFile'))
         arguments.pop('type')
         image = LoadImageFromFile(**arguments)(dict(img_path=str(picture)))['img']
@@ -70,7 +73,8 @@ def pages(tmp_path_factory):
             write_page(model, size, folder, pipeline=pipeline, meta=meta_of_test(cfg), name=task, note='random weights')
             servers.append(page_server(folder))
             threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
-            made[task] = Page(f'http://localhost:{servers[-1].server_port}/', wrap(model, size), pipeline)
+            made[task] = Page(f'http://localhost:{servers[-1].server_port}/', wrap(model, size), pipeline,
+                              cfg.default_scope)
         return made[task]
     yield page
     for server in servers:
