@@ -47,7 +47,10 @@ def _store(file: Path, kind: str) -> None:
 
 
 def write_int8(deployed: ExportWrapper, file: Path, notes: dict, images: Tensor, keep: tuple[str, ...]) -> None:
-    """Write a model whose convolutions and matrix products are of INT8, with a scale a channel for weights.
+    """Write a model whose convolutions and linear layers are of INT8, with a scale a channel for weights.
+
+    Products of two activations stay in float: around them ONNX Runtime would take a softmax of INT8, which is many times
+    slower than that of float32.
 
     Args:
         deployed, file, notes: As of every target.
@@ -59,7 +62,8 @@ def write_int8(deployed: ExportWrapper, file: Path, notes: dict, images: Tensor,
         exact = Path(folder) / 'float.onnx'
         onnx.write(deployed, exact, notes)
         quantize_static(exact, file, _Reader(images), per_channel=True, activation_type=QuantType.QUInt8,
-                        weight_type=QuantType.QInt8, op_types_to_quantize=QUANTISED, nodes_to_exclude=nodes_of(exact, keep))
+                        weight_type=QuantType.QInt8, op_types_to_quantize=QUANTISED,
+                        nodes_to_exclude=nodes_of(exact, keep) + _of_activations(exact))
 
 
 def nodes_of(file: Path, modules: tuple[str, ...]) -> list[str]:
@@ -71,6 +75,14 @@ def nodes_of(file: Path, modules: tuple[str, ...]) -> list[str]:
         if set(ast.literal_eval(noted)) & set(modules):
             found.append(node.name)
     return found
+
+
+def _of_activations(file: Path) -> list[str]:
+    """The names of the matrix products that have no weight."""
+    import onnx as library
+    graph = library.load(file).graph
+    weights = {each.name for each in graph.initializer}
+    return [node.name for node in graph.node if node.op_type == 'MatMul' and weights.isdisjoint(node.input)]
 
 
 class _Reader:

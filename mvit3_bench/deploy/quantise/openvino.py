@@ -17,7 +17,9 @@ def write_float16(deployed: ExportWrapper, file: Path, notes: dict) -> None:
 
 
 def write_int8(deployed: ExportWrapper, file: Path, notes: dict, images: Tensor, keep: tuple[str, ...]) -> None:
-    """Write a model that NNCF quantised; arguments as of ONNX."""
+    """Write a model that NNCF quantised; arguments as of ONNX. Products of two activations stay in float, too: OpenVINO then
+    keeps the attention in one piece.
+    """
     import nncf
     import openvino
     with tempfile.TemporaryDirectory() as folder:
@@ -25,13 +27,21 @@ def write_int8(deployed: ExportWrapper, file: Path, notes: dict, images: Tensor,
         onnx.write(deployed, exact, notes)
         kept = nodes_of(exact, keep)
         model = openvino.convert_model(exact)
-    names = {operation.get_friendly_name() for operation in model.get_ordered_ops()}
+    names = {operation.get_friendly_name(): operation for operation in model.get_ordered_ops()}
+    kept += [name for name, operation in names.items() if _of_activations(operation)]
     transformer = any(isinstance(module, TransformerLayer) for module in deployed.modules())
     model = nncf.quantize(
         model, nncf.Dataset([image.numpy() for image in images.split(1)]), subset_size=len(images),
         model_type=nncf.ModelType.TRANSFORMER if transformer else None,
         ignored_scope=nncf.IgnoredScope(names=[name for name in kept if name in names], validate=False))
     _save(openvino, model, file, notes, compress_to_fp16=False)
+
+
+def _of_activations(operation) -> bool:
+    """Whether an operation is an attention, or a matrix product that has no weight."""
+    if operation.get_type_name() != 'MatMul':
+        return operation.get_type_name() == 'ScaledDotProductAttention'
+    return all(each.get_source_output().get_node().get_type_name() != 'Constant' for each in operation.inputs())
 
 
 def _converted(deployed: ExportWrapper, notes: dict):

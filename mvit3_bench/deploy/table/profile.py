@@ -1,0 +1,69 @@
+"""Where the time of a file goes: milliseconds of each kind of operator, as its runtime's own profiler tells."""
+import json
+import os
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import torch
+
+CALLS = 20  # behind as many that warm up
+
+
+def profile(form: str, file: str, size: list[int]) -> dict[str, float]:
+    """Time one image through a file, on one core.
+
+    Args:
+        form: ``'onnx'`` or ``'openvino'``, whose runtimes have a profiler.
+        file: Of that form.
+        size: Height and width.
+
+    Returns:
+        Kind of operator -> milliseconds of a call, the most expensive first.
+    """
+    if hasattr(os, 'sched_setaffinity'):  # before a runtime makes its threads
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    images = (torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(1)) * 255).numpy()
+    found = dict(onnx=_onnxruntime, openvino=_openvino)[form](file, images)
+    return dict(sorted(found.items(), key=lambda each: -each[1]))
+
+
+def _onnxruntime(file: str, images: np.ndarray) -> dict[str, float]:
+    import onnxruntime
+    with tempfile.TemporaryDirectory() as folder:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.enable_profiling, options.profile_file_prefix = True, f'{folder}/profile'
+        session = onnxruntime.InferenceSession(file, options, providers=['CPUExecutionProvider'])
+        for _ in range(2 * CALLS):
+            session.run(None, {session.get_inputs()[0].name: images})
+        events = json.loads(Path(session.end_profiling()).read_text())
+    times = defaultdict(list)
+    for event in events:
+        if event['cat'] == 'Node' and event['name'].endswith('_kernel_time'):
+            times[event['args']['op_name'], event['name']].append(event['dur'] / 1e3)
+    return _sums((kind, each) for (kind, _), each in times.items())
+
+
+def _openvino(file: str, images: np.ndarray) -> dict[str, float]:
+    import openvino
+    model = openvino.compile_model(file, 'CPU', {
+        'INFERENCE_PRECISION_HINT': 'f32', 'PERF_COUNT': True, 'INFERENCE_NUM_THREADS': 1})
+    request = model.create_infer_request()
+    times = defaultdict(list)
+    for _ in range(2 * CALLS):
+        request.infer(images)
+        for each in request.get_profiling_info():
+            if each.status == each.Status.EXECUTED:
+                kind = f'{each.node_type}, {each.exec_type.rpartition("_")[2]}' if each.exec_type else each.node_type
+                times[kind, each.node_name].append(each.real_time.total_seconds() * 1e3)
+    return _sums((kind, each) for (kind, _), each in times.items())
+
+
+def _sums(nodes) -> dict[str, float]:
+    """Kind -> the sum of its nodes' medians, without the calls that warm up."""
+    sums = defaultdict(float)
+    for kind, times in nodes:
+        sums[kind] += float(np.median(times[len(times) // 2:]))
+    return dict(sums)
