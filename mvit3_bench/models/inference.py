@@ -9,11 +9,14 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.modules.module import _has_any_global_hook
+from torch.nn.modules import module as torch_module
 
 # Of the widest map: half of a usual third-level cache. Besides, glibc maps every block above 32 MiB anew, page by page,
 # which takes longer than computing what stands in it.
 CACHE_BYTES = 2**24
+# hooks of every module, which torch adds to these
+_GLOBAL_HOOKS = (torch_module._global_forward_hooks, torch_module._global_forward_pre_hooks,
+                 torch_module._global_backward_hooks, torch_module._global_backward_pre_hooks)
 _IN_PLACE = {nn.SiLU: F.silu, nn.ReLU: F.relu, nn.ReLU6: F.relu6, nn.Hardswish: F.hardswish}
 
 
@@ -26,7 +29,7 @@ def hooked(module: nn.Module) -> bool:
 def unobserved(x: Tensor, *modules: nn.Module) -> bool:
     """Whether modules may be computed together: on a CPU, no gradient is wanted, and nobody sees what is between them."""
     return (isinstance(x, Tensor) and x.device.type == 'cpu' and not torch.is_grad_enabled()
-            and not torch.compiler.is_compiling() and not torch.jit.is_tracing() and not _has_any_global_hook()
+            and not torch.compiler.is_compiling() and not torch.jit.is_tracing() and not any(_GLOBAL_HOOKS)
             and not any(map(hooked, modules)))
 
 

@@ -13,23 +13,23 @@ def write(deployed: ExportWrapper, file: Path, notes: dict) -> None:
     """Write a model, with what is known of it as metadata."""
     from ..nms import onnx_nms
     program = torch.onnx.export(
-        capture(deployed, free_batch=True), opset_version=OPSET, verbose=False, input_names=['images'],
-        output_names=list(deployed.output_names()) or None, custom_translation_table={
-            torch.ops.mvit3_bench.nms.default: onnx_nms, torch.ops.aten.upsample_bilinear2d.vec: _resize})
+        _name_sizes(capture(deployed, free_batch=True)), opset_version=OPSET, verbose=False, input_names=['images'],
+        output_names=list(deployed.output_names()) or None,
+        custom_translation_table={torch.ops.mvit3_bench.nms.default: onnx_nms})
     _name_batch(program.model.graph)
     program.model.metadata_props.clear()
     program.model.metadata_props.update(notes)
     program.save(file, external_data=False)
 
 
-def _resize(images, output_size, align_corners: bool, scale_factors=None):
-    """Bilinear interpolation, to a size or by factors, whose batch torch 2.6 would make a constant."""
-    from onnxscript import opset18 as op
-    how = dict(mode='linear', coordinate_transformation_mode='align_corners' if align_corners else 'pytorch_half_pixel')
-    if output_size is None:
-        return op.Resize(images, None, op.Constant(value_floats=[1.0, 1.0, *scale_factors]), None, **how)
-    sizes = op.Concat(op.Shape(images, start=0, end=2), op.Constant(value_ints=list(output_size)), axis=0)
-    return op.Resize(images, None, None, sizes, **how)
+def _name_sizes(program: torch.export.ExportedProgram) -> torch.export.ExportedProgram:
+    """With torch 2.6, interpolate by the operator that takes the size alone, since at the one that takes factors too it makes
+    the batch a constant. The former ends in index tables as large as the output, the latter, with later ones, in Resize.
+    """
+    for node in program.graph.nodes if torch.__version__ < '2.7' else ():
+        if node.target is torch.ops.aten.upsample_bilinear2d.vec and node.args[1] is not None:
+            node.target, node.args = torch.ops.aten.upsample_bilinear2d.default, node.args[:3]
+    return program
 
 
 def _name_batch(onnx_graph) -> None:
