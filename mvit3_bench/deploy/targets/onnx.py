@@ -23,7 +23,7 @@ def write(deployed: ExportWrapper, file: Path, notes: dict) -> None:
 
 
 def _name_sizes(program: torch.export.ExportedProgram) -> torch.export.ExportedProgram:
-    """With torch 2.6, interpolate by the operator that takes the size alone, since at the one that takes factors too it makes
+    """With torch 2.6, interpolate by the operator that takes the size alone, as at the one that takes factors too it makes
     the batch a constant. The former ends in index tables as large as the output, the latter, with later ones, in Resize.
     """
     for node in program.graph.nodes if torch.__version__ < '2.7' else ():
