@@ -177,8 +177,9 @@ def compare(exact: Path, found: Path) -> dict:
 
 
 def time(content: dict, args: argparse.Namespace) -> None:
-    """Time the files of each run and format in turns."""
+    """Time the files of each run and format in turns, and see where the time goes."""
     from ..deploy.table import cells as table
+    from ..deploy.table import profile
     for folder in map(Path, args.runs):
         for form in args.to:
             there = {key: cell for key, cell in content['cells'].items()
@@ -192,5 +193,7 @@ def time(content: dict, args: argparse.Namespace) -> None:
                 continue
             for key, figures in found.items():
                 there[key]['latency'] = figures
+                if form in profile.PROFILERS:
+                    there[key]['profile'] = table.separately(profile.profile, form, files[key], there[key]['size'])
                 print(f'{key}: {figures["median_ms"]:.2f} ms (p90 {figures["p90_ms"]:.2f})', flush=True)
             table.write(args.out, content)

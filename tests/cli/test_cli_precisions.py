@@ -45,10 +45,11 @@ def test_page():
     content = dict(command='mvit3 precisions', date='2026-01-01', versions={}, machine=dict.fromkeys(
         ('cpu', 'cores', 'threads', 'memory_gb', 'python', 'torch'), '?'), cells={
             'run/onnx/float32': cell | dict(latency=dict(median_ms=3.0), agreement=None),
-            'run/onnx/int8': cell | dict(latency=dict(median_ms=2.0), kept=['model.head']),
+            'run/onnx/int8': cell | dict(latency=dict(median_ms=2.0), kept=['model.head'], profile=dict(Conv=1.25, Add=0.5)),
             'run/litert/int8': dict(failed='no\nsuch thing')})
     text = page(content)
     assert '-0.50 [-1.00, +0.25]' in text and '97.50%' in text and '1.50' in text and '1. no such thing' in text
+    assert '- run/onnx/int8: **1.8**: Conv 1.2, Add 0.5, others 0.0' in text
     assert '- run/onnx/int8: model.head' in text and text.count('no (1)') == 1
 
 

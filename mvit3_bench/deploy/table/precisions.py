@@ -2,6 +2,12 @@
 from ...utils import environment
 from ...utils.text import table
 
+_PROFILES = '''## Where the time goes
+
+Milliseconds of each kind of operator, as the runtime's profiler tells, which takes time itself.
+
+'''
+_KINDS = 8  # of operators that a profile names
 _HEAD = '''# Precisions
 
 Trained models exported before the post-processing in each precision, and tested on the whole test set in the file's own
@@ -33,6 +39,9 @@ def page(content: dict) -> str:
                 for (form, precision), cell in cells.items()]
         parts.append(f'## {run}\n\n' + table(rows, [
             'format', 'precision', 'score', 'difference', 'agreement', 'MB', 'latency in ms', 'faster'], left=2))
+    profiles = [f'- {key}: {_profile(cell["profile"])}' for key, cell in content['cells'].items() if cell.get('profile')]
+    if profiles:
+        parts.append(_PROFILES + '\n'.join(profiles) + '\n')
     if kept := [f'- {key}: {", ".join(cell["kept"])}' for key, cell in content['cells'].items() if cell.get('kept')]:
         parts.append('## Layers in float\n\n' + '\n'.join(kept) + '\n')
     if reasons:
@@ -54,3 +63,11 @@ def _figures(cell: dict, exact: dict, reasons: list[str]) -> list[str]:
     return [f'{cell["score"]:.2f}', f'{value:+.2f} [{low:+.2f}, {high:+.2f}]', agreement,
             f'{cell["bytes"] / 1e6:.2f}', f'{latency:.2f}' if latency else '-',
             f'{of_exact / latency:.2f}' if latency and of_exact else '-']
+
+
+def _profile(times: dict[str, float]) -> str:
+    """The most expensive kinds of operator, and the rest, with the sum."""
+    most = dict(list(times.items())[:_KINDS])
+    rest = sum(times.values()) - sum(most.values())
+    words = [f'{kind} {each:.1f}' for kind, each in most.items()]
+    return f'**{sum(times.values()):.1f}**: {", ".join([*words, f"others {rest:.1f}"])}'

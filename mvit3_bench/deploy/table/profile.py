@@ -15,7 +15,7 @@ def profile(form: str, file: str, size: list[int]) -> dict[str, float]:
     """Time one image through a file, on one core.
 
     Args:
-        form: ``'onnx'`` or ``'openvino'``, whose runtimes have a profiler.
+        form: Of ``PROFILERS``.
         file: Of that form.
         size: Height and width.
 
@@ -25,8 +25,7 @@ def profile(form: str, file: str, size: list[int]) -> dict[str, float]:
     if hasattr(os, 'sched_setaffinity'):  # before a runtime makes its threads
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     images = (torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(1)) * 255).numpy()
-    found = dict(onnx=_onnxruntime, openvino=_openvino)[form](file, images)
-    return dict(sorted(found.items(), key=lambda each: -each[1]))
+    return dict(sorted(PROFILERS[form](file, images).items(), key=lambda each: -each[1]))
 
 
 def _onnxruntime(file: str, images: np.ndarray) -> dict[str, float]:
@@ -67,3 +66,6 @@ def _sums(nodes) -> dict[str, float]:
     for kind, times in nodes:
         sums[kind] += float(np.median(times[len(times) // 2:]))
     return dict(sums)
+
+
+PROFILERS = dict(onnx=_onnxruntime, openvino=_openvino)  # of the formats whose runtimes have one
