@@ -53,6 +53,14 @@ def test_page():
     assert '- run/onnx/int8: model.head' in text and text.count('no (1)') == 1
 
 
+def test_page_is_not_stale():
+    """The committed page is what its file gives; a file of float32 scores what the model does, to 0.01 points."""
+    content = json.loads((ROOT / 'docs/results/precisions.json').read_text())
+    assert (ROOT / 'docs/results/precisions.md').read_text() == page(content)
+    exact = [cell for key, cell in content['cells'].items() if key.endswith('/float32')]
+    assert exact and all(abs(cell['difference'][0]) < 0.01 for cell in exact)
+
+
 def test_not_a_work_dir(tmp_path):
     """A folder without a config is named."""
     with pytest.raises(UsageError, match=r'has 0 configs \(\*\.py\)'):

@@ -8,7 +8,7 @@ from torch import nn
 
 from mvit3_bench.cli import export as command
 from mvit3_bench.deploy.export import deploy, export, size_of
-from mvit3_bench.deploy.quantise import PRECISIONS, WRITERS, Calibration
+from mvit3_bench.deploy.quantise import KEEPING, PRECISIONS, WRITERS, Calibration
 from mvit3_bench.deploy.quantise.calibration import agreement, pipeline_images
 from mvit3_bench.deploy.quantise.sensitivity import sensitivity
 from mvit3_bench.deploy.targets import TARGETS
@@ -120,3 +120,21 @@ def test_half_precision(tmp_path, form, precision):
     done = export(model, (64, 64), form, tmp_path / f'model{TARGETS[form].suffix}', precision=precision)
     exact = sum(parameter.numel() * 4 for parameter in model.parameters())
     assert 0 < max(done.deviations.values()) < 0.2 and sum(map(size_of, done.files)) < 0.65 * exact
+
+
+@slow
+@pytest.mark.parametrize('form', KEEPING)
+def test_layers_in_float(tmp_path, form):
+    """Of a model whose layers stay in float, all but one, all answers stay, and the file is large."""
+    needs(form)
+    if form == 'openvino':
+        pytest.importorskip('nncf')
+    model, images = whole('cls/mvit3_xxs_in1k.py'), torch.rand(6, 3, 64, 64) * 255
+    deployed = deploy(model, (64, 64), raw=True, device=TARGETS[form].device)
+    layers = tuple(name for name, module in deployed.named_modules() if isinstance(module, (nn.Conv2d, nn.Linear)))
+    sizes = []
+    for keep in (), layers[1:]:
+        done = export(model, (64, 64), form, tmp_path / f'model{TARGETS[form].suffix}', raw=True, precision='int8',
+                      calibration=Calibration(images, images, keep))
+        sizes.append(sum(map(size_of, done.files)))
+    assert done.agreement == 1 and sizes[1] > 2 * sizes[0]

@@ -24,15 +24,15 @@ def write_int8(deployed: ExportWrapper, file: Path, notes: dict, images: Tensor,
     with tempfile.TemporaryDirectory() as folder:
         exact = Path(folder) / 'model.onnx'
         onnx.write(deployed, exact, notes)
-        kept = nodes_of(exact, keep)
+        nodes = nodes_of(exact, keep)
         model = openvino.convert_model(exact)
-    names = {operation.get_friendly_name(): operation for operation in model.get_ordered_ops()}
-    kept += [name for name, operation in names.items() if _of_activations(operation)]
+    kept = [name for operation in model.get_ordered_ops()
+            if (name := operation.get_friendly_name()).partition('/')[0] in nodes or _of_activations(operation)]
     # activations asymmetric, as SiLU's are; NNCF's scheme for transformers loses a third of the answers here
     model = nncf.quantize(
         model, nncf.Dataset([image.numpy() for image in images.split(1)]), subset_size=len(images),
         preset=nncf.QuantizationPreset.MIXED,
-        ignored_scope=nncf.IgnoredScope(names=[name for name in kept if name in names], validate=False))
+        ignored_scope=nncf.IgnoredScope(names=kept, validate=False))
     _save(openvino, model, file, notes, compress_to_fp16=False)
 
 
