@@ -15,7 +15,7 @@ from mvit3_bench.engine.input_size import input_size
 from mvit3_bench.errors import UsageError
 
 
-@pytest.mark.parametrize('raw', [True, False])
+@pytest.mark.parametrize('raw', [True, pytest.param(False, marks=pytest.mark.slow(reason='an export each'))])
 @pytest.mark.parametrize('task', conftest.TASKS)
 def test_predicts_as_the_model(tmp_path, run_dir, task, raw):
     """On images of the config's test set, with and without the post-processing in the file."""
@@ -60,18 +60,18 @@ def test_what_cannot_be_tested(tmp_path, run_dir, tool):
 def test_images_of_another_size(tmp_path, run_dir, task):
     """They are resized, with a warning; boxes and masks are those of the image."""
     cfg, model = mini(task), whole(conftest.TASKS[task])
-    export(model, (320, 320), 'torch', tmp_path / 'model.pt2', raw=True)
+    export(model, (160, 160), 'torch', tmp_path / 'model.pt2', raw=True)
     init_default_scope(cfg.default_scope)
     item = DATASETS.build(cfg.test_dataloader.dataset)[0]
-    large = F.interpolate(item['inputs'][None].float(), (640, 960), mode='nearest')[0].byte()
-    small = F.interpolate(large[None].float(), (320, 320), mode='bilinear')[0]
+    large = F.interpolate(item['inputs'][None].float(), (320, 480), mode='nearest')[0].byte()
+    small = F.interpolate(large[None].float(), (160, 160), mode='bilinear')[0]
     sample = item['data_samples']
-    sample.set_metainfo(dict(img_shape=(640, 960), ori_shape=(640, 960), scale_factor=(1.0, 1.0)))
-    file_model = FileModel(model, tmp_path / 'model.pt2', (320, 320))
-    with pytest.warns(UserWarning, match='of other sizes, such as 640x960, than'):
+    sample.set_metainfo(dict(img_shape=(320, 480), ori_shape=(320, 480), scale_factor=(1.0, 1.0)))
+    file_model = FileModel(model, tmp_path / 'model.pt2', (160, 160))
+    with pytest.warns(UserWarning, match='of other sizes, such as 320x480, than'):
         found, = file_model.test_step(dict(inputs=[large], data_samples=[copy.deepcopy(sample)]))
     if task == 'segmentation':
-        assert found.pred_sem_seg.data.shape == (1, 640, 960)
+        assert found.pred_sem_seg.data.shape == (1, 320, 480)
     else:
         sample.set_metainfo(dict(scale_factor=(1 / 3, 1 / 2)))
         expected, = file_model.test_step(dict(inputs=[small], data_samples=[sample]))
