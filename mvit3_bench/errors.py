@@ -124,3 +124,8 @@ def error_in(output: str) -> str:
     """The error that ended a command, in what it printed: the message, or the last line of a traceback."""
     text = '\n' + output.rstrip()
     return text.rpartition('\nerror: ' if '\nerror: ' in text else '\n')[2]
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error's message, or its type."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from ..deploy.layers import replace_layers
 from ..deploy.targets.onnx import write as write_onnx
 from ..deploy.wrappers import ExportWrapper
+from ..errors import first_line
 from .compute_bound import compute_lower_bound
 from .models import TimedModel
 
@@ -191,11 +192,6 @@ def train(model: TimedModel, images: Tensor, dtype: str, layout: str) -> tuple[C
 def kernels(model: TimedModel, images: Tensor, dtype: str, layout: str) -> tuple[Call, None]:
     """The matrix products and convolutions of the inference copy, and nothing else; see :func:`.compute_lower_bound`."""
     return _inference(compute_lower_bound(*_moved(model.deployed, images, dtype, layout)), images), None
-
-
-def first_line(error: Exception) -> str:
-    """The first line of an error's message, or its type."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 BACKENDS = {'eager': eager, 'deploy': deploy, 'compile': compiled, 'onnxruntime': onnxruntime, 'openvino': openvino,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ..errors import CheckpointError, MissingFileError, UnsafePickleError
+from ..errors import CheckpointError, MissingFileError, UnsafePickleError, first_line
 from ..utils.text import shown
 from .untrusted import load_safetensors, load_torch
 
@@ -36,7 +36,7 @@ def read_file(path: str | Path, map_location='cpu') -> dict:
                               'Files of tensors alone can be: torch.save(model.state_dict(), FILE) writes one',
                               '\n  ') from error
     except Exception as error:  # torch raises many types, depending on where a file breaks off
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        reason = first_line(error)
         raise CheckpointError(f'{path} is not a checkpoint that can be read safely: {reason}', path) from error
     if not isinstance(checkpoint, dict):
         raise CheckpointError(f'{path} holds no state dict: found {type(checkpoint).__name__} without tensors', path)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import UsageError
+from .targets import finish
 
 TARGETS = ('onnx', 'openvino', 'litert', 'executorch')
 PRECISIONS = ('float32', 'float16', 'bfloat16', 'int8')
@@ -39,18 +40,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> None:
     """Run the command."""
     from ..deploy.table import cells as table
+    from ..deploy.table.precisions import page
     from ..utils.environment import command_line
     content = table.read(args.out, command_line())
-    try:
-        (time if args.latency else make)(content, args)
-    except KeyboardInterrupt:
-        sys.exit('\ninterrupted: what was done until now is kept, and the same command goes on from there')
-    if args.page:
-        from ..checkpoints.atomic import write_text
-        from ..deploy.table.precisions import page
-        write_text(args.page, page(content))
-        print(args.page)
-    print(args.out)
+    finish(lambda: (time if args.latency else make)(content, args), lambda: page(content), args)
 
 
 def make(content: dict, args: argparse.Namespace) -> None:
@@ -102,8 +95,9 @@ def export_cell(folder: Path, form: str, precision: str, keep: int, args: argpar
     """Export the model of a run, before the post-processing -> what came of it, as it is recorded."""
     from mmengine.runner import load_checkpoint
 
-    from ..deploy.export import SUFFIXES, export, size_of
+    from ..deploy.export import SUFFIXES, export
     from ..deploy.quantise.calibration import pipeline_images
+    from ..deploy.table.cells import written
     from ..engine import run_config
     from .export import calibrate
     cfg, model, size = run_config.model_and_size(Namespace(config=config_of(folder), backbone=None, cfg_options=None,
@@ -119,9 +113,8 @@ def export_cell(folder: Path, form: str, precision: str, keep: int, args: argpar
         done = export(model, size, form, out, raw=True, precision=precision, calibration=calibration)
     except Exception as error:  # of any exporter or runtime: the reason is the result
         return dict(failed=str(error) or type(error).__name__)
-    weights = [file for file in done.files if file.suffix != '.json']
-    return dict(size=list(size), files=[str(file) for file in weights], bytes=sum(map(size_of, weights)),
-                kept=list(calibration.keep) if calibration else [], agreement=done.agreement)
+    return dict(size=list(size), **written(done.files), kept=list(calibration.keep) if calibration else [],
+                agreement=done.agreement)
 
 
 def tested(folder: Path, file: Path | None, out: Path) -> Path:

@@ -1,6 +1,7 @@
 """Export every model of each task to every format, run and compare: the table of targets."""
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from .export import TARGETS
@@ -32,21 +33,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> None:
     """Run the command."""
     from ..deploy.table import cells as table
+    from ..deploy.table.page import page
     from ..utils.environment import command_line
     content = table.read(args.out, command_line())
+    finish(lambda: work(content, args), lambda: page(content), args)
+
+
+def work(content: dict, args: argparse.Namespace) -> None:
+    """Make or time the cells, one after the other."""
+    from ..deploy.table import cells as table
     cells = [(form, task, model) for model in args.models for task in args.tasks for form in args.to]
+    for number, (form, task, model) in enumerate(cells, 1):
+        key = table.key_of(form, task, model)
+        if said := (time_cell if args.latency else export_cell)(content['cells'], key, args):
+            table.write(args.out, content)
+            print(f'[{number}/{len(cells)}] {key}: {said}', flush=True)
+
+
+def finish(work: Callable[[], None], page: Callable[[], str], args: argparse.Namespace) -> None:
+    """Do the work on a table, which is kept if it is interrupted, and write the page that ``--page`` asks for."""
     try:
-        for number, (form, task, model) in enumerate(cells, 1):
-            key = table.key_of(form, task, model)
-            if said := (time_cell if args.latency else export_cell)(content['cells'], key, args):
-                table.write(args.out, content)
-                print(f'[{number}/{len(cells)}] {key}: {said}', flush=True)
+        work()
     except KeyboardInterrupt:
         sys.exit('\ninterrupted: what was done until now is kept, and the same command goes on from there')
     if args.page:
         from ..checkpoints.atomic import write_text
-        from ..deploy.table.page import page
-        write_text(args.page, page(content))
+        write_text(args.page, page())
         print(args.page)
     print(args.out)
 

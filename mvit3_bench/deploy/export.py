@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from .. import __version__
-from ..errors import ExportError, UsageError
+from ..errors import ExportError, UsageError, first_line
 from .device import device_form
 from .fuse import fuse
 from .layers import replace_layers
@@ -147,8 +147,7 @@ def _write(model: nn.Module, deployed: ExportWrapper, form: str, file: Path, not
     except UsageError:
         raise
     except Exception as error:  # exporters raise whatever the operators of a model meet
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ExportError(f'{type(model).__name__} cannot be exported to {form}: {reason}') from error
+        raise ExportError(f'{type(model).__name__} cannot be exported to {form}: {first_line(error)}') from error
 
 
 def _deviations(reference: ExportWrapper, loaded: Loaded, target: Target) -> dict[int, float]:

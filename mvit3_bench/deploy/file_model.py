@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..errors import UsageError
+from ..errors import UsageError, first_line
 from .quantise.calibration import as_taken
 from .targets import TARGETS, require
 from .wrappers import wrap
@@ -42,8 +42,7 @@ class FileModel(nn.Module):
         try:
             self.call = TARGETS[form].load(Path(file)).call
         except Exception as error:  # of any runtime
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise UsageError(f'{file} cannot be loaded: {reason}', file) from error
+            raise UsageError(f'{file} cannot be loaded: {first_line(error)}', file) from error
         if self.call is None:
             raise UsageError(f'{file} cannot be tested: the runtime of {form} does not run on this machine', file)
         self.answer = dict(classification=self._classes, segmentation=self._masks, detection=self._boxes)[self.wrapper.task]
@@ -63,8 +62,7 @@ class FileModel(nn.Module):
         try:
             return self.call(as_taken(image, self.size)[None])
         except Exception as error:  # of any runtime
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise UsageError(f'{self.file} does not run on images of {self.size[0]}x{self.size[1]}: {reason}',
+            raise UsageError(f'{self.file} does not run on images of {self.size[0]}x{self.size[1]}: {first_line(error)}',
                              self.file) from error
 
     def _classes(self, found: list[Tensor], sample, given: tuple[int, int]):

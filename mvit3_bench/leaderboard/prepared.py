@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from .. import __version__
-from ..benchmark.backends import Call, Outputs, Skipped, compiled, first_line, to_onnx
+from ..benchmark.backends import Call, Outputs, Skipped, compiled, to_onnx
 from ..checkpoints.atomic import atomic_write
-from ..errors import UsageError, WriteError
+from ..errors import UsageError, WriteError, first_line
 from ..mmlab.backbone_names import slug
 from . import networks
 

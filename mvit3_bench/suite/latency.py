@@ -30,14 +30,14 @@ def measure(suite: Suite, log: Callable[[str], None]) -> None:
         suite: The suite.
         log: Called with a line on the progress, and on what cannot be measured.
     """
-    models = {}
+    models, machine = {}, environment.describe(_CPU)
     for config in dict.fromkeys(run.recorded for run in suite.runs):
         runs = {run.result_config: run for run in suite.runs if run.recorded == config}
         cases = [case for run in runs.values() if (case := _case(run, log))]
         log(f'{config}: {ROUNDS} rounds of {len(cases)} models')
         timing.measure(cases, ROUNDS, SEED, _CPU, lambda: None)
         models |= {case.model: case.quartiles() for case in cases}
-        content = dict(machine=environment.describe(_CPU), onnxruntime=named(_BACKEND), rounds=ROUNDS,
+        content = dict(machine=machine, onnxruntime=named(_BACKEND), rounds=ROUNDS,
                        date=time.strftime('%Y-%m-%d'), models=models)
         write_text(suite.folder / LATENCIES, json.dumps(content, indent=1) + '\n')
 

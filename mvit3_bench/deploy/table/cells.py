@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import time
 from argparse import Namespace
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from importlib.metadata import PackageNotFoundError, version
@@ -71,7 +72,7 @@ def export_cell(config: str, form: str, out: str) -> dict:
     """Export the untrained model of a config -> what came of it, as it is recorded."""
     from ...engine import run_config
     from ...engine.config_files import find_config
-    from ..export import export, size_of
+    from ..export import export
     torch.manual_seed(0)
     start = time.perf_counter()
     cell = dict(config=config)
@@ -82,10 +83,28 @@ def export_cell(config: str, form: str, out: str) -> dict:
         done = export(model, size, form, out, note=f'{config}, none')
     except Exception as error:  # of any exporter or runtime: the reason is the result
         return cell | dict(failed=str(error) or type(error).__name__, seconds=round(time.perf_counter() - start, 1))
-    weights = [file for file in done.files if file.suffix != '.json']
-    return cell | dict(
-        files=[str(file) for file in weights], bytes=sum(map(size_of, weights)), raw=done.raw, operators=done.operators,
-        deviation=max(done.deviations.values(), default=None), seconds=round(time.perf_counter() - start, 1))
+    return cell | written(done.files) | dict(
+        raw=done.raw, operators=done.operators, deviation=max(done.deviations.values(), default=None),
+        seconds=round(time.perf_counter() - start, 1))
+
+
+def on_one_core() -> None:
+    """Keep this process to one core, before a runtime makes its threads."""
+    if hasattr(os, 'sched_setaffinity'):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    torch.set_num_threads(1)
+
+
+def image_of(size: list[int]) -> torch.Tensor:
+    """An image to time with, (1, 3, H, W), 0 .. 255."""
+    return torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(1)) * 255
+
+
+def written(files: Sequence[Path]) -> dict:
+    """Files of an export as a cell records them, without notes beside them."""
+    from ..export import size_of
+    weights = [file for file in files if file.suffix != '.json']
+    return dict(files=[str(file) for file in weights], bytes=sum(map(size_of, weights)))
 
 
 def latencies(form: str, files: dict[str, str], size: list[int]) -> dict[str, dict]:
@@ -99,15 +118,13 @@ def latencies(form: str, files: dict[str, str], size: list[int]) -> dict[str, di
     Returns:
         Name -> median and 90th percentile in milliseconds, and the number of calls; empty where the runtime does not run.
     """
-    if hasattr(os, 'sched_setaffinity'):  # before a runtime makes its threads
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    torch.set_num_threads(1)
+    on_one_core()
     from ..export import quiet
     with quiet():
         calls = {name: TARGETS[form].load(Path(file)).call for name, file in files.items()}
         if None in calls.values():
             return {}
-        images = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(1)) * 255
+        images = image_of(size)
         times = {name: [] for name in calls}
         for _ in range(_WARM_UP + _CALLS):
             for name, call in calls.items():

@@ -1,12 +1,12 @@
 """Where the time of a file goes: milliseconds of each kind of operator, as its runtime's own profiler tells."""
 import json
-import os
 import tempfile
 from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
-import torch
+
+from .cells import image_of, on_one_core
 
 CALLS = 20  # behind as many that warm up
 
@@ -22,10 +22,8 @@ def profile(form: str, file: str, size: list[int]) -> dict[str, float]:
     Returns:
         Kind of operator -> milliseconds of a call, the most expensive first.
     """
-    if hasattr(os, 'sched_setaffinity'):  # before a runtime makes its threads
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    images = (torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(1)) * 255).numpy()
-    return dict(sorted(PROFILERS[form](file, images).items(), key=lambda each: -each[1]))
+    on_one_core()
+    return dict(sorted(PROFILERS[form](file, image_of(size).numpy()).items(), key=lambda each: -each[1]))
 
 
 def _onnxruntime(file: str, images: np.ndarray) -> dict[str, float]:

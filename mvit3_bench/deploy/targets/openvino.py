@@ -9,15 +9,20 @@ from . import onnx
 from .base import Loaded, Target, describe
 
 
-def write(deployed: ExportWrapper, file: Path, notes: dict) -> None:
-    """Write a model, with what is known of it as ``rt_info``."""
+def write(deployed: ExportWrapper, file: Path, notes: dict, compress_to_fp16: bool = False) -> None:
+    """Write a model, its weights stored in float16 if that is asked for."""
     import openvino
     with tempfile.TemporaryDirectory() as folder:
         onnx.write(deployed, Path(folder) / 'model.onnx', notes)
-        model = openvino.convert_model(Path(folder) / 'model.onnx')
-        for key, value in notes.items():
-            model.set_rt_info(value, ['mvit3_bench', key])
-        openvino.save_model(model, file, compress_to_fp16=False)
+        save(openvino.convert_model(Path(folder) / 'model.onnx'), file, notes, compress_to_fp16)
+
+
+def save(model, file: Path, notes: dict, compress_to_fp16: bool = False) -> None:
+    """Write a model of OpenVINO, with what is known of it as ``rt_info``."""
+    import openvino
+    for key, value in notes.items():
+        model.set_rt_info(value, ['mvit3_bench', key])
+    openvino.save_model(model, file, compress_to_fp16=compress_to_fp16)
 
 
 def load(file: Path) -> Loaded:

@@ -1,5 +1,5 @@
 // A picture as the network sees it. The resizing is done by hand, with the arithmetic of the library that the test pipeline
-// names, because a canvas smooths in a way of its own. `image` is {data, width, height} with RGBA bytes, as a canvas gives.
+// names, because a canvas smooths in its own way. `image` is {data, width, height} with RGBA bytes, as a canvas gives.
 
 const COEFFICIENT = 2048; // OpenCV's bilinear weights have 11 bits
 const PILLOW_BITS = 22;
