@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ..deploy.layers import replace_layers
 from ..deploy.targets.onnx import write as write_onnx
 from ..deploy.wrappers import ExportWrapper
 from ..errors import first_line
 from .compute_bound import compute_lower_bound
+from .losses import loss_of
 from .models import TimedModel
 
 Call = Callable[[], object]
@@ -153,40 +153,38 @@ def train(model: TimedModel, images: Tensor, dtype: str, layout: str) -> tuple[C
     """One step of training without dropout: forward, loss, backward, optimiser. In half precision by autocast.
 
     Raises:
-        Skipped: The network is no classifier.
+        Skipped: A batch of this size cannot be trained on.
     """
-    if not model.classifier:
-        raise Skipped('steps of training are timed for classifiers alone')
     network, images = _moved(model.network, images, 'fp32', layout)
     network.requires_grad_(True)
     for module in network.modules():
-        if isinstance(module, nn.Dropout):
+        if isinstance(module, nn.modules.dropout._DropoutNd):
             module.p = 0.0  # the rates of the packages differ, and the same network is to be timed
-    optimizer = torch.optim.AdamW(network.parameters())
-    device = images.device.type
+    optimizer = torch.optim.AdamW(network.parameters(), fused=True)
+    device, loss_of_batch = images.device.type, loss_of(model, len(images), seed=0)
     scaler = torch.amp.GradScaler(device, enabled=dtype == 'fp16')
+    autocast = functools.partial(torch.autocast, device, DTYPES[dtype], enabled=dtype != 'fp32')
 
-    def forward() -> Tensor:
-        with torch.autocast(device, DTYPES[dtype], enabled=dtype != 'fp32'):
-            return network(images)[0]
-
-    def check() -> tuple[Tensor]:
+    def check() -> tuple[Tensor, ...]:
         """The outputs in evaluation mode, in which the norms of all packages have the same statistics."""
         network.eval()
-        with torch.no_grad():
-            logits = forward()
-        network.train()
-        return logits,
-
-    labels = torch.arange(len(images), device=images.device)
+        with torch.no_grad(), autocast():
+            return network(images)
 
     def call() -> None:
-        logits = forward()
-        scaler.scale(F.cross_entropy(logits, labels % logits.shape[1], label_smoothing=0.1)).backward()
+        network.train()
+        with autocast():
+            loss = loss_of_batch(network, images)
+        scaler.scale(loss).backward()
         scaler.step(optimizer)
         scaler.update()
         optimizer.zero_grad(set_to_none=True)
-    return call, check
+    outputs = check()
+    try:
+        call()
+    except ValueError as error:  # of a batch norm that has one value a channel
+        raise Skipped(f'no step of training with a batch of {len(images)}: {first_line(error)}') from error
+    return call, lambda: outputs
 
 
 def kernels(model: TimedModel, images: Tensor, dtype: str, layout: str) -> tuple[Call, None]:

@@ -126,9 +126,9 @@ def prepare(models: list[TimedModel], plan: list[tuple[str, str]], batch: int, d
 
 
 def _prepared(case: Case, model: TimedModel, images: Tensor, expected: tuple[Tensor, ...], block: float) -> Case:
-    """Fill in the fields of a case; of the two layouts of a baseline the faster one is taken."""
+    """Fill in the fields of a case; where the faster of two layouts is not known, both are tried."""
     runtime = case.backend in RUNTIMES
-    choose = model.owner != 'ours' and case.backend in _CHOOSE_LAYOUT
+    choose = case.backend in _CHOOSE_LAYOUT and not model.layout_known
     candidates = []
     for layout in (LAYOUTS if choose else ['channels_last']):
         call, outputs = BACKENDS[case.backend](model, images, case.dtype, layout)

@@ -11,6 +11,7 @@ from torch.utils._pytree import tree_leaves
 
 from ..deploy.fuse import fuse
 from ..engine.input_size import input_size
+from ..models.backbone import MobileViT
 from ..models.forward import in_channels
 from ..registry import MODELS
 from .baselines import build_baseline
@@ -40,6 +41,8 @@ class TimedModel:
             is.
         size: Channels, height and width of an image.
         classifier: Whether the only output are logits.
+        layout_known: Whether channels-last is its faster layout: our backbones are made for it. Another's backbone, or the
+            head of a detector or segmentor, may not be.
     """
     name: str
     owner: str
@@ -47,6 +50,7 @@ class TimedModel:
     deployed: Network
     size: tuple[int, int, int]
     classifier: bool
+    layout_known: bool = False
 
 
 def build_models(name: str, cfg: Config, baselines: list[str], shape: tuple[int, int] | None,
@@ -68,8 +72,10 @@ def build_models(name: str, cfg: Config, baselines: list[str], shape: tuple[int,
     shape = shape or input_size(cfg)
     model = lived_in(revert_sync_batchnorm(MODELS.build(cfg.model)), seed).eval()
     size = (in_channels(model), *shape)
-    common = dict(name=name, size=size, classifier=cfg.model.type == 'ImageClassifier')
-    models = [TimedModel(owner='ours', network=Network(model), deployed=Network(fuse(model)), **common)]
+    classifier = cfg.model.type == 'ImageClassifier'
+    common = dict(name=name, size=size, classifier=classifier)
+    models = [TimedModel(owner='ours', network=Network(model), deployed=Network(fuse(model)),
+                         layout_known=classifier and isinstance(model.backbone, MobileViT), **common)]
     for baseline in baselines:
         network = build_baseline(baseline, cfg.model, model)
         if network is not None:

@@ -37,6 +37,8 @@ def main(args: argparse.Namespace) -> None:
     from ..engine.distributed import on_first
     from ..engine.hooks.preemption import end_together
     from ..engine.randomness import set_randomness
+    from ..utils.memory import keep_freed_memory
+    keep_freed_memory()
     cfg = run_config.load_config(args)
     on_first(check_data, cfg, ('train_dataloader', 'val_dataloader'))
     if args.amp:

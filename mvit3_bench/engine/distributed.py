@@ -11,8 +11,9 @@ from mmengine.config import Config
 from mmengine.dist import all_reduce_dict, is_distributed, is_main_process
 from mmengine.logging import print_log
 from mmengine.model import MMDistributedDataParallel
-from torch import Tensor, distributed
+from torch import Tensor, distributed, nn
 
+from ..models.backbone import MobileViT
 from ..registry import MODEL_WRAPPERS
 
 # the variables in which a launcher tells each process which one it is, by torch's names for them
@@ -31,8 +32,15 @@ _PATIENCE = timedelta(hours=6)  # with the first process, which may list million
 class DistributedModel(MMDistributedDataParallel):
     """MMEngine's wrapper, which reports the mean losses of all processes.
 
-    So every process sees a loss that is not finite in any of them.
+    So every process sees a loss that is not finite in any of them. Our backbones' weights get the layout of their gradients,
+    channels-last: otherwise torch warns that the strides differ, and copies each gradient into its bucket.
     """
+
+    def __init__(self, module: nn.Module, *args, **kwargs):
+        for part in module.modules():
+            if isinstance(part, MobileViT):
+                part.to(memory_format=torch.channels_last)
+        super().__init__(module, *args, **kwargs)
 
     def train_step(self, data: dict | tuple | list, optim_wrapper) -> dict[str, Tensor]:
         """One step of training; the losses it returns, each a number, are means over the processes."""

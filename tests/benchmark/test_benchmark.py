@@ -10,8 +10,10 @@ from mmengine.registry import init_default_scope
 from mvit3_bench.benchmark import backends, baselines, rounds, timing
 from mvit3_bench.benchmark.cases import Case, Deviates, check, plan
 from mvit3_bench.benchmark.compute_bound import compute_lower_bound, record
+from mvit3_bench.benchmark.losses import loss_of
 from mvit3_bench.benchmark.models import Network, build_models, lived_in
 from mvit3_bench.deploy import fuse
+from mvit3_bench.engine.run_config import read_config
 from mvit3_bench.models import MobileViTv1, MobileViTv2
 from mvit3_bench.models.complexity import count
 from mvit3_bench.paper.published import published_top1
@@ -88,13 +90,43 @@ def test_paper(benchmark):
 
 
 def test_segmentor(benchmark, tmp_path):
-    """Raw outputs, no baselines; what cannot be run says why; nothing to draw without a published accuracy."""
+    """Raw outputs, and steps with the losses of its heads; what cannot be run says why; no plot without an accuracy."""
     pytest.importorskip('mmseg', reason='mmsegmentation is not installed')
-    outcome, content = benchmark(CONFIGS / 'seg' / 'deeplabv3_mvit3_xxs_camvid.py', '--modes', 'deploy', 'train')
+    outcome, content = benchmark(CONFIGS / 'seg' / 'deeplabv3_mvit3_xxs_camvid.py', '--modes', 'deploy', 'train',
+                                 '--batch-sizes', 1, 2)
     assert outcome.code in (0, None), outcome.output
-    assert [each['mode'] for each in content['contenders']] == ['deploy']
-    assert 'classifiers alone' in content['skipped'][0]['reason'] and 'not run' in outcome.output
+    assert [(each['mode'], each['batch']) for each in content['contenders']] == [('deploy', 1), ('deploy', 2), ('train', 2)]
+    assert 'more than 1 value per channel' in content['skipped'][0]['reason'] and 'not run' in outcome.output
     assert not (tmp_path / 'out' / 'benchmark.png').exists()
+
+
+def test_steps_of_detectors(benchmark):
+    """The same head on two backbones, each in the layout that is faster for it."""
+    pytest.importorskip('mmdet', reason='mmdetection is not installed')
+    pytest.importorskip('timm', reason='timm is not installed')
+    outcome, content = benchmark('det/ssdlite_mvit3_xxs_coco', '--backbone', 'mvit3_xxs', 'timm/mobilevit_xxs', '--modes',
+                                 'train', '--batch-sizes', 2)
+    assert outcome.code in (0, None), outcome.output
+    names = [each['model'] for each in content['contenders']]
+    assert names == ['ssdlite_mvit3_xxs_coco-mvit3_xxs', 'ssdlite_mvit3_xxs_coco-timm_mobilevit_xxs']
+    assert all(each['median_ms'] > 0 and each['layout'] for each in content['contenders'])
+
+
+@pytest.mark.parametrize('config', ['cls/mvit3_xxs_in1k', 'det/ssdlite_mvit3_xxs_coco', 'seg/deeplabv3_mvit3_xxs_camvid'])
+def test_losses_fall(config):
+    """The loss that is timed is one that its optimiser brings down: labels and images belong together."""
+    pytest.importorskip({'cls': 'mmpretrain', 'det': 'mmdet', 'seg': 'mmseg'}[config[:3]])
+    model, = build_models('any', read_config(config), [], (64, 64), 0)
+    images = torch.rand(2, *model.size, generator=torch.Generator().manual_seed(0))
+    network, loss = model.network.requires_grad_(True).train(), loss_of(model, 2, 0)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
+    found = []
+    for _ in range(6):
+        found.append(loss(network, images))
+        optimizer.zero_grad()
+        found[-1].backward()
+        optimizer.step()
+    assert found[-1] < found[0], found
 
 
 @needs_mmpretrain

@@ -2,7 +2,7 @@
 max_epochs = 200
 warmup_iters = 500
 train_cfg = dict(type='mvit3_bench.ResumableTrainLoop', max_epochs=max_epochs, val_interval=5)
-optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=9e-4, weight_decay=0.01))
+optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=9e-4, weight_decay=0.01, fused=True))
 param_scheduler = [
     dict(type='mvit3_bench.WarmupCosineLR', warmup_iters=warmup_iters, warmup_start_factor=9e-5 / 9e-4,
          eta_min_ratio=1e-6 / 9e-4, end=max_epochs, by_epoch=True, convert_to_iter_based=True)]

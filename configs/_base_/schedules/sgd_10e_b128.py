@@ -2,7 +2,7 @@
 train_cfg = dict(type='mvit3_bench.ResumableTrainLoop', max_epochs=10, val_interval=1)
 optim_wrapper = dict(
     type='OptimWrapper',
-    optimizer=dict(type='SGD', lr=1e-3, momentum=0.9, weight_decay=4e-5),
+    optimizer=dict(type='SGD', lr=1e-3, momentum=0.9, weight_decay=4e-5, fused=True),
     paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0),
     clip_grad=dict(max_norm=10.0))
 param_scheduler = []
