@@ -83,8 +83,14 @@ class PhotometricDistortionV2(BaseTransform):
         self.distort = RandomPhotometricDistort(**ranges)
 
     def transform(self, results: dict) -> dict:
-        image = self.distort(Image.fromarray(np.ascontiguousarray(results['img'][..., ::-1])))
-        results['img'] = np.ascontiguousarray(np.asarray(image)[..., ::-1])
+        image = Image.fromarray(cv2.cvtColor(results['img'], cv2.COLOR_BGR2RGB))
+        draw = self.distort.make_params([image])
+        order = draw['channel_permutation']
+        # torchvision permutes a PIL image by way of a tensor, which takes longer than all but the hue
+        image = np.asarray(self.distort.transform(image, draw | dict(channel_permutation=None)))
+        if order is not None:
+            image = cv2.merge([cv2.extractChannel(image, channel) for channel in order.tolist()])
+        results['img'] = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
         return results
 
     def __repr__(self) -> str:
