@@ -7,6 +7,7 @@ question and not before: building a backbone loads no data set.
 # First of all, because any class looked up here may go on to need mmcv's operators or to read a checkpoint.
 import mvit3_bench.compat  # noqa: F401, I001
 
+from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
 
@@ -24,43 +25,56 @@ from mmengine.registry import WEIGHT_INITIALIZERS as ROOT_WEIGHT_INITIALIZERS
 from mmengine.registry import Registry
 
 
-class HeadRegistry(Registry):
-    """A registry with heads of several frameworks: a framework is imported when a config names what it lacks until then."""
+class LazyRegistry(Registry):
+    """A registry some of whose classes need a framework, which is imported when a config names what it lacks until then.
+
+    Args:
+        load: Imports the modules of those classes.
+        **kwargs: As for :class:`mmengine.registry.Registry`.
+    """
+
+    def __init__(self, name: str, load: Callable[[], None], **kwargs):
+        super().__init__(name, **kwargs)
+        self._load = load
 
     def get(self, key: str):
         """The class of a name; see :meth:`mmengine.registry.Registry.get`."""
         self.import_from_location()
         if key.rpartition('.')[2] not in self.module_dict:
-            # a location, like those below: nothing here imports a room above
-            heads = import_module('mvit3_bench.mmlab.heads')
-            for framework in heads.FRAMEWORKS:
-                heads.load(framework)
+            self._load()
         return super().get(key)
+
+
+def _load_heads() -> None:
+    heads = import_module('mvit3_bench.mmlab.heads')  # a location, like those below: nothing here imports a room above
+    for framework in heads.FRAMEWORKS:
+        heads.load(framework)
+
+
+def _load_if(framework: str, module: str) -> Callable[[], None]:
+    """What imports a module, if its framework is installed."""
+    return lambda: import_module(module) if find_spec(framework) else None
 
 
 DATA_SAMPLERS = Registry('data sampler', parent=ROOT_DATA_SAMPLERS, scope='mvit3_bench',
                          locations=['mvit3_bench.datasets.multi_scale'])
 _HOOKS = ['check_invalid_loss', 'check_labels', 'check_samples', 'checkpoint', 'ema', 'preemption', 'run_info',
           'sync_buffers']
-if find_spec('mmpretrain'):  # one is a subclass of its; without it the segmentors need the others all the same
-    _HOOKS.append('cls_visualization')
-HOOKS = Registry('hook', parent=ROOT_HOOKS, scope='mvit3_bench',
-                 locations=[f'mvit3_bench.engine.hooks.{name}' for name in _HOOKS])
+HOOKS = LazyRegistry('hook', _load_if('mmpretrain', 'mvit3_bench.engine.hooks.cls_visualization'), parent=ROOT_HOOKS,
+                     scope='mvit3_bench', locations=[f'mvit3_bench.engine.hooks.{name}' for name in _HOOKS])
 LOOPS = Registry('loop', parent=ROOT_LOOPS, scope='mvit3_bench', locations=['mvit3_bench.engine.loops'])
-METRICS = Registry('metric', parent=ROOT_METRICS, scope='mvit3_bench',
-                   locations=['mvit3_bench.engine.per_image',
-                              *(['mvit3_bench.engine.coco_metric'] if find_spec('mmdet') else [])])
+METRICS = LazyRegistry('metric', _load_if('mmdet', 'mvit3_bench.engine.coco_metric'), parent=ROOT_METRICS,
+                       scope='mvit3_bench', locations=['mvit3_bench.engine.per_image'])
 MODEL_WRAPPERS = Registry('model_wrapper', parent=ROOT_MODEL_WRAPPERS, scope='mvit3_bench',
                           locations=['mvit3_bench.engine.distributed'])
-MODELS = HeadRegistry('model', parent=ROOT_MODELS, scope='mvit3_bench', locations=['mvit3_bench.mmlab'])
+MODELS = LazyRegistry('model', _load_heads, parent=ROOT_MODELS, scope='mvit3_bench', locations=['mvit3_bench.mmlab'])
 PARAM_SCHEDULERS = Registry('parameter scheduler', parent=ROOT_PARAM_SCHEDULERS, scope='mvit3_bench',
                             locations=['mvit3_bench.engine.schedulers'])
-TASK_UTILS = HeadRegistry('task util', parent=ROOT_TASK_UTILS, scope='mvit3_bench', locations=['mvit3_bench.mmlab'])
+TASK_UTILS = LazyRegistry('task util', _load_heads, parent=ROOT_TASK_UTILS, scope='mvit3_bench',
+                          locations=['mvit3_bench.mmlab'])
 _TRANSFORMS = ['transforms.loading', 'multi_scale', 'transforms.photometric', 'transforms.short_side']
-if find_spec('mmdet'):  # whose boxes it crops
-    _TRANSFORMS.append('transforms.ssd_crop')
-TRANSFORMS = Registry('transform', parent=ROOT_TRANSFORMS, scope='mvit3_bench',
-                      locations=[f'mvit3_bench.datasets.{name}' for name in _TRANSFORMS])
+TRANSFORMS = LazyRegistry('transform', _load_if('mmdet', 'mvit3_bench.datasets.transforms.ssd_crop'), parent=ROOT_TRANSFORMS,
+                          scope='mvit3_bench', locations=[f'mvit3_bench.datasets.{name}' for name in _TRANSFORMS])
 VISUALIZERS = Registry('visualizer', parent=ROOT_VISUALIZERS, scope='mvit3_bench',
                        locations=['mvit3_bench.visualization.visualizer'])
 WEIGHT_INITIALIZERS = Registry('weight initializer', parent=ROOT_WEIGHT_INITIALIZERS, scope='mvit3_bench',

@@ -9,15 +9,13 @@ import torch
 from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.model import revert_sync_batchnorm
-from mmengine.registry import init_default_scope
+from mmengine.registry import DefaultScope, init_default_scope
 from mmengine.runner import Runner
 from torch import nn
 
 from ..checkpoints import loaders
 from ..checkpoints.io import read_file
 from ..errors import CheckpointError, UsageError, user_errors
-from ..mmlab.backbone_names import slug
-from ..mmlab.backbone_swap import swap_backbone
 from ..registry import MODELS
 from ..utils.text import not_text, printable, shown
 from .config_files import find_config
@@ -63,6 +61,8 @@ def load_config(args: argparse.Namespace, check_options: bool = True) -> Config:
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = read_config(args.config)
+    if DefaultScope.get_current_instance() is None:  # before mmlab is imported, which then imports one framework, not three
+        init_default_scope(cfg.get('default_scope', 'mmengine'))
     if args.mini:
         with user_errors(ValueError, FileExistsError):
             to_mini(cfg)
@@ -89,6 +89,7 @@ def set_backbone(cfg: Config, name: str | None) -> None:
         UsageError: As :func:`mvit3_bench.mmlab.backbone_swap.swap_backbone`; or the config has no fixed size of images.
     """
     if name:
+        from ..mmlab.backbone_swap import swap_backbone
         with user_errors(ValueError):
             swap_backbone(cfg, name, input_size(cfg))
         cfg.experiment_name = run_name(cfg.filename, name)  # in checkpoints and logs
@@ -96,7 +97,10 @@ def set_backbone(cfg: Config, name: str | None) -> None:
 
 def run_name(config: str, backbone: str | None) -> str:
     """What work dirs, results and files are called: the name of the config, and of the backbone that is put into it."""
-    return '-'.join([Path(config).stem, *([slug(backbone)] if backbone else [])])
+    if not backbone:
+        return Path(config).stem
+    from ..mmlab.backbone_names import slug
+    return f'{Path(config).stem}-{slug(backbone)}'
 
 
 def model_and_size(args: argparse.Namespace) -> tuple[Config, nn.Module, tuple[int, int]]:

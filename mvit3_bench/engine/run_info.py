@@ -12,7 +12,6 @@ from mmengine.runner import BaseLoop, Runner
 from torch.utils.data import Dataset
 
 from .. import __version__
-from ..mmlab.backbone_names import name_of
 from ..utils import environment
 
 RunInfo = dict[str, str | int | bool | dict | None]
@@ -23,8 +22,8 @@ _CHUNK = 10_000  # samples hashed at once
 
 
 def collect_run_info(runner: Runner) -> RunInfo:
-    """Collect the run info of a runner whose loops are built and whose seed is set.
-    """
+    """Collect the run info of a runner whose loops are built and whose seed is set."""
+    from ..mmlab.backbone_names import name_of  # at the start it would import all frameworks: no config has named one yet
     loops = {mode: getattr(runner, f'_{mode}_loop') for mode in ('train', 'val', 'test')}
     return dict(
         version=__version__, commit=environment.commit(), machine=environment.hardware(torch.device(get_device())),

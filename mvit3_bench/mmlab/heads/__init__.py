@@ -1,7 +1,7 @@
 """Heads of the paper, where the frameworks' own differ. Each needs its framework and is imported if that works.
 
 With a default scope, such as mmpretrain's, only the heads of that framework are imported here, since the others would import
-theirs; they follow when a config names one (:class:`mvit3_bench.registry.HeadRegistry`).
+theirs; they follow when a config names one (:class:`mvit3_bench.registry.LazyRegistry`).
 """
 import functools
 import logging
