@@ -165,6 +165,7 @@ def main(args: argparse.Namespace) -> None:
     if args.out:
         keep_predictions(cfg, args.out)
     cfg.load_from = None if exported or args.checkpoint == 'none' else run_config.find_checkpoint(args.checkpoint)
+    cfg.resume = False  # a resumed run dumps a config with True, by which the schedules would be restored
     if args.record:
         with user_errors(ResultError):
             draft = draft_result(cfg, args.config, args.mini, find_provenance(cfg.load_from), args.backbone)

@@ -77,6 +77,9 @@ def test_killed_training_resumes(run_dir, tool):
     history = [len(checkpoint['message_hub']['log_scalars']['train/loss'].data[0]) for checkpoint in (before, after)]
     assert history[1] == history[0] + 4
 
+    outcome = tool('test', run / CONFIG.name, run)  # the config that the resumed run has dumped
+    assert outcome.code == 0 and 'mIoU' in outcome.output, outcome.output
+
 
 def test_two_processes(run_dir, tool):
     """Two processes train, say once that a CPU does not synchronise batch norms, and test to the same metrics as one."""
