@@ -9,7 +9,7 @@ from .cases import Case, baseline_backend
 from .timing import ratio
 
 _COLUMNS = ('model', 'backend', 'ours ms (p90)', 'img/s', 'memory MB', 'times lower bound', 'baseline', 'baseline ms (p90)',
-            'baseline / ours [quartiles]', 'deviation')
+            'baseline MB', 'baseline / ours [quartiles]', 'deviation')
 _MARKERS = dict(eager='o', deploy='s', compile='^', onnxruntime='D', openvino='v', graphs='P')
 
 
@@ -78,8 +78,7 @@ def _rows(ours: dict, content: dict) -> Iterator[list[str]]:
     mode = 'compute lower bound' if ours['mode'] == 'kernels' else ours['mode']
     if ours['dtype'] != 'fp32':
         mode += f' {ours["dtype"]}'
-    memory = '-' if ours['memory_mb'] is None else f'{ours["memory_mb"]:.0f}'
-    cells = [ours['model'], mode, _milliseconds(ours), f'{ours["images_per_s"]:.1f}', memory, kernels]
+    cells = [ours['model'], mode, _milliseconds(ours), f'{ours["images_per_s"]:.1f}', _megabytes(ours), kernels]
     baselines = [each for each in ratios if each['over'] != 'kernels']
     for each in baselines:
         wanted = dict(ours, owner=each['over'], mode=each['other_mode'])
@@ -87,14 +86,18 @@ def _rows(ours: dict, content: dict) -> Iterator[list[str]]:
                         if all(other[key] == wanted[key] for key in (*keys, 'owner')))
         name = f'{baseline["owner"]} {baseline["mode"]}' + f', {baseline["layout"]}' * bool(baseline['layout'])
         deviations = f'{ours["deviation"]:.0e}, {baseline["deviation"]:.0e}'
-        yield [*cells, name, _milliseconds(baseline), _spread(each), deviations]
+        yield [*cells, name, _milliseconds(baseline), _megabytes(baseline), _spread(each), deviations]
     if not baselines:
         deviation = '-' if ours['deviation'] is None else f'{ours["deviation"]:.0e}'
-        yield [*cells, '-', '-', '-', deviation]
+        yield [*cells, '-', '-', '-', '-', deviation]
 
 
 def _milliseconds(figures: dict) -> str:
     return f'{figures["median_ms"]:.2f} ({figures["p90_ms"]:.2f})'
+
+
+def _megabytes(figures: dict) -> str:
+    return '-' if figures['memory_mb'] is None else f'{figures["memory_mb"]:.0f}'
 
 
 def _spread(figures: dict) -> str:
