@@ -40,6 +40,20 @@ def test_equal(layers, memory_format):
     assert all(torch.equal(value, other.state_dict()[key]) for key, value in norm.state_dict().items())
 
 
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
+def test_maps_of_any_size_and_layout(dtype):
+    """The backward passes share memory: of smaller maps after larger ones, of other layouts and of views."""
+    torch.manual_seed(0)
+    big = torch.randn(2, 3, 8, 8, dtype=dtype)
+    for map_ in (big, big[:1], big.to(memory_format=torch.channels_last), big[..., ::2], big.mT, torch.cat([big, big])):
+        gradients = []
+        for step in (norm_act, lambda x, norm, act: act(norm(x))):
+            x = map_.clone(memory_format=torch.preserve_format).requires_grad_()
+            step(x, nn.BatchNorm2d(3).to(dtype), nn.SiLU()).square().sum().backward()
+            gradients.append(x.grad)
+        torch.testing.assert_close(*gradients)
+
+
 def test_derivatives(layers):
     """First and second derivatives against finite differences."""
     norm, act, x = layers
