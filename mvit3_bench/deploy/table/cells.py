@@ -23,8 +23,8 @@ MODELS = {
     name: dict(classification=f'{arch}_in1k', detection=f'ssdlite_{arch}_coco', segmentation=f'deeplabv3_{arch}_voc2012')
     for name, arch in {'v3-XXS': 'mvit3_xxs', 'v3-0.5': 'mvit3_0.5', 'v3-S': 'mvit3_s', 'v3-1.0': 'mvit3_1.0',
                        'v1-S': 'mvit1_s', 'v2-1.0': 'mvit2_1.0'}.items()}
-_CALLS = 30  # of a latency, behind those that warm up
-_WARM_UP = 5
+_CALLS = 7, 36  # of a latency, at least and at most, of which the first sixth warms up
+_SECONDS = 6  # in which a file makes as many of them as it can
 
 
 def new(command: str) -> dict:
@@ -126,13 +126,17 @@ def latencies(form: str, files: dict[str, str], size: list[int]) -> dict[str, di
             return {}
         images = image_of(size)
         times = {name: [] for name in calls}
-        for _ in range(_WARM_UP + _CALLS):
+        begin, (least, most) = time.perf_counter(), _CALLS
+        for number in range(most):
+            if number >= least and time.perf_counter() - begin > _SECONDS * len(calls):
+                break
             for name, call in calls.items():
                 start = time.perf_counter()
                 call(images)
                 times[name].append(1000 * (time.perf_counter() - start))
-    return {name: dict(median_ms=float(np.median(each[_WARM_UP:])), p90_ms=float(np.quantile(each[_WARM_UP:], 0.9)),
-                       calls=_CALLS) for name, each in times.items()}
+    warm = {name: each[len(each) // 6:] for name, each in times.items()}
+    return {name: dict(median_ms=float(np.median(each)), p90_ms=float(np.quantile(each, 0.9)), calls=len(each))
+            for name, each in warm.items()}
 
 
 def _version(package: str) -> str | None:
