@@ -96,28 +96,6 @@ class DeviceSeparableAttention(nn.Module):
         return self.proj(torch.relu(self.value(x)) * (context @ self.inside).reshape(x.shape))
 
 
-class DeviceGroupNorm(nn.Module):
-    """Group norm of one group, (B, C, H, W) -> (B, C, H, W), whose means are means over the last two axes of a map.
-
-    Args:
-        norm: The layer to replace.
-    """
-
-    def __init__(self, norm: nn.GroupNorm):
-        super().__init__()
-        self.eps = norm.eps
-        self.weight, self.bias = (nn.Parameter(each.clone().reshape(1, -1, 1, 1), requires_grad=False)
-                                  for each in (norm.weight, norm.bias))
-
-    def mean(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, 1, 1, 1)."""
-        return x.mean((2, 3), keepdim=True).reshape(x.shape[0], 1, x.shape[1], 1).mean((2, 3), keepdim=True)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x - self.mean(x)
-        return x * (self.mean(x * x) + self.eps).rsqrt() * self.weight + self.bias
-
-
 def device_form(deployed: ExportWrapper, images: Tensor) -> None:
     """Replace, in what is exported itself, what delegates refuse; it then takes images of this size only.
 
@@ -136,8 +114,6 @@ def device_form(deployed: ExportWrapper, images: Tensor) -> None:
         for name, child in module.named_children():
             if isinstance(child, SplitAttention):
                 setattr(module, name, DeviceSeparableAttention(child, sizes[child]))
-            elif type(child) is nn.GroupNorm and child.num_groups == 1 and child.affine:
-                setattr(module, name, DeviceGroupNorm(child))
             elif type(child) in _REPLACED:
                 setattr(module, name, _REPLACED[type(child)](child))
         if isinstance(module, MobileViT) and deployed.flip:

@@ -71,7 +71,7 @@ def test_other_norms_are_left():
     nn.init.normal_(model[-1].weight)
     deployed = deploy(model.eval(), (8, 8), raw=True, device=True)
     kinds = [type(module).__name__ for module in deployed.model]
-    assert kinds == ['Conv2d', 'GroupNorm', 'GroupNorm', 'DeviceGroupNorm']
+    assert kinds == ['Conv2d', 'GroupNorm', 'GroupNorm', 'ExportGroupNorm']
     images = torch.rand(1, 3, 8, 8)
     torch.testing.assert_close(torch.stack(deployed(images)), model(images))
 
