@@ -1,4 +1,4 @@
-"""Export to the formats of :mod:`mvit3_bench.deploy.targets`; a file is run and compared with the model before it is kept."""
+"""Export to the formats of :mod:`mvit3_bench.deploy.targets`; each file is run and compared with the model first."""
 import os
 import shutil
 import sys
