@@ -165,21 +165,19 @@ def train(model: TimedModel, images: Tensor, dtype: str, layout: str) -> tuple[C
     scaler = torch.amp.GradScaler(device, enabled=dtype == 'fp16')
     autocast = functools.partial(torch.autocast, device, DTYPES[dtype], enabled=dtype != 'fp32')
 
-    def check() -> tuple[Tensor, ...]:
-        """The outputs in evaluation mode, in which the norms of all packages have the same statistics."""
-        network.eval()
-        with torch.no_grad(), autocast():
-            return network(images)
+    # in evaluation mode, in which the norms of all packages have the same statistics
+    network.eval()
+    with torch.no_grad(), autocast():
+        outputs = network(images)
+    network.train()
 
     def call() -> None:
-        network.train()
         with autocast():
             loss = loss_of_batch(network, images)
         scaler.scale(loss).backward()
         scaler.step(optimizer)
         scaler.update()
         optimizer.zero_grad(set_to_none=True)
-    outputs = check()
     try:
         call()
     except ValueError as error:  # of a batch norm that has one value a channel

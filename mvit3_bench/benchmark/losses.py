@@ -50,7 +50,7 @@ def _detection(detector: nn.Module, size: list[int], generator: torch.Generator)
 
 
 def _segmentation(segmentor: nn.Module, size: list[int], generator: torch.Generator):
-    """An image each of whose pixels has a class of its own draw."""
+    """An image whose classes are drawn pixel by pixel."""
     from mmseg.structures import SegDataSample
     classes = torch.randint(segmentor.decode_head.num_classes, (1, *size), generator=generator)
     return SegDataSample(gt_sem_seg=PixelData(data=classes), metainfo=dict(img_shape=tuple(size)))

@@ -4,7 +4,6 @@
 """
 import argparse
 import copy
-import random
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ import torch
 from mmcv.transforms import Compose
 from mmengine.config import ConfigDict
 from mmengine.registry import DefaultScope
+from mmengine.runner import set_random_seed
 
 from ..engine.run_config import read_config
 from ..utils.environment import describe, line
@@ -106,9 +106,7 @@ def main() -> None:
         parser.error(f'no JPEG images in {args.images}: name a folder that has some with --images')
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
-    np.random.seed(SEED)
-    random.seed(SEED)
-    torch.manual_seed(SEED)
+    set_random_seed(SEED)
     with tempfile.TemporaryDirectory() as folder:
         data = list(samples(files, Path(folder), np.random.default_rng(SEED)))
         rows = [measure(config, data, args.rounds, args.seconds) for config in args.configs]
