@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 BLOCK, QUICK_BLOCK = 0.4, 0.1  # seconds that the calls of a block take together, about
+_LONG = 30  # seconds in which a choice between calls is made, if it can be
 
 
 def timed(call: Callable[[], object], device: torch.device) -> float:
@@ -32,11 +33,11 @@ def quick_time(call: Callable[[], object], device: torch.device) -> float:
 
 def fastest(calls: list[Callable[[], object]], device: torch.device, block: float) -> int:
     """Index of the call with the smallest median, taken in turns for eight blocks, of this many seconds, and nine times at
-    least: one after the other, a machine that slows down decides.
+    least, or four if nine take more than half a minute: one after the other, a machine that slows down decides.
     """
     times = [[] for _ in calls]
     start = time.perf_counter()
-    while len(times[0]) < 9 or time.perf_counter() - start < 8 * block:
+    while (took := time.perf_counter() - start) < 8 * block or len(times[0]) < (9 if took < _LONG else 4):
         for call, mine in zip(calls, times, strict=True):
             mine.append(timed(call, device))
     return int(np.argmin([np.median(mine[2:]) for mine in times]))  # the first two warm up

@@ -1,5 +1,6 @@
 """The benchmark times what computes the same, in turns, and reports all of it."""
 import json
+from types import SimpleNamespace
 
 import conftest
 import pytest
@@ -246,6 +247,16 @@ def test_fastest(monkeypatch):
     monkeypatch.setattr(timing, 'timed', lambda call, device: call() * (1 + 0.1 * next(clock)))
     assert timing.fastest([lambda: 1.0, lambda: 1.2], CPU, 0) == 0
     assert timing.fastest([lambda: 1.2, lambda: 1.0], CPU, 0) == 1
+
+
+@pytest.mark.parametrize(('seconds', 'calls'), [(0.1, 9), (5.0, 4)])
+def test_fastest_of_slow_calls(monkeypatch, seconds, calls):
+    """Calls of seconds are not made as often as others."""
+    made = []
+    monkeypatch.setattr(timing, 'timed', lambda call, device: made.append(call()) or seconds)
+    monkeypatch.setattr(timing, 'time', SimpleNamespace(perf_counter=lambda: seconds * len(made)))
+    timing.fastest([lambda: 0, lambda: 1], CPU, 0)
+    assert made == [0, 1] * calls
 
 
 def test_measure():
