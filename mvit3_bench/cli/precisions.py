@@ -173,6 +173,8 @@ def time(content: dict, args: argparse.Namespace) -> None:
     """Time the files of each run and format in turns, and see where the time goes."""
     from ..deploy.table import cells as table
     from ..deploy.table import profile
+    from ..utils.environment import command_line
+    content['timed'] = table.origin(command_line())
     for folder in map(Path, args.runs):
         for form in args.to:
             there = {key: cell for key, cell in content['cells'].items()

@@ -42,6 +42,9 @@ def main(args: argparse.Namespace) -> None:
 def work(content: dict, args: argparse.Namespace) -> None:
     """Make or time the cells, one after the other."""
     from ..deploy.table import cells as table
+    from ..utils.environment import command_line
+    if args.latency:
+        content['timed'] = table.origin(command_line())
     cells = [(form, task, model) for model in args.models for task in args.tasks for form in args.to]
     for number, (form, task, model) in enumerate(cells, 1):
         key = table.key_of(form, task, model)

@@ -3,8 +3,10 @@ import torch
 from torch import Tensor, nn
 
 from ..models.attention import SeparableSelfAttention
+from ..models.inference import known
 
 
+@known
 class SplitAttention(SeparableSelfAttention):
     """Separable self-attention with one convolution each for query, key and value, so that no joint map has to be split.
 
@@ -25,6 +27,7 @@ class SplitAttention(SeparableSelfAttention):
         return self.query(x), self.key(x), self.value(x)
 
 
+@known
 class ExportAttention(nn.Module):
     """Separable self-attention for exported models, whose runtimes change the layout of a map for any view of its channels.
 

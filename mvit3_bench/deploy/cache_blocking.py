@@ -3,8 +3,8 @@ import torch
 from torch import Tensor, nn
 
 from ..models.backbone import MobileViT
-from ..models.inference import in_parts
-from ..models.layers import InvertedResidual, density
+from ..models.inference import density, in_parts
+from ..models.layers import InvertedResidual
 
 try:
     from torch.fx.experimental.symbolic_shapes import has_static_value
@@ -46,4 +46,5 @@ def block_first_layers(backbone: MobileViT) -> None:
         setattr(backbone, name, layer[len(residuals):])  # the rest; an empty nn.Sequential is an identity
         if len(residuals) < len(layer) or index in backbone.out_indices:
             break
-    backbone.stem = CacheBlocked(backbone.stem, *first, density=density(backbone.stem, first))
+    layers = backbone.stem, *first
+    backbone.stem = CacheBlocked(*layers, density=density(module for layer in layers for module in layer.modules()))

@@ -5,14 +5,23 @@ have the same parity as its own.
 """
 from collections.abc import Callable
 
+import torch
+import torch.fx
 import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 
 from .archs import NUM_HEADS
-from .inference import activate, add, unobserved
+from .inference import activate, add, known, unobserved
 
 
+@torch.fx.wrap
+def in_single(x: Tensor) -> Tensor:
+    """A tensor of half precision in single precision; others as they are."""
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+
+@known
 class MultiHeadAttention(nn.Module):
     """Multi-head self-attention over tokens, (B, N, d) -> (B, N, d)."""
 
@@ -54,11 +63,12 @@ class TransformerLayer(nn.Module):
         self.dropout = nn.Dropout(drop_rate)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = add(x, self.dropout(self.attn(self.attn_norm(x))), self.dropout, self.attn, self.attn.proj)
+        x = add(x, self.dropout(self.attn(self.attn_norm(x))), self.dropout, self.attn)
         hidden = activate(self.fc1(self.ffn_norm(x)), self.act, self.fc1)
         return add(x, self.dropout(self.fc2(hidden)), self.dropout, self.fc2)
 
 
+@known
 class SeparableSelfAttention(nn.Module):
     """Separable self-attention on a map of even height and width, (B, d, H, W) -> (B, d, H, W).
 
@@ -75,7 +85,7 @@ class SeparableSelfAttention(nn.Module):
     def project(self, x: Tensor) -> tuple[Tensor, ...]:
         """Query, key and value: (B, d, H, W) -> (B, 1, H, W), (B, d, H, W), (B, d, H, W)."""
         dim = x.shape[1]
-        if type(self.qkv) is nn.Conv2d and unobserved(x, self.qkv):  # separate maps, instead of strides of a joint one
+        if type(self.qkv) is nn.Conv2d and self.qkv.bias is not None and unobserved(x, self.qkv):  # separate maps, instead of strides of a joint one
             return tuple(F.conv2d(x, *parts) for parts in zip(
                 self.qkv.weight.split([1, dim, dim]), self.qkv.bias.split([1, dim, dim]), strict=True))
         return self.qkv(x).split([1, dim, dim], dim=1)
@@ -91,8 +101,8 @@ class SeparableSelfAttention(nn.Module):
 
     def context_scores(self, query: Tensor) -> Tensor:
         """Weights of the pixels in the context of their sub-grid, a softmax over it: (B, H, W, 1) -> (B, H, W, 1)."""
-        grid = self.grid(query)
-        return (grid - grid.logsumexp((1, 3), keepdim=True)).exp().view(query.shape)
+        grid = self.grid(in_single(query))
+        return (grid - grid.logsumexp((1, 3), keepdim=True)).exp().view(query.shape).type_as(query)
 
     def forward(self, x: Tensor) -> Tensor:
         batch, dim, height, width = x.shape
@@ -124,6 +134,6 @@ class SeparableLayer(nn.Module):
         self.dropout = nn.Dropout(drop_rate)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = add(x, self.dropout(self.attn(self.attn_norm(x))), self.dropout, self.attn, self.attn.proj)
+        x = add(x, self.dropout(self.attn(self.attn_norm(x))), self.dropout, self.attn)
         hidden = activate(self.fc1(self.ffn_norm(x)), self.act, self.fc1)
         return add(x, self.dropout(self.fc2(hidden)), self.dropout, self.fc2)

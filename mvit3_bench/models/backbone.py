@@ -12,8 +12,8 @@ from torch.utils.checkpoint import checkpoint
 
 from .archs import Arch, get_arch
 from .blocks import MobileViTBlock, SeparableMobileViTBlock
-from .inference import in_parts, unobserved
-from .layers import ConvNormAct, InvertedResidual, density
+from .inference import density, in_parts, unobserved
+from .layers import ConvNormAct, InvertedResidual
 
 # Strides of layer3, layer4, layer5 for each output stride; a stride of 1 in place of 2 doubles the dilation instead.
 # The inverted residual of a stage has the former dilation, the block after it the new one.
@@ -168,15 +168,15 @@ class MobileViT(nn.Module):
         Returns:
             The map, and the number of layers that it has gone through.
         """
-        if not isinstance(self.stem, ConvNormAct) or not unobserved(x):  # in training, without looking at every module
+        if not unobserved(x):  # in training, without looking at every module
             return self.stem(x), 0
         layers = [self.stem, *(getattr(self, name) for name in self.layer_names[:number])]
         modules = [module for layer in layers for module in layer.modules()]
-        residuals = [module for module in modules if isinstance(module, InvertedResidual)]
-        if not unobserved(x, *modules) or any(each.training for each in modules):
+        # statistics of a batch are not those of its parts
+        together = any(each.training or isinstance(each, _BatchNorm) and each.running_mean is None for each in modules)
+        if together or not unobserved(x, *layers):
             return self.stem(x), 0
-        return in_parts(lambda part: reduce(lambda maps, layer: layer(maps), layers, part), x,
-                        density(self.stem, residuals)), number
+        return in_parts(lambda part: reduce(lambda maps, layer: layer(maps), layers, part), x, density(modules)), number
 
     def strides_of(self, indices: Sequence[int]) -> tuple[int, ...]:
         """Strides of the maps of some layers."""

@@ -96,7 +96,7 @@ class MobileViTBlock(nn.Module):
         local = self.local_proj(self.local_conv(x))
         features = to_size_of(self.attend(to_even_size(local)), local)
         out = self.fusion(torch.cat([local if self.fuse_local else x, self.proj(features)], dim=1))
-        return add(x, out, *self.fusion.modules()) if self.input_residual else out
+        return add(x, out, self.fusion) if self.input_residual else out
 
 
 class SeparableMobileViTBlock(nn.Module):
@@ -139,4 +139,4 @@ class SeparableMobileViTBlock(nn.Module):
         local = self.local_proj(self.local_conv(x))
         features = to_size_of(self.transformer(to_even_size(local)), local)
         out = self.proj(torch.cat([features, local], dim=1) if self.fuse_local else features)
-        return add(x, out, *self.proj.modules()) if self.input_residual else out
+        return add(x, out, self.proj) if self.input_residual else out

@@ -1,14 +1,15 @@
 """The convolutional layers: convolution-norm-activation and the inverted residual of MobileNetV2."""
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import torch.nn as nn
 from torch import Tensor
 
 from .archs import make_divisible
-from .inference import activate, add, conv_norm, foldable, unobserved
+from .inference import activate, add, conv_norm, foldable, known, unobserved
 from .norm_act import norm_act
 
 
+@known
 class ConvNormAct(nn.Sequential):
     """Convolution without bias, normalisation, activation: (B, C_in, H, W) -> (B, C_out, ceil(H/s), ceil(W/s)).
 
@@ -38,6 +39,7 @@ class ConvNormAct(nn.Sequential):
         return super().forward(x)
 
 
+@known
 class InvertedResidual(nn.Module):
     """Inverted residual, (B, C_in, H, W) -> (B, C_out, ceil(H/s), ceil(W/s)).
 
@@ -56,13 +58,4 @@ class InvertedResidual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         out = self.project(self.depthwise(self.expand(x)))
-        return add(x, out, *self.project.modules()) if self.residual else out
-
-
-def density(stem: ConvNormAct, residuals: Iterable[InvertedResidual]) -> float:
-    """Numbers in the widest map of the first layers of a backbone, for each pixel of an image."""
-    found, stride = 0.0, stem.conv.stride[0]
-    for residual in residuals:
-        found = max(found, residual.expand.conv.out_channels / stride**2)
-        stride *= residual.depthwise.conv.stride[0]
-    return found
+        return add(x, out, self.project) if self.residual else out

@@ -4,6 +4,7 @@ import threading
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.forward_ad import unpack_dual
 
 from .inference import activate, hooked
 
@@ -15,6 +16,8 @@ def _scratch(x: Tensor) -> Tensor:
 
     The C library takes a block above 32 MiB from the system anew, page by page, which takes longer than filling it.
     """
+    if type(x) is not Tensor:  # one that has no numbers, for instance
+        return torch.empty_like(x)
     held = getattr(_held, 'memory', None)
     if held is None or held.numel() < x.numel() or held.dtype != x.dtype:
         held = _held.memory = x.new_empty(x.numel())
@@ -49,13 +52,15 @@ class _BatchNormSiLU(torch.autograd.Function):
 def norm_act(x: Tensor, norm: nn.Module, act: nn.Module) -> Tensor:
     """Compute ``act(norm(x))``, (B, C, H, W) -> (B, C, H, W); fused in training on a CPU.
 
-    Only ``nn.BatchNorm2d`` and ``nn.SiLU`` without hooks are fused, and not under torch.compile, which fuses them itself, or
-    torch.fx, which traces layer by layer.
+    Only ``nn.BatchNorm2d`` and ``nn.SiLU`` without hooks are fused, and not under torch.compile, which fuses them itself,
+    torch.fx, which traces layer by layer, torch.func, or forward differentiation.
     """
     if not (type(norm) is nn.BatchNorm2d and type(act) is nn.SiLU and norm.training
             and isinstance(x, Tensor) and x.device.type == 'cpu'
             and norm.affine and norm.track_running_stats and norm.momentum is not None
-            and torch.is_grad_enabled() and not torch.compiler.is_compiling() and not hooked(norm) and not hooked(act)):
+            and torch.is_grad_enabled() and not torch.compiler.is_compiling() and not hooked(norm) and not hooked(act)
+            and not torch._C._are_functorch_transforms_active()
+            and not any(unpack_dual(each).tangent is not None for each in (x, norm.weight, norm.bias))):
         out = norm(x)
         return act(out) if out is x else activate(out, act, norm)
     norm.num_batches_tracked.add_(1)

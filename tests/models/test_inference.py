@@ -177,6 +177,103 @@ def test_other_layers():
     assert deviation(model(x), plain(model, x)) < TOLERANCE
 
 
+class Keeping(nn.Module):
+    """A layer of somebody else's around another one, which keeps what that gave."""
+
+    def __init__(self, layer: nn.Module):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x):
+        """The layer's."""
+        self.kept = self.layer(x)
+        return self.kept
+
+
+def inner_hook(layer: nn.Module) -> nn.Module:
+    """The layer in a list, with a hook on it that keeps what it gives."""
+    layer.register_forward_hook(lambda module, _, output: setattr(module, 'kept', output))
+    return nn.Sequential(layer)
+
+
+PLACES = {('v3', 'xxs'): ['stem', 'stem.norm', 'layer1.0.expand', 'layer2.1.project.conv', 'layer2.1.project', 'layer2.1',
+                          'layer3.1.fusion.norm', 'layer3.1.transformer.0.attn', 'layer3.1.transformer.0.fc1',
+                          'layer3.1.transformer.0.fc2', 'layer3.1.transformer.1.attn.proj'],
+          ('v3', '0.5'): ['layer2.1.project.norm', 'layer3.1.proj', 'layer3.1.transformer.0.attn.proj',
+                          'layer3.1.transformer.0.fc1', 'layer3.1.transformer.1.fc2']}
+
+
+@pytest.mark.parametrize('around', [Keeping, inner_hook])
+@pytest.mark.parametrize('family, arch, place', [(*model, place) for model, places in PLACES.items() for place in places])
+@torch.no_grad()
+def test_what_others_keep(family, arch, place, around):
+    """What a layer that somebody put in keeps, or a hook inside of it, is what the layer gave."""
+    model, x = build(family, arch).backbone, images(3)
+    parent, _, name = place.rpartition('.')
+    layer = model.get_submodule(place)
+    setattr(model.get_submodule(parent), name, wrapped := around(layer))
+    with torch.enable_grad():
+        expected = model(x)[-1].detach()
+    holder = wrapped if around is Keeping else layer
+    before = holder.kept.detach().clone()
+    assert deviation(model(x)[-1], expected) < TOLERANCE
+    assert deviation(holder.kept, before) < TOLERANCE
+
+
+@pytest.mark.parametrize('place, layer', [
+    ('stem.conv', lambda conv: nn.Sequential(nn.Conv2d(3, 3, 1), conv)), ('layer1.0.expand', lambda _: nn.Conv2d(16, 32, 1)),
+    ('layer1', lambda _: nn.Identity()), ('layer3.1.transformer.0.attn', lambda _: nn.Identity())])
+@pytest.mark.parametrize('out_indices', [(0, 4), (4,)])
+@torch.no_grad()
+def test_replaced_layers(place, layer, out_indices, monkeypatch):
+    """Layers that somebody put in the place of others, in parts of a batch, too."""
+    monkeypatch.setattr(inference, 'CACHE_BYTES', 1)
+    model = lived_in(type(build('v3', 'xxs').backbone)('xxs', out_indices=out_indices), 0).eval()
+    parent, _, name = place.rpartition('.')
+    setattr(model.get_submodule(parent), name, layer(model.get_submodule(place)).eval())
+    x = images(3)
+    with torch.enable_grad():
+        expected = [each.detach() for each in model(x)]
+    for found, each in zip(model(x), expected, strict=True):
+        assert deviation(found, each) < TOLERANCE
+
+
+@torch.no_grad()
+def test_statistics_of_a_batch(monkeypatch):
+    """Norms without running statistics see the whole batch, however large its maps."""
+    monkeypatch.setattr(inference, 'CACHE_BYTES', 1)
+    model, x = build('v3', 'xxs'), images(3)
+    for norm in model.modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            norm.running_mean = norm.running_var = None
+    assert deviation(model(x), plain(model, x)) < TOLERANCE
+
+
+@torch.no_grad()
+def test_global_hooks():
+    """A hook of all modules gets what each gives, too."""
+    model, x, kept = build('v3', 'xxs'), images(1), []
+    handle = nn.modules.module.register_module_forward_hook(lambda module, _, output: kept.append((module, flat(output), output)))
+    try:
+        model(x)
+    finally:
+        handle.remove()
+    assert {module for module, *_ in kept} >= {each for each in model.modules() if isinstance(each, (nn.SiLU, nn.BatchNorm2d))}
+    assert all(torch.equal(before, flat(output)) for _, before, output in kept)
+
+
+@pytest.mark.parametrize('dtype, allowed', [(torch.float16, 1.1), (torch.bfloat16, 1.1)])
+@torch.no_grad()
+def test_half_precision(dtype, allowed):
+    """The softmax of the separable attention is one of single precision: its weights add up to one."""
+    attention = build('v2', '1.0').backbone.layer5[1].transformer[0].attn.to(dtype)
+    query = torch.randn(2, 16, 16, 1, generator=torch.Generator().manual_seed(0)).to(dtype)
+    exact = attention.context_scores(query.double())
+    found = attention.context_scores(query)
+    assert found.dtype == dtype
+    assert deviation(found.double(), exact) < allowed * deviation(exact.to(dtype).double(), exact)
+
+
 @torch.no_grad()
 def test_autocast():
     """In half precision nothing is folded, and the outputs are those of the plain way."""

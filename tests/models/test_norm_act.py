@@ -6,7 +6,7 @@ import torch
 from backbones import build, every_type, image
 from torch import nn
 
-from mvit3_bench.models.norm_act import norm_act
+from mvit3_bench.models.norm_act import _held, norm_act
 
 
 @pytest.fixture
@@ -22,6 +22,42 @@ def layers():
 
 def in_one_step(x) -> bool:
     return 'BatchNormSiLU' in type(x.grad_fn).__name__
+
+
+def test_global_hooks_are_called(layers):
+    """Hooks of all modules, as those of these two."""
+    norm, act, x = layers
+    called = []
+    handle = nn.modules.module.register_module_forward_hook(lambda module, *_: called.append(module))
+    try:
+        norm_act(x, norm, act)
+    finally:
+        handle.remove()
+    assert called == [norm, act]
+
+
+def test_functional_transforms(layers):
+    """torch.func.grad, and forward differentiation, with batch norms that follow their statistics."""
+    norm, act, x = layers
+    expected, = torch.autograd.grad(norm_act(x, norm, act).square().sum(), x)
+    step, buffers = Step(norm, act), {f'norm.{name}': each.clone() for name, each in norm.named_buffers()}
+    found = torch.func.grad(lambda x, buffers: torch.func.functional_call(step, buffers, x).square().sum())(x.detach(), buffers)
+    assert torch.allclose(found, expected)
+    with torch.autograd.forward_ad.dual_level():
+        dual = torch.autograd.forward_ad.make_dual(x.detach(), torch.ones_like(x))
+        out = norm_act(dual, norm, act).square().sum()
+        assert torch.allclose(torch.autograd.forward_ad.unpack_dual(out).tangent, expected.sum())
+
+
+def test_fake_tensors(layers):
+    """A backward pass without numbers leaves nothing to those with numbers."""
+    norm, act, x = layers
+    vars(_held).clear()
+    with torch._subclasses.FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        fake = mode.from_tensor(x.detach()).requires_grad_()
+        norm_act(fake, norm, act).sum().backward()
+    norm_act(x, norm, act).sum().backward()
+    assert type(x.grad) is torch.Tensor
 
 
 @pytest.mark.parametrize('memory_format', [torch.contiguous_format, torch.channels_last])

@@ -30,8 +30,12 @@ _SECONDS = 6  # in which a file makes as many of them as it can
 def new(command: str) -> dict:
     """The content of a file before anything is exported."""
     packages = dict.fromkeys(wanted.partition('>=')[0] for target in TARGETS.values() for wanted in target.packages.values())
-    return dict(command=command, date=time.strftime('%Y-%m-%d'), machine=environment.describe(torch.device('cpu')),
-                versions={each: found for each in packages if (found := _version(each))}, cells={})
+    return origin(command) | dict(versions={each: found for each in packages if (found := _version(each))}, cells={})
+
+
+def origin(command: str) -> dict:
+    """Where figures are from."""
+    return dict(command=command, date=time.strftime('%Y-%m-%d'), machine=environment.describe(torch.device('cpu')))
 
 
 def read(path: Path, command: str) -> dict:

@@ -24,6 +24,7 @@ def page(content: dict) -> str:
     versions = ', '.join(f'{package} {found}' for package, found in content['versions'].items()
                          if package not in content['machine'])
     parts = [_HEAD.format(command=content['command'], date=content['date'], machine=machine, versions=versions)]
+    parts += timed(content)
     reasons: list[str] = []
     for task in TASKS:
         rows = [[model, *(_cell(content['cells'].get(key_of(form, task, model)), reasons) for form in TARGETS)]
@@ -33,6 +34,13 @@ def page(content: dict) -> str:
         listed = '\n'.join(f'{number}. {reason}' for number, reason in enumerate(reasons, 1))
         parts.append(f'## What does not work\n\n{listed}\n')
     return '\n'.join(parts)
+
+
+def timed(content: dict) -> list[str]:
+    """By what latencies were measured, as a sentence; of an older file, nothing."""
+    if not (origin := content.get('timed')):
+        return []
+    return [f'Latencies: by `{origin["command"]}` on {origin["date"]}: {environment.line(origin["machine"])}.\n']
 
 
 def _cell(cell: dict | None, reasons: list[str]) -> str:

@@ -1,6 +1,7 @@
 """The page of the table of precisions, out of its file."""
 from ...utils import environment
 from ...utils.text import table
+from .page import timed
 
 _PROFILES = '''## Where the time goes
 
@@ -29,6 +30,7 @@ def page(content: dict) -> str:
                          if package not in content['machine'])
     parts = [_HEAD.format(command=content['command'], date=content['date'], machine=environment.line(content['machine']),
                           versions=versions)]
+    parts += timed(content)
     runs: dict[str, dict] = {}
     for key, cell in content['cells'].items():
         run, form, precision = key.split('/')

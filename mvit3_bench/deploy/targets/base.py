@@ -16,7 +16,7 @@ TASKS = ('classification', 'detection', 'segmentation')
 
 @dataclass(frozen=True)
 class Loaded:
-    """A file in its runtime.
+    """A file in its runtime, which has as many threads as torch.
 
     Args:
         call: Images, (B, 3, H, W) -> outputs in the order of the model's; None where the runtime does not run.

@@ -24,7 +24,9 @@ def write_program(captured: torch.export.ExportedProgram, file: Path, notes: dic
 
 def load(file: Path) -> Loaded:
     """Load a program into the runtime."""
+    from executorch.extension.pybindings.portable_lib import _unsafe_reset_threadpool
     from executorch.runtime import Runtime
+    _unsafe_reset_threadpool(torch.get_num_threads())  # unsafe while another model runs
     method = Runtime.get().load_program(file).load_method('forward')
     meta = method.metadata
 

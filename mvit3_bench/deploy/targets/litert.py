@@ -18,7 +18,7 @@ def write(deployed: ExportWrapper, file: Path, notes: dict) -> None:
 def load(file: Path) -> Loaded:
     """Load a file into the interpreter."""
     from ai_edge_litert.interpreter import Interpreter
-    interpreter = Interpreter(str(file))
+    interpreter = Interpreter(str(file), num_threads=torch.get_num_threads())
     runner = interpreter.get_signature_runner()
     described = [{name: describe(each['shape'], each['dtype'].__name__) for name, each in details.items()}
                  for details in (runner.get_input_details(), runner.get_output_details())]

@@ -36,6 +36,7 @@ def load(file: Path) -> Loaded:
     """Load a model into ncnn, in float32 throughout."""
     import ncnn
     net = ncnn.Net()
+    net.opt.num_threads = torch.get_num_threads()  # more than there are cores wait for each other, seconds an image
     for name in ('fp16_packed', 'fp16_storage', 'fp16_arithmetic', 'bf16_storage'):
         setattr(net.opt, f'use_{name}', False)
     if net.load_param(str(file)) or net.load_model(str(file.with_suffix('.bin'))):

@@ -45,7 +45,9 @@ def _name_batch(onnx_graph) -> None:
 def load(file: Path) -> Loaded:
     """Load a file into ONNX Runtime."""
     import onnxruntime
-    session = onnxruntime.InferenceSession(file, providers=['CPUExecutionProvider'])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(file, options, providers=['CPUExecutionProvider'])
     described = [{each.name: describe(each.shape, each.type[7:-1]) for each in values}
                  for values in (session.get_inputs(), session.get_outputs())]
     name = session.get_inputs()[0].name

@@ -29,7 +29,8 @@ def load(file: Path) -> Loaded:
     """Load a file into OpenVINO, on the CPU."""
     import openvino
     # by default OpenVINO computes in bfloat16 on a CPU that has it
-    model = openvino.compile_model(file, 'CPU', {'INFERENCE_PRECISION_HINT': 'f32'})
+    model = openvino.compile_model(file, 'CPU', {
+        'INFERENCE_PRECISION_HINT': 'f32', 'INFERENCE_NUM_THREADS': torch.get_num_threads()})
     described = [{each.any_name: describe([side.to_string() for side in each.partial_shape], each.element_type.to_string())
                   for each in values} for values in (model.inputs, model.outputs)]
     return Loaded(lambda images: [torch.from_numpy(x.copy()) for x in model(images.numpy()).values()], *described)
