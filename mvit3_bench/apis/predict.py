@@ -14,7 +14,7 @@ from mmengine.runner import load_checkpoint
 from mmengine.structures import BaseDataElement
 
 from ..checkpoints.io import check_fits
-from ..datasets.configs import data_sets, meta_of_test
+from ..datasets.configs import data_sets, meta_of_classes
 from ..engine.hooks.check_samples import LoadOrStop
 from ..engine.run_config import check_device, find_checkpoint, load_config
 from ..errors import UsageError, user_errors
@@ -50,11 +50,11 @@ class Predictor:
         self.scope, self.score_thr = cfg.default_scope, score_thr
         self.model = revert_sync_batchnorm(MODELS.build(cfg.model))
         check_fits(self.model, checkpoint)
-        trained_on = load_checkpoint(self.model, str(checkpoint), map_location='cpu').get('meta', {}).get('dataset_meta')
+        loaded = load_checkpoint(self.model, str(checkpoint), map_location='cpu')
         self.model.to(device).eval()
         dataset = next(iter(data_sets(cfg.test_dataloader).values()))
         # labels are numbers, which have the names that they were trained with, whatever the config calls them
-        self.meta = complete_palette(_named(trained_on) or _named(meta_of_test(cfg)))
+        self.meta = complete_palette(meta_of_classes(cfg, loaded))
         if 'classes' not in self.meta:
             raise UsageError('neither the checkpoint nor the config names the classes', 'metainfo.classes',
                              'set test_dataloader.dataset.metainfo.classes, a list of names', ': ')
@@ -117,12 +117,6 @@ class Predictor:
             parts = [f'{classes[label]} {shares[label]:.0%}' for label in shares.argsort(descending=True).tolist()[:_TOP]
                      if shares[label] >= 0.005]
         return ', '.join(parts) or f'nothing with a score above {self.score_thr}'
-
-
-def _named(meta: dict | None) -> dict:
-    """Metadata that name the classes, nothing if they do not. Old checkpoints have capitals."""
-    meta = {key.lower(): value for key, value in (meta or {}).items()}
-    return meta if 'classes' in meta else {}
 
 
 def load(args: argparse.Namespace, config: str, checkpoint: str) -> tuple[Config, Predictor]:

@@ -11,8 +11,9 @@ from .backends import BACKENDS, LAYOUTS, RUNTIMES, Call, Skipped
 from .models import TimedModel
 from .timing import fastest, peak_memory, quick_time
 
-# largest deviation, in standard deviations of the outputs; bfloat16 has three bits less than float16
-TOLERANCES = dict(fp32=1e-4, fp16=1e-2, bf16=1e-1)
+# largest deviation, in standard deviations of the outputs; bfloat16 has three bits less than float16. With random weights
+# timm's MobileViTv2 is 0.014 and 0.09 off; after a mistake a network is above 1.
+TOLERANCES = dict(fp32=1e-4, fp16=5e-2, bf16=3e-1)
 _CHOOSE_LAYOUT = ('eager', 'compile', 'train')
 
 
@@ -105,7 +106,7 @@ def prepare(models: list[TimedModel], plan: list[tuple[str, str]], batch: int, d
         A case, or the name of one that cannot be run and the reason.
 
     Raises:
-        Deviates: The outputs of a case are not those of our model.
+        Deviates: The outputs of a case in float32 are not those of our model.
         Skipped: One of ours cannot be exported.
     """
     ours = models[0]
@@ -122,6 +123,10 @@ def prepare(models: list[TimedModel], plan: list[tuple[str, str]], batch: int, d
         except Skipped as reason:
             if model is ours and backend in RUNTIMES:
                 raise Skipped(f'{case}: {reason}') from reason
+            yield str(case), str(reason)
+        except Deviates as reason:
+            if dtype == 'fp32':
+                raise
             yield str(case), str(reason)
 
 

@@ -7,15 +7,19 @@ what it gave: ``gpu.json``, ``gpu.md``, and a folder for each.
 """
 import argparse
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 MODELS = ['cls/mvit1_s_in1k', 'cls/mvit2_1.0_in1k', 'cls/mvit3_s_in1k', 'cls/mvit3_1.0_in1k']
 TASKS = dict(classification='cls/mvit3_xxs_in1k', detection='det/ssdlite_mvit3_xxs_coco',
              segmentation='seg/deeplabv3_mvit3_0.5_ade20k')
 STEPS = 20  # of each training
+SECONDS, GRACE = 480, 10  # of all steps together, and of one that is stopped until it is killed
 
 
 def benchmark(out: Path, *flags: str) -> list[str]:
@@ -39,11 +43,11 @@ def steps(out: Path, device: str) -> dict[str, tuple[list[str], int]]:
     else:
         modes = dict(latency=['eager', 'graphs', '--dtypes', 'fp32', 'fp16'],
                      throughput=['eager', 'deploy', '--dtypes', 'fp16', 'bf16', '--batch-sizes', '128'])
-        found = {name: (benchmark(out / name, *MODELS, *on, '--modes', *each), 95) for name, each in modes.items()}
-    limit = 60 if device == 'cuda' else 600
+        found = {name: (benchmark(out / name, *MODELS, *on, '--modes', *each), 90) for name, each in modes.items()}
+    limit = 45 if device == 'cuda' else 600
     found |= {task: (training(config, out / task, device), limit) for task, config in TASKS.items()}
     if device == 'cuda':
-        found['compiled'] = benchmark(out / 'compiled', *MODELS[:2], *on, '--modes', 'compile', '--dtypes', 'fp16'), 120
+        found['compiled'] = benchmark(out / 'compiled', *MODELS[:2], *on, '--modes', 'compile', '--dtypes', 'fp16'), 105
     return found
 
 
@@ -51,22 +55,23 @@ def run(words: list[str], seconds: int, log: Path) -> str:
     """Run a command, what it prints into a file -> how it ended."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with open(log, 'w') as file:
-        process = subprocess.Popen(words, stdout=file, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(words, stdout=file, stderr=subprocess.STDOUT, start_new_session=True)
         try:
             code = process.wait(seconds)
         except subprocess.TimeoutExpired:
             process.terminate()  # a benchmark writes what it has
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(GRACE)
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # with the workers of torchrun, which would keep the GPU
+            process.wait()
             return f'stopped after {seconds} s'
     return 'done' if code == 0 else f'exit code {code}: {log.read_text(errors="replace").strip().splitlines()[-1:]}'
 
 
-def losses(folder: Path) -> list[float]:
-    """The losses of a training, iteration by iteration."""
-    files = sorted(folder.glob('*/vis_data/scalars.json'))
+def losses(folder: Path, since: float) -> list[float]:
+    """The losses of a training that began after a time, iteration by iteration."""
+    files = sorted(file for file in folder.glob('*/vis_data/scalars.json') if file.stat().st_mtime >= since)
     rows = [json.loads(line) for line in files[-1].read_text().splitlines()] if files else []
     return [row['loss'] for row in rows if 'loss' in row]
 
@@ -86,10 +91,9 @@ def page(content: dict, out: Path) -> str:
     parts = ['# On a GPU', '']
     parts += [f'- {name}: {step["ended"]}, {step["seconds"]:.0f} s' for name, step in content['steps'].items()]
     parts += ['', '## Trainings', '', *(f'- {each}' for each in content['trainings'].values())]
-    for name in content['steps']:
+    for name in content['benchmarks']:
         table = out / name / 'benchmark.md'
-        if table.is_file():
-            parts += ['', f'## {name.capitalize()}', *table.read_text(encoding='utf-8').splitlines()[1:]]
+        parts += ['', f'## {name.capitalize()}', *table.read_text(encoding='utf-8').splitlines()[1:]]
     return '\n'.join(parts) + '\n'
 
 
@@ -101,7 +105,7 @@ def main() -> None:
     parser.add_argument('--device', choices=['cuda', 'cpu'], default='cuda', help='cpu: to try the script itself')
     parser.add_argument('--only', nargs='+', metavar='STEP', help='some of the steps, by their names in gpu.md')
     args = parser.parse_args()
-    content = dict(steps={}, trainings={})
+    content = dict(steps={}, trainings={}, benchmarks={})
     args.out.mkdir(parents=True, exist_ok=True)
     for name, (words, seconds) in steps(args.out, args.device).items():
         if args.only and name not in args.only:
@@ -110,7 +114,9 @@ def main() -> None:
         ended = run(words, seconds, args.out / name / 'log.txt')
         content['steps'][name] = dict(command=words[1:], ended=ended, seconds=time.time() - start)
         if name in TASKS:
-            content['trainings'][name] = judged(name, losses(args.out / name))
+            content['trainings'][name] = judged(name, losses(args.out / name, start))
+        elif (file := args.out / name / 'benchmark.json').is_file() and file.stat().st_mtime >= start:
+            content['benchmarks'][name] = json.loads(file.read_text(encoding='utf-8'))
         (args.out / 'gpu.json').write_text(json.dumps(content, indent=1))
         (args.out / 'gpu.md').write_text(page(content, args.out), encoding='utf-8')
         print(f'{name}: {ended}', flush=True)

@@ -74,7 +74,7 @@ def build_models(name: str, cfg: Config, baselines: list[str], shape: tuple[int,
     size = (in_channels(model), *shape)
     classifier = cfg.model.type == 'ImageClassifier'
     common = dict(name=name, size=size, classifier=classifier)
-    models = [TimedModel(owner='ours', network=Network(model), deployed=Network(fuse(model)),
+    models = [TimedModel(owner='ours', network=Network(model), deployed=Network(fuse(model, shape)),
                          layout_known=classifier and isinstance(model.backbone, MobileViT), **common)]
     for baseline in baselines:
         network = build_baseline(baseline, cfg.model, model)

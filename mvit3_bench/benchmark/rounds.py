@@ -38,11 +38,14 @@ class Rounds:
         return [Case(**each) for each in found['cases']], [tuple(each) for each in found['skipped']]
 
     def restore(self, part: str, cases: list[Case]) -> None:
-        """Give cases the rounds that they have in the file. In a round all of them had a turn, or it does not count."""
-        found = {str(Case(**each)): each['rounds'] for each in self.parts.get(part, {}).get('cases', [])}
-        common = min((len(found.get(str(case), [])) for case in cases), default=0)
-        for case in cases:
-            case.rounds = found.get(str(case), [])[:common]
+        """Give cases the rounds that they have in the file. In a round all of them had a turn, in
+        the same layout, or it does not count.
+        """
+        found = {(str(Case(**each)), each['layout']): each['rounds'] for each in self.parts.get(part, {}).get('cases', [])}
+        mine = [found.get((str(case), case.layout), []) for case in cases]
+        common = min(map(len, mine), default=0)
+        for case, rounds in zip(cases, mine, strict=True):
+            case.rounds = rounds[:common]
 
     def write(self, part: str, cases: list[Case], skipped: list[tuple[str, str]]) -> None:
         """Write the rounds of a part, beside those of the others."""

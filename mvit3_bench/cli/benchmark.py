@@ -155,6 +155,7 @@ def main(args: argparse.Namespace) -> None:
     from ..utils import environment
     complete(args)
     torch.set_num_threads(args.threads)
+    torch.backends.cudnn.allow_tf32 = False  # fp32 means float32, in convolutions as in matrix products
     models, published = build(args)
     cases, skipped = [], []
     machine = environment.describe(torch.device(args.device))

@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     action.add_argument('--check', choices=DELEGATES,
                         help='write nothing, but name what this delegate is known to refuse, with the source')
     parser.add_argument('--out', metavar='FILE', help='file to write, of a web page its folder (default: NAME_OF_CONFIG, '
-                                                      'with the suffix of the form)')
+                                                      'with precision and suffix of the form)')
     add_shape(parser)
     parser.add_argument('--raw', action='store_true',
                         help='end before the post-processing: logits; of a detector the boxes and scores of all anchors')
@@ -47,29 +47,46 @@ def main(args: argparse.Namespace) -> None:
     from mmengine.runner import load_checkpoint
 
     from ..checkpoints.io import check_fits
-    from ..datasets.configs import meta_of_test
+    from ..datasets.configs import meta_of_classes, meta_of_test
     from ..deploy.quantise import writer
     from ..deploy.targets import require
     from ..engine import run_config
     web_page.check_arguments(args)
+    check_flags(args)
     if args.to:
         with user_errors(ImportError):
             if args.to != 'web':
                 writer(args.to, args.precision, keep=args.sensitivity > 0)
             require('onnx' if args.to == 'web' else args.to)
     cfg, model, size = run_config.model_and_size(args)
-    meta = meta_of_test(cfg)
+    loaded = {}
     if args.checkpoint != 'none':
         checkpoint = run_config.find_checkpoint(args.checkpoint)
-        check_fits(model, checkpoint, classes=meta.get('classes'))
-        load_checkpoint(model, checkpoint, map_location='cpu')
+        check_fits(model, checkpoint, classes=meta_of_test(cfg).get('classes'))
+        loaded = load_checkpoint(model, checkpoint, map_location='cpu')
     name = run_config.run_name(args.config, args.backbone)
     if args.check:
         check_model(model, size, args)
     elif args.to == 'web':
-        web_page.write(args, cfg, model, size, meta, name)
+        web_page.write(args, cfg, model, size, meta_of_classes(cfg, loaded), name)
     else:
         write(cfg, model, size, name, args)
+
+
+def check_flags(args: argparse.Namespace) -> None:
+    """Refuse flags that would do nothing.
+
+    Raises:
+        UsageError: One is given.
+    """
+    if args.sensitivity and args.precision != 'int8':
+        raise UsageError(f'--sensitivity is of INT8, and --precision is {args.precision}', '--sensitivity',
+                         'give --precision int8, too')
+    if args.check:
+        for flag, default in (('out', None), ('precision', 'float32')):
+            if getattr(args, flag) != default:
+                raise UsageError(f'--{flag} is not possible with --check, which writes nothing', f'--{flag}',
+                                 'leave it out, or give --to')
 
 
 def check_model(model, size: tuple[int, int], args: argparse.Namespace) -> None:
@@ -92,7 +109,7 @@ def write(cfg, model, size: tuple[int, int], name: str, args: argparse.Namespace
     """Export a model, and say what was written."""
     from ..deploy.export import SUFFIXES, export, size_of
     from ..deploy.targets.onnx import OPSET
-    out = args.out or name + SUFFIXES[args.to]
+    out = args.out or name + ('' if args.precision == 'float32' else f'_{args.precision}') + SUFFIXES[args.to]
     note = f'{name}, {Path(args.checkpoint).name}'
     with user_errors(ValueError, ImportError, ExportError):
         done = export(model, size, args.to, out, raw=args.raw, note=note, precision=args.precision,

@@ -104,11 +104,13 @@ def deploy(runner) -> None:
     from mmengine.model import is_model_wrapper
 
     from ..deploy import fuse
+    from ..engine.input_size import input_size_or
     runner.load_or_resume()
+    size = input_size_or(runner.cfg, (64, 64))
     if is_model_wrapper(runner.model):
-        runner.model.module = fuse(runner.model.module)
+        runner.model.module = fuse(runner.model.module, size)
     else:
-        runner.model = fuse(runner.model)
+        runner.model = fuse(runner.model, size)
 
 
 def use_file(runner, file: str) -> None:
@@ -116,10 +118,10 @@ def use_file(runner, file: str) -> None:
     from mmengine.model import is_model_wrapper
 
     from ..deploy.file_model import FileModel
-    from ..engine.input_size import input_size
+    from ..engine.input_size import input_size_or
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     with user_errors(ImportError, ValueError):
-        runner.model = FileModel(model.cpu(), file, input_size(runner.cfg))
+        runner.model = FileModel(model.cpu(), file, input_size_or(runner.cfg, None))
 
 
 def check_file(args) -> None:

@@ -44,3 +44,15 @@ def meta_of_test(cfg: Config) -> dict:
             kind = dataset.type if isinstance(dataset.type, type) else registry.get(dataset.type)
         return dict(getattr(kind, 'METAINFO', {}), **dataset.get('metainfo') or {})
     return {}
+
+
+def meta_of_classes(cfg: Config, checkpoint: dict) -> dict:
+    """What names the classes of a model: what its checkpoint was trained with, otherwise the data set of the config's test;
+    nothing where neither does.
+    """
+    trained_on = checkpoint.get('meta', {}).get('dataset_meta')
+    for found in (trained_on, meta_of_test(cfg)):
+        meta = {key.lower(): value for key, value in (found or {}).items()}  # old checkpoints have capitals
+        if 'classes' in meta:
+            return meta
+    return {}

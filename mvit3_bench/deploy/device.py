@@ -125,7 +125,10 @@ _REPLACED = {MultiHeadAttention: DeviceMultiHeadAttention, MobileViTBlock: Devic
 
 
 def _fold_flip(deployed: ExportWrapper, backbone: MobileViT) -> None:
-    """Turn the order of the colours in the weights of the first convolution, instead of in the images."""
+    """Turn the order of the colours in the first convolution, and in mean and std, instead of in the images."""
     conv = next(layer for layer in backbone.modules() if isinstance(layer, nn.Conv2d))
     conv.weight = nn.Parameter(conv.weight.flip(1), requires_grad=False)
+    for name in ('mean', 'std'):
+        if (value := getattr(deployed, name, None)) is not None:
+            setattr(deployed, name, value.flip(0))
     deployed.flip = False

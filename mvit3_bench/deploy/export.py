@@ -78,7 +78,7 @@ def export(model: nn.Module, size: tuple[int, int], form: str, out: str | Path, 
     require(form)
     writer(form, precision)
     target, out = TARGETS[form], Path(out)
-    if out.suffix != target.suffix:
+    if not out.name.endswith(target.suffix):
         raise ValueError(f'{out}: a file of {form} ends in {target.suffix}')
     training = model.training
     model.eval()
@@ -96,10 +96,7 @@ def export(model: nn.Module, size: tuple[int, int], form: str, out: str | Path, 
             log(f'writing {form} for images of {size[0]}x{size[1]}: this takes a minute or two')
             _write(model, deployed, form, part, notes, precision, calibration)
             log('running it, and the model, on ' + ('images of the test set' if calibration else 'random images'))
-            with quiet():
-                loaded = target.load(part)
-                deviations = {} if calibration else _deviations(reference, loaded, target)
-                agreed = _agreement(reference, loaded, calibration.others) if calibration else None
+            loaded, deviations, agreed = _run(reference, target, form, part, calibration)
             allowed = _ALLOWED.get(precision)
             if not all(value <= allowed for value in deviations.values()):  # NaN fails, too
                 raise ExportError(f'what was exported to {form} deviates from the model by '
@@ -111,14 +108,15 @@ def export(model: nn.Module, size: tuple[int, int], form: str, out: str | Path, 
                 _keep(file, out.parent / file.name, log)
     finally:
         model.train(training)
-    outputs = dict(zip(reference.output_names() or loaded.outputs, loaded.outputs.values(), strict=True))
+    outputs = {name: described if name == own else f'{described}, in the file {own}' for name, (own, described) in zip(
+        reference.output_names() or loaded.outputs, loaded.outputs.items(), strict=True)}
     return Exported(tuple(out.parent / file.name for file in files), loaded.inputs, outputs, deviations, reference.raw,
                     loaded.operators, agreed)
 
 
 def deploy(model: nn.Module, size: tuple[int, int], raw: bool, device: bool) -> ExportWrapper:
     """The inference copy of a model as it is exported; with ``device``, in the form that delegates take, for one image."""
-    deployed = wrap(fuse(model), size, raw)
+    deployed = wrap(fuse(model, size), size, raw)
     if device:
         device_form(deployed, blank(deployed))
     return replace_layers(deployed).eval()
@@ -148,6 +146,24 @@ def _write(model: nn.Module, deployed: ExportWrapper, form: str, file: Path, not
         raise
     except Exception as error:  # exporters raise whatever the operators of a model meet
         raise ExportError(f'{type(model).__name__} cannot be exported to {form}: {first_line(error)}') from error
+
+
+def _run(reference: ExportWrapper, target: Target, form: str, file: Path,
+         calibration: Calibration | None) -> tuple[Loaded, dict[int, float], float | None]:
+    """Run a file: as it is loaded, its deviation at each batch size, or with INT8 the agreement.
+
+    Raises:
+        ExportError: Its runtime fails.
+    """
+    try:
+        with quiet():
+            loaded = target.load(file)
+            if calibration:
+                return loaded, {}, _agreement(reference, loaded, calibration.others)
+            return loaded, _deviations(reference, loaded, target), None
+    except Exception as error:  # of any runtime
+        raise ExportError(f'the runtime of {form} cannot run what was exported: {first_line(error)}', form,
+                          'it was not kept; try another form (--to)') from error
 
 
 def _deviations(reference: ExportWrapper, loaded: Loaded, target: Target) -> dict[int, float]:

@@ -14,7 +14,7 @@ from .wrappers import wrap
 
 def form_of(file: str | Path) -> str | None:
     """The form of an exported file, by its suffix; None, if it is none."""
-    return next((name for name, target in TARGETS.items() if target.suffix == Path(file).suffix), None)
+    return next((name for name, target in TARGETS.items() if Path(file).name.endswith(target.suffix)), None)
 
 
 class FileModel(nn.Module):
@@ -23,28 +23,31 @@ class FileModel(nn.Module):
     Args:
         model: Of OpenMMLab's. Its post-processing is used where the file ends before it; its weights are not used.
         file: As :func:`mvit3_bench.deploy.export.export` writes it.
-        size: Height and width that the file takes.
+        size: Height and width that the file takes, for one that does not tell.
 
     Raises:
         ImportError: A package is missing.
-        ValueError: A model of this kind, or of this size, cannot be exported.
+        ValueError: A model of this kind, or of this size, cannot be exported; or no size is known.
         UsageError: The file is not there or cannot be loaded, or its runtime does not run on this machine.
     """
 
-    def __init__(self, model: nn.Module, file: str | Path, size: tuple[int, int]):
+    def __init__(self, model: nn.Module, file: str | Path, size: tuple[int, int] | None):
         super().__init__()
         form = form_of(file)
         require(form)
-        self.wrapper = wrap(model.eval(), size, raw=True)
-        self.file, self.size, self.warned = file, tuple(size), False
         if not Path(file).exists():
             raise UsageError(f'{file} does not exist', file)
         try:
-            self.call = TARGETS[form].load(Path(file)).call
+            loaded = TARGETS[form].load(Path(file))
         except Exception as error:  # of any runtime
             raise UsageError(f'{file} cannot be loaded: {first_line(error)}', file) from error
-        if self.call is None:
+        if loaded.call is None:
             raise UsageError(f'{file} cannot be tested: the runtime of {form} does not run on this machine', file)
+        self.file, self.call, self.warned = file, loaded.call, False
+        self.size = loaded.size or size
+        if self.size is None:
+            raise ValueError(f'neither {file} nor the config tells the size of its images')
+        self.wrapper = wrap(model.eval(), self.size, raw=True)
         self.answer = dict(classification=self._classes, segmentation=self._masks, detection=self._boxes)[self.wrapper.task]
 
     @torch.no_grad()

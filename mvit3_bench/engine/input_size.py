@@ -16,3 +16,11 @@ def input_size(cfg: Config) -> tuple[int, int]:
     if size is None:
         raise ValueError('the config has no fixed size of images: give one (--shape HEIGHT WIDTH)')
     return (size,) * 2 if isinstance(size, int) else tuple(size)
+
+
+def input_size_or(cfg: Config, size: tuple[int, int] | None) -> tuple[int, int] | None:
+    """The same, or another size where the config has none."""
+    try:
+        return input_size(cfg)
+    except ValueError:
+        return size

@@ -85,7 +85,8 @@ class SeparableSelfAttention(nn.Module):
     def project(self, x: Tensor) -> tuple[Tensor, ...]:
         """Query, key and value: (B, d, H, W) -> (B, 1, H, W), (B, d, H, W), (B, d, H, W)."""
         dim = x.shape[1]
-        if type(self.qkv) is nn.Conv2d and self.qkv.bias is not None and unobserved(x, self.qkv):  # separate maps, instead of strides of a joint one
+        if type(self.qkv) is nn.Conv2d and self.qkv.bias is not None and unobserved(x, self.qkv):
+            # separate maps, instead of strides of a joint one
             return tuple(F.conv2d(x, *parts) for parts in zip(
                 self.qkv.weight.split([1, dim, dim]), self.qkv.bias.split([1, dim, dim]), strict=True))
         return self.qkv(x).split([1, dim, dim], dim=1)

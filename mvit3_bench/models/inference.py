@@ -81,7 +81,7 @@ def add(x: Tensor, out: Tensor, *before: nn.Module) -> Tensor:
         out: Another of the same shape, which nothing else holds, but for the modules before.
         before: The modules that made it.
     """
-    if out is not x and out.dtype == x.dtype and unobserved(out, *before):
+    if unobserved(out, *before) and out.dtype == x.dtype and out is not x:
         return out.add_(x)
     return x + out
 

@@ -155,7 +155,7 @@ def test_tool(tool, trained, run_dir, monkeypatch):
     config = conftest.ROOT / 'configs' / 'cls' / 'mvit3_xxs_in1k.py'
     trained(config)
     metrics, fused = [], []
-    monkeypatch.setattr('mvit3_bench.deploy.fuse', lambda model: fused.append(fuse(model)) or fused[-1])
+    monkeypatch.setattr('mvit3_bench.deploy.fuse', lambda model, size: fused.append(fuse(model, size)) or fused[-1])
     for flags in ([], ['--deploy']):
         outcome = tool('test', config, 'run', '--mini', '--work-dir', 'test', '--out', 'out', *flags)
         assert not outcome.code, outcome.output

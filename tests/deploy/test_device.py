@@ -62,7 +62,20 @@ def test_whole_models(path):
     with torch.no_grad():
         assert reference.deviation(images, list(deployed(images))) < 1e-8
     assert not deployed.flip  # the order of the colours is in the weights
-    assert not check(deployed, 'litert-gpu')
+    assert not any(check(deployed, delegate) for delegate in ('litert-gpu', 'ncnn', 'coreml-ane'))
+
+
+def test_colours_with_a_mean_each():
+    """Mean and std of the preprocessor turn with the colours."""
+    from test_export import whole
+    model = whole('cls/mvit3_xxs_in1k.py').double()
+    model.data_preprocessor.mean = torch.tensor([1.0, 20.0, 40.0], dtype=torch.float64).view(3, 1, 1)
+    model.data_preprocessor.std = torch.tensor([50.0, 60.0, 70.0], dtype=torch.float64).view(3, 1, 1)
+    reference, deployed = wrap(model, (64, 64), raw=True), deploy(model, (64, 64), raw=True, device=True)
+    images = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 255
+    assert reference.flip and reference.shift
+    with torch.no_grad():
+        assert reference.deviation(images, list(deployed(images))) < 1e-8
 
 
 def test_other_norms_are_left():

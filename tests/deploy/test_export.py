@@ -1,6 +1,7 @@
 """What is exported computes what the model computes, at every batch, in standard operators of ONNX."""
 import re
 import sys
+from dataclasses import replace
 
 import conftest
 import cv2
@@ -200,6 +201,7 @@ def test_documentation(tool, run_dir, form):
     ('cls/mvit3_xxs_in1k.py', ['--shape', 0], 'allowed: a height and a width of 1 or more'),
     ('cls/mvit3_xxs_in1k.py', ['--shape', 1, 2, 3], 'one or two numbers'),
     ('cls/mvit3_xxs_in1k.py', ['--out', 'model.bin'], 'model.bin: a file of torch ends in .pt2'),
+    ('cls/mvit3_xxs_in1k.py', ['--sensitivity', 3], '--sensitivity is of INT8, and --precision is float32'),
     ('cls/none.py', [], 'config not found')])
 def test_bad_input(tool, run_dir, config, flags, message):
     """Refused before anything is exported, in a line."""
@@ -223,10 +225,41 @@ def test_other_outputs_are_not_kept(tmp_path, monkeypatch):
     wrong = lived_in(build('v3', 'xxs', out_indices=(0,)))
     with torch.no_grad():
         wrong.stem.conv.weight += 0.1
-    monkeypatch.setattr(MODULE, 'fuse', lambda model: wrong.eval())
+    monkeypatch.setattr(MODULE, 'fuse', lambda model, size: wrong.eval())
     with pytest.raises(ExportError, match='deviates from the model by .* so it was not kept'):
         export(lived_in(build('v3', 'xxs', out_indices=(0,))), (32, 32), 'torch', file)
     assert file.read_text() == 'older' and list(tmp_path.iterdir()) == [file]
+
+
+def test_runtime_that_fails(tmp_path, monkeypatch):
+    """A runtime that cannot run what was written is named, with what it says, and nothing is kept."""
+    def refuse(images):
+        raise RuntimeError('no kernel for this')
+    loaded = TARGETS['torch'].load
+    monkeypatch.setitem(MODULE.TARGETS, 'torch', replace(
+        TARGETS['torch'], load=lambda file: replace(loaded(file), call=refuse)))
+    with pytest.raises(ExportError, match='the runtime of torch cannot run what was exported: no kernel for this'):
+        export(build('v3', 'xxs', out_indices=(0,)), (32, 32), 'torch', tmp_path / 'model.pt2')
+    assert not list(tmp_path.iterdir())
+
+
+class FixedSize(nn.Module):
+    """A backbone that takes images of one size."""
+    in_channels = 3
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, bias=False)
+        self.norm = nn.BatchNorm2d(4)
+
+    def forward(self, x):
+        assert x.shape[2:] == (48, 40)
+        return self.norm(self.conv(x)),
+
+
+def test_backbone_of_a_fixed_size(tmp_path):
+    """The inference copy is checked at the size of the export."""
+    assert export(FixedSize(), (48, 40), 'torch', tmp_path / 'model.pt2').deviations[1] < 1e-5
 
 
 @pytest.mark.parametrize('size, bins', [((7, 12), (3, 5)), ((8, 8), (2, 2)), ((2, 3), (6, 6))])

@@ -67,7 +67,7 @@ def test_images_of_another_size(tmp_path, run_dir, task):
     small = F.interpolate(large[None].float(), (160, 160), mode='bilinear')[0]
     sample = item['data_samples']
     sample.set_metainfo(dict(img_shape=(320, 480), ori_shape=(320, 480), scale_factor=(1.0, 1.0)))
-    file_model = FileModel(model, tmp_path / 'model.pt2', (160, 160))
+    file_model = FileModel(model, tmp_path / 'model.pt2', (320, 320))  # the file knows better
     with pytest.warns(UserWarning, match='of other sizes, such as 320x480, than'):
         found, = file_model.test_step(dict(inputs=[large], data_samples=[copy.deepcopy(sample)]))
     if task == 'segmentation':

@@ -204,6 +204,23 @@ def test_camera(pages, browser, allowed):
     assert page.problems == []
 
 
+def test_camera_makes_way(pages, browser):
+    """What else the user asks for while the camera runs is done, and ends it."""
+    page = opened(browser, pages('classification').address, 'phone', permissions=['camera'])
+    live = '() => document.getElementById("latency").textContent.startsWith("live")'
+    page.click('#camera')
+    page.wait_for_function(live, timeout=60_000)
+    page.click('#example')
+    page.wait_for_function('() => document.getElementById("stage").width < 200')
+    assert page.get_attribute('#camera', 'aria-pressed') == 'false'
+    page.click('#camera')
+    page.wait_for_function(live, timeout=60_000)
+    page.click('#measure')
+    page.wait_for_function('() => document.getElementById("latency").textContent.includes("runs of the network")',
+                           timeout=60_000)
+    assert page.get_attribute('#camera', 'aria-pressed') == 'false' and page.problems == []
+
+
 def test_dropped(pages, browser, tmp_path):
     """The address of a picture, dropped on the page, and one that cannot be read from there."""
     page = opened(browser, pages('classification').address)

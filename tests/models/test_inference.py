@@ -253,12 +253,14 @@ def test_statistics_of_a_batch(monkeypatch):
 def test_global_hooks():
     """A hook of all modules gets what each gives, too."""
     model, x, kept = build('v3', 'xxs'), images(1), []
-    handle = nn.modules.module.register_module_forward_hook(lambda module, _, output: kept.append((module, flat(output), output)))
+    handle = nn.modules.module.register_module_forward_hook(
+        lambda module, _, output: kept.append((module, flat(output), output)))
     try:
         model(x)
     finally:
         handle.remove()
-    assert {module for module, *_ in kept} >= {each for each in model.modules() if isinstance(each, (nn.SiLU, nn.BatchNorm2d))}
+    layers = {each for each in model.modules() if isinstance(each, (nn.SiLU, nn.BatchNorm2d))}
+    assert {module for module, *_ in kept} >= layers
     assert all(torch.equal(before, flat(output)) for _, before, output in kept)
 
 

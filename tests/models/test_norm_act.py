@@ -41,7 +41,8 @@ def test_functional_transforms(layers):
     norm, act, x = layers
     expected, = torch.autograd.grad(norm_act(x, norm, act).square().sum(), x)
     step, buffers = Step(norm, act), {f'norm.{name}': each.clone() for name, each in norm.named_buffers()}
-    found = torch.func.grad(lambda x, buffers: torch.func.functional_call(step, buffers, x).square().sum())(x.detach(), buffers)
+    found = torch.func.grad(lambda x, buffers: torch.func.functional_call(step, buffers, x).square().sum())(
+        x.detach(), buffers)
     assert torch.allclose(found, expected)
     with torch.autograd.forward_ad.dual_level():
         dual = torch.autograd.forward_ad.make_dual(x.detach(), torch.ones_like(x))

@@ -190,7 +190,8 @@ def run_model(phone: Phone, kit: dict, model: dict, runner: str, data: dict, arg
     text = phone.run(runner, [*words(model, Path(data['file']).name, kit['shape'], args.threads, args.calls),
                               *args.flags.get(model['target'], [])])
     if not (found := times(text)):
-        raise RunError(f'{runner} printed no times:\n{text.strip()[-500:]}')
+        hint = ', which executor_runner does if it was built with -DEXECUTORCH_ENABLE_LOGGING=ON'
+        raise RunError(f'{runner} printed no times{hint if model["target"] == "executorch" else ""}:\n{text.strip()[-500:]}')
     return found
 
 

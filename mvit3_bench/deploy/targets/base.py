@@ -1,5 +1,6 @@
 """What a target of the export is: the packages that it needs, how its file is written, and how it is run."""
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -12,6 +13,7 @@ from torch import Tensor
 from ..wrappers import ExportWrapper
 
 TASKS = ('classification', 'detection', 'segmentation')
+SETUPTOOLS = 'setuptools<81'  # a newer one has no pkg_resources, which MMEngine imports
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,12 @@ class Loaded:
     outputs: dict[str, str]
     operators: dict[str, int] = field(default_factory=dict)
 
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """Height and width of the images, where the file tells."""
+        found = re.search(r'(\d+), (\d+)\)', next(iter(self.inputs.values()), ''))
+        return (int(found[1]), int(found[2])) if found else None
+
 
 @dataclass(frozen=True)
 class Target:
@@ -38,7 +46,8 @@ class Target:
         write: Called with the model, the file and what is known of it, writes the file and what belongs to it.
         load: File -> the same in its runtime.
         packages: Module -> requirement, as pip takes it.
-        extra: Of this package, which installs them.
+        pins: What pip has to be told besides, since they would replace it.
+        extra: Of this package, which installs all of it.
         device: The model takes its form for delegates, for one image.
         finishes: Tasks whose post-processing the format can hold.
     """
@@ -46,6 +55,7 @@ class Target:
     write: Callable[[ExportWrapper, Path, dict], None]
     load: Callable[[Path], Loaded]
     packages: dict[str, str] = field(default_factory=dict)
+    pins: tuple[str, ...] = ()
     extra: str = 'export'
     device: bool = False
     finishes: tuple[str, ...] = TASKS
@@ -64,15 +74,16 @@ class Target:
         Raises:
             ImportError: One is missing or too old; the message has the line that installs it.
         """
-        check_packages(f'exporting to {name}', self.packages)
+        check_packages(f'exporting to {name}', self.packages, self.pins)
 
 
-def check_packages(what: str, packages: dict[str, str]) -> None:
+def check_packages(what: str, packages: dict[str, str], pins: tuple[str, ...] = ()) -> None:
     """Check that packages are installed, in versions that are known to work.
 
     Args:
         what: Needs them, for the message.
         packages: Module -> requirement, as pip takes it.
+        pins: Other requirements for the line.
 
     Raises:
         ImportError: One is missing or too old; the message has the line that installs it.
@@ -80,7 +91,7 @@ def check_packages(what: str, packages: dict[str, str]) -> None:
     missing = {module: wanted for module, wanted in packages.items() if not find_spec(module)}
     if missing:
         raise ImportError(f'{what} needs {", ".join(missing)}: pip install '
-                          + ' '.join(f"'{each}'" if '>' in each else each for each in missing.values()))
+                          + ' '.join(f"'{each}'" if set(each) & set('<>') else each for each in (*missing.values(), *pins)))
     for wanted in packages.values():
         package, _, lowest = wanted.partition('>=')
         try:

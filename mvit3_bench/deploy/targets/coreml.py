@@ -40,5 +40,5 @@ def load(file: Path) -> Loaded:
 
 _TYPES = {65568: 'float32', 131104: 'int32'}  # of Core ML's numbers
 
-TARGET = Target('.mlpackage', write, load, dict(coremltools='coremltools>=9.0'), 'coreml', device=True,
+TARGET = Target('.mlpackage', write, load, dict(coremltools='coremltools>=9.0'), extra='coreml', device=True,
                 finishes=('classification', 'segmentation'))

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from ..wrappers import ExportWrapper
-from .base import Loaded, Target, capture, describe, write_notes
+from .base import SETUPTOOLS, Loaded, Target, capture, describe, write_notes
 
 
 def write(deployed: ExportWrapper, file: Path, notes: dict) -> None:
@@ -42,5 +42,5 @@ def load(file: Path) -> Loaded:
 
 _TYPES = {4: 'int64', 6: 'float32'}  # of torch's numbers
 
-TARGET = Target('.pte', write, load, dict(executorch='executorch>=1.5'), 'executorch', device=True,
+TARGET = Target('.pte', write, load, dict(executorch='executorch>=1.5'), (SETUPTOOLS,), 'executorch', device=True,
                 finishes=('classification', 'segmentation'))

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from ..wrappers import ExportWrapper
-from .base import Loaded, Target, blank, describe, write_notes
+from .base import SETUPTOOLS, Loaded, Target, blank, describe, write_notes
 
 
 def write(deployed: ExportWrapper, file: Path, notes: dict) -> None:
@@ -30,4 +30,4 @@ def load(file: Path) -> Loaded:
 
 
 TARGET = Target('.tflite', write, load, dict(litert_torch='litert-torch>=0.10', ai_edge_litert='ai-edge-litert>=2.3'),
-                'litert', device=True, finishes=('classification', 'segmentation'))
+                (SETUPTOOLS,), 'litert', device=True, finishes=('classification', 'segmentation'))

@@ -11,7 +11,7 @@ from .base import Loaded, Target, blank, write_notes
 
 
 def write(deployed: ExportWrapper, file: Path, notes: dict) -> None:
-    """Write a model: ``NAME.param``, and the weights as ``NAME.bin``.
+    """Write a model: ``NAME.ncnn.param``, and the weights as ``NAME.ncnn.bin``; OpenVINO's weights are ``NAME.bin``.
 
     Raises:
         RuntimeError: pnnx failed, or says that it left something out.
@@ -55,5 +55,5 @@ def load(file: Path) -> Loaded:
     return Loaded(call, *(dict.fromkeys(names(), 'float32') for names in (net.input_names, net.output_names)))
 
 
-TARGET = Target('.param', write, load, dict(pnnx='pnnx>=20261020', ncnn='ncnn>=1.0.20261020'), 'ncnn', device=True,
-                finishes=('classification',))
+TARGET = Target('.ncnn.param', write, load, dict(pnnx='pnnx>=20261020', ncnn='ncnn>=1.0.20261020'), extra='ncnn',
+                device=True, finishes=('classification',))

@@ -1,6 +1,7 @@
 """onnxruntime-web from npm: fetched once, checked, kept in the user's cache. Nothing of it is run here."""
 import base64
 import hashlib
+import http.client
 import os
 import tarfile
 import urllib.request
@@ -46,7 +47,7 @@ def fetch_archive(log: Callable[[str], None]) -> Path:
     try:
         with urllib.request.urlopen(address, timeout=60) as answer:
             data = answer.read()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:  # the last: it broke off
         raise RuntimeDownloadError(f'{address} cannot be fetched: {error}', address,
                                    f'fetch it on another machine and put it at {file}') from error
     if not _is_right(data):

@@ -11,7 +11,7 @@ const BACKENDS = {webgpu: 'WebGPU', wasm: 'WebAssembly'};
 
 const manifest = await (await fetch('model.json')).json();
 const stage = element('stage').getContext('2d', {willReadFrequently: true});
-let [session, shown, stream, latency, busy] = [null, null, null, null, false];
+let [session, shown, stream, latency, busy, running] = [null, null, null, null, false, null];
 
 function complain(message = '') {
   element('problem').textContent = message;
@@ -42,22 +42,20 @@ async function see(picture, name) {
   return times;
 }
 
-// Run something that the user asked for, one at a time; what goes wrong is told.
+// Run something that the user asked for, one at a time, but the camera makes way; what goes wrong is told.
 async function act(work) {
-  if (busy || !session) return;
+  if (!session || (busy && !stream)) return;
+  stop();
+  await running; // the camera's last picture
+  if (busy) return;
   busy = true;
   complain();
-  try {
-    await work();
-  } catch (error) {
-    complain(error.message);
-  }
-  busy = false;
+  running = work().catch(error => complain(error.message)).finally(() => { busy = false; });
+  await running;
 }
 
 async function seeFile(file, name) {
   if (!file) return;
-  stop();
   await see(pixelsOf(await decode(file)), name ?? file.name);
 }
 
@@ -119,7 +117,7 @@ function listen() {
   }
   element('example').addEventListener('click', () => act(async () => seeFile(await example(), 'example')));
   element('camera').addEventListener('click', () => stream ? stop() : act(live).finally(stop));
-  element('measure').addEventListener('click', () => { stop(); setTimeout(() => act(measureShown)); });
+  element('measure').addEventListener('click', () => act(measureShown));
   element('save').addEventListener('click', save);
   element('threshold').addEventListener('input', () => {
     element('threshold').nextElementSibling.value = element('threshold').value;
