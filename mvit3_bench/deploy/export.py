@@ -119,7 +119,7 @@ def deploy(model: nn.Module, size: tuple[int, int], raw: bool, device: bool) -> 
     deployed = wrap(fuse(model, size), size, raw)
     if device:
         device_form(deployed, blank(deployed))
-    return replace_layers(deployed).eval()
+    return replace_layers(deployed, device).eval()
 
 
 def _check_prediction(model: nn.Module, reference: ExportWrapper) -> None:

@@ -27,42 +27,47 @@ def _bins(length: int, bins: int) -> list[list[float]]:
 
 
 class ExportGroupNorm(nn.Module):
-    """Group norm of one group, (B, C, H, W) -> (B, C, H, W), whose means are means over the last two axes of a map.
+    """Group norm of one group, (B, C, H, W) -> (B, C, H, W), by means of the channels and the mean of these.
 
     Exported as it is, it becomes an instance norm of a single row of all pixels, which ONNX Runtime and OpenVINO add up less
     precisely: the maps of MobileViTv2-1.0 are then 2e-4 of their standard deviation from those in float64, with means 1e-5.
 
     Args:
         norm: The layer to replace.
+        device: Means are over the last two axes alone, as XNNPACK has them.
     """
 
-    def __init__(self, norm: nn.GroupNorm):
+    def __init__(self, norm: nn.GroupNorm, device: bool = False):
         super().__init__()
-        self.eps = norm.eps
+        self.eps, self.device = norm.eps, device
         self.weight, self.bias = (nn.Parameter(each.clone().reshape(1, -1, 1, 1), requires_grad=False)
                                   for each in (norm.weight, norm.bias))
 
     def mean(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, 1, 1, 1)."""
-        return x.mean((2, 3), keepdim=True).reshape(x.shape[0], 1, x.shape[1], 1).mean((2, 3), keepdim=True)
+        means = x.mean((2, 3), keepdim=True)
+        if self.device:
+            return means.reshape(x.shape[0], 1, x.shape[1], 1).mean((2, 3), keepdim=True)
+        return means.mean(1, keepdim=True)
 
     def forward(self, x: Tensor) -> Tensor:
         x = x - self.mean(x)
         return x * (self.mean(x * x) + self.eps).rsqrt() * self.weight + self.bias
 
 
-def replace_layers(model: nn.Module) -> nn.Module:
+def replace_layers(model: nn.Module, device: bool = False) -> nn.Module:
     """Replace, in the model itself, layers that cannot be exported, or run slowly when exported, by equivalent ones.
 
     :class:`AdaptivePool` replaces adaptive poolings to more than a single pixel, :class:`.attention.ExportAttention` the
-    separable attention of an inference copy, :class:`ExportGroupNorm` group norms of one group.
+    separable attention of an inference copy, :class:`ExportGroupNorm` group norms of one group; with ``device`` in the
+    form for delegates.
     """
     for module in list(model.modules()):
         for name, child in module.named_children():
             if isinstance(child, SplitAttention):
                 setattr(module, name, ExportAttention(child))
             elif type(child) is nn.GroupNorm and child.num_groups == 1 and child.affine:
-                setattr(module, name, ExportGroupNorm(child))
+                setattr(module, name, ExportGroupNorm(child, device))
             elif isinstance(child, nn.AdaptiveAvgPool2d):
                 size = child.output_size if isinstance(child.output_size, tuple) else (child.output_size,) * 2
                 if size != (1, 1):
