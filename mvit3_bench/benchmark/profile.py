@@ -3,46 +3,55 @@
     python -m mvit3_bench.benchmark.profile cls/mvit1_s_in1k --modes train compile --peers timm
 """
 import argparse
+import tempfile
 from collections import Counter
+from pathlib import Path
 
 import torch
 from torch.profiler import ProfilerActivity
 
+from ..deploy.table.profile import PROFILERS
 from ..engine.config_files import find_config
 from ..engine.run_config import read_config, run_name, set_backbone
 from ..utils.environment import describe, line
 from ..utils.memory import keep_freed_memory
 from ..utils.text import table
-from .backends import BACKENDS, RUNTIMES
+from .backends import BACKENDS, RUNTIMES, to_onnx
 from .baselines import BASELINES
 from .cases import baseline_backend
 from .models import TimedModel, build_models
 
-# kind -> what names of its operators hold, the first that fits
+# kind -> what names of its operators hold, in torch and in the runtimes; the first that fits
 KINDS = dict(
-    optimiser=('_fused_', '_foreach_', 'Optimizer'), convolution=('conv',), attention=('attention',),
-    norm=('batch_norm', 'layer_norm', 'group_norm'), activation=('silu', 'relu', 'hardswish', 'sigmoid', 'gelu'),
-    product=('mm', 'linear'), fused=('cpp_fused', 'triton'),
-    copy=('copy', 'clone', 'contiguous', 'cat', 'fill', 'zero', 'empty'))
+    fused=('cpp_fused', 'triton', 'subgraph'), optimiser=('_fused_', '_foreach_', 'optimizer'), convolution=('conv',), attention=('attention', 'softmax'),
+    norm=('norm', 'mvn'), activation=('silu', 'relu', 'swish', 'sigmoid', 'gelu'),
+    product=('mm', 'linear', 'matmul', 'gemm', 'fullyconnected'),
+    copy=('copy', 'clone', 'contiguous', 'cat', 'fill', 'zero', 'empty', 'transpose', 'reorder', 'reshape', 'slice'))
 CALLS = 3  # behind two that warm up
 SEED = 0
 
 
 def kind_of(operator: str) -> str:
-    """The kind of an operator of torch."""
-    return next((kind for kind, parts in KINDS.items() if any(part in operator for part in parts)), 'others')
+    """The kind of an operator."""
+    return next((kind for kind, parts in KINDS.items() if any(part in operator.lower() for part in parts)), 'others')
 
 
 def times(model: TimedModel, mode: str, batch: int) -> Counter:
-    """Milliseconds of each kind of operator in a call, on the CPU."""
-    images = torch.rand(batch, *model.size, generator=torch.Generator().manual_seed(SEED))
+    """Milliseconds of each kind of operator in a call, on the CPU; in a runtime on one core, by its own profiler."""
+    images, found = torch.rand(batch, *model.size, generator=torch.Generator().manual_seed(SEED)), Counter()
+    if mode in RUNTIMES:
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / 'model.onnx'
+            file.write_bytes(to_onnx(model))
+            for operator, each in PROFILERS[mode.replace('runtime', '')](str(file), images.numpy()).items():
+                found[kind_of(operator)] += each
+        return found
     call, _ = BACKENDS[mode](model, images, 'fp32', 'channels_last')
     for _ in range(2):
         call()
     with torch.profiler.profile(activities=[ProfilerActivity.CPU]) as profiler:
         for _ in range(CALLS):
             call()
-    found = Counter()
     for event in profiler.key_averages():
         found[kind_of(event.key)] += event.self_cpu_time_total / CALLS / 1e3
     return found
@@ -53,7 +62,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('configs', nargs='+', metavar='CONFIG', help='config files, or names of configs of this package')
     parser.add_argument('--backbone', metavar='NAME', help='as of mvit3 train')
-    modes = [mode for mode in BACKENDS if mode not in (*RUNTIMES, 'graphs', 'kernels')]
+    modes = [mode for mode in BACKENDS if mode not in ('graphs', 'kernels')]
     parser.add_argument('--modes', nargs='+', choices=modes, default=['train'], help='of %(choices)s (default: train)')
     parser.add_argument('--peers', nargs='+', choices=BASELINES, default=[], help='packages to compare with')
     parser.add_argument('--batch-size', type=int, default=8, metavar='N', help='images in a call (default: %(default)s)')
