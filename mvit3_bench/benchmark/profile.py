@@ -23,8 +23,8 @@ from .models import TimedModel, build_models
 
 # kind -> what names of its operators hold, in torch and in the runtimes; the first that fits
 KINDS = dict(
-    fused=('cpp_fused', 'triton', 'subgraph'), optimiser=('_fused_', '_foreach_', 'optimizer'), convolution=('conv',), attention=('attention', 'softmax'),
-    norm=('norm', 'mvn'), activation=('silu', 'relu', 'swish', 'sigmoid', 'gelu'),
+    fused=('cpp_fused', 'triton', 'subgraph'), optimiser=('_fused_', '_foreach_', 'optimizer'), convolution=('conv',),
+    attention=('attention', 'softmax'), norm=('norm', 'mvn'), activation=('silu', 'relu', 'swish', 'sigmoid', 'gelu'),
     product=('mm', 'linear', 'matmul', 'gemm', 'fullyconnected'),
     copy=('copy', 'clone', 'contiguous', 'cat', 'fill', 'zero', 'empty', 'transpose', 'reorder', 'reshape', 'slice'))
 CALLS = 3  # behind two that warm up

@@ -8,9 +8,11 @@ from mvit3_bench.benchmark import profile
 
 
 @pytest.mark.parametrize('operator, kind', [
-    ('aten::mkldnn_convolution', 'convolution'), ('ConvolutionBackward0', 'convolution'), ('Convolution, f32', 'convolution'),
+    ('aten::mkldnn_convolution', 'convolution'), ('ConvolutionBackward0', 'convolution'),
+    ('Convolution, f32', 'convolution'),
     ('aten::addmm', 'product'), ('FullyConnected, f32', 'product'), ('aten::_fused_adamw_', 'optimiser'),
-    ('aten::_scaled_dot_product_flash_attention_for_cpu', 'attention'), ('aten::native_batch_norm', 'norm'), ('MVN, f32', 'norm'),
+    ('aten::_scaled_dot_product_flash_attention_for_cpu', 'attention'), ('aten::native_batch_norm', 'norm'),
+    ('MVN, f32', 'norm'),
     ('aten::silu_', 'activation'), ('QuickGelu', 'activation'), ('aten::copy_', 'copy'), ('Transpose', 'copy'),
     ('graph_0_cpp_fused_silu_1', 'fused'), ('aten::mean', 'others')])
 def test_kinds(operator, kind):
@@ -20,7 +22,8 @@ def test_kinds(operator, kind):
 
 def test_table(monkeypatch, capsys):
     """A row for each mode; the kinds of a row add up to its milliseconds, and what a network is made of is there."""
-    monkeypatch.setattr(sys, 'argv', ['profile', 'cls/mvit3_xxs_in1k', '--modes', 'eager', 'onnxruntime', '--batch-size', '1'])
+    words = ['profile', 'cls/mvit3_xxs_in1k', '--modes', 'eager', 'onnxruntime', '--batch-size', '1']
+    monkeypatch.setattr(sys, 'argv', words)
     monkeypatch.setattr(profile, 'keep_freed_memory', lambda: True)  # of this process, too
     profile.main()
     rows = [[cell.strip() for cell in line.split('|')[1:-1]] for line in capsys.readouterr().out.splitlines()
