@@ -9,7 +9,7 @@ Milliseconds of each kind of operator, as the runtime's profiler tells, which ta
 
 '''
 _KINDS = 8  # of operators that a profile names
-_HEAD = '''# Precisions
+_HEAD = '''# Precisions{on}
 
 Trained models exported before the post-processing in each precision, and tested on the whole test set in the file's own
 runtime, by
@@ -28,7 +28,8 @@ def page(content: dict) -> str:
     """The page, in Markdown."""
     versions = ', '.join(f'{package} {found}' for package, found in content['versions'].items()
                          if package not in content['machine'])
-    parts = [_HEAD.format(command=content['command'], date=content['date'], machine=environment.line(content['machine']),
+    on = f', {instructions}' if (instructions := content['machine'].get('instructions')) else ''
+    parts = [_HEAD.format(on=on, command=content['command'], date=content['date'], machine=environment.line(content['machine']),
                           versions=versions)]
     parts += timed(content)
     runs: dict[str, dict] = {}
