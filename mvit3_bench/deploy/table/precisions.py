@@ -29,8 +29,8 @@ def page(content: dict) -> str:
     versions = ', '.join(f'{package} {found}' for package, found in content['versions'].items()
                          if package not in content['machine'])
     on = f', {instructions}' if (instructions := content['machine'].get('instructions')) else ''
-    parts = [_HEAD.format(on=on, command=content['command'], date=content['date'], machine=environment.line(content['machine']),
-                          versions=versions)]
+    parts = [_HEAD.format(on=on, command=content['command'], date=content['date'], versions=versions,
+                          machine=environment.line(content['machine']))]
     parts += timed(content)
     runs: dict[str, dict] = {}
     for key, cell in content['cells'].items():
