@@ -71,7 +71,7 @@ def test_nothing_done(tmp_path, monkeypatch, capsys):
     code, output = call(capsys, '--report', '--out', 'docs')
     assert not code and output.split() == ['docs/results/study.md', 'docs/results/study/curves.svg']
     page = cells_of(Path('docs/results/study.md').read_text())
-    assert '0 of 40 runs are done. Missing: cifar10-mvit1_xxs-seed0, ' in page
+    assert '0 of 40 runs are done. Missing: cifar10-mvit3_xxs-seed0, ' in page
     assert '- CIFAR-10, top-1: MobileViTv3-XXS against MobileViTv1-XXS: not yet.' in page and page.count('| missing |') == 40
     assert '+1.98 (imagenet1k)' in page and '-0.60 (coco2017)' in page
     assert '| step 0: v1 | - | 5.579 |' in page
