@@ -214,7 +214,7 @@ def test_camera_makes_way(pages, browser):
     page.wait_for_function('() => document.getElementById("stage").width < 200')
     assert page.get_attribute('#camera', 'aria-pressed') == 'false'
     page.click('#camera')
-    page.wait_for_function(live, timeout=60_000)
+    page.wait_for_selector('#camera[aria-pressed=true]')
     page.click('#measure')
     page.wait_for_function('() => document.getElementById("latency").textContent.includes("runs of the network")',
                            timeout=60_000)
