@@ -19,7 +19,7 @@ MODELS = ['cls/mvit1_s_in1k', 'cls/mvit2_1.0_in1k', 'cls/mvit3_s_in1k', 'cls/mvi
 TASKS = dict(classification='cls/mvit3_xxs_in1k', detection='det/ssdlite_mvit3_xxs_coco',
              segmentation='seg/deeplabv3_mvit3_0.5_ade20k')
 STEPS = 20  # of each training
-SECONDS, GRACE = 480, 10  # of all steps together, and of one that is stopped until it is killed
+GRACE = 10  # seconds that a step which is stopped has until it is killed
 
 
 def benchmark(out: Path, *flags: str) -> list[str]:
