@@ -11,7 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from ..deploy.layers import replace_layers
+from ..deploy.targets.onnx import start_session
 from ..deploy.targets.onnx import write as write_onnx
+from ..deploy.targets.openvino import compile_model
 from ..deploy.wrappers import ExportWrapper
 from ..errors import first_line
 from .compute_bound import compute_lower_bound
@@ -113,10 +115,7 @@ _onnx = functools.cache(to_onnx)
 
 def load_onnxruntime(onnx: bytes | Path) -> Run:
     """What runs a file of ONNX, or its content, in ONNX Runtime, on as many threads as torch."""
-    import onnxruntime
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    session = onnxruntime.InferenceSession(onnx, options, providers=['CPUExecutionProvider'])
+    session = start_session(onnx)
     name = session.get_inputs()[0].name
     return lambda images: session.run(None, {name: images})
 
@@ -124,9 +123,7 @@ def load_onnxruntime(onnx: bytes | Path) -> Run:
 def load_openvino(onnx: Path) -> Run:
     """What runs a file of ONNX in OpenVINO, in float32, on as many threads as torch."""
     import openvino
-    # by default OpenVINO computes in bfloat16 on a CPU that has it
-    network = openvino.compile_model(openvino.convert_model(onnx), 'CPU', dict(
-        INFERENCE_PRECISION_HINT='f32', PERFORMANCE_HINT='LATENCY', INFERENCE_NUM_THREADS=torch.get_num_threads()))
+    network = compile_model(openvino.convert_model(onnx))
     return lambda images: list(network(images).values())
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ..targets.onnx import start_session
+from ..targets.openvino import compile_model
 from .cells import image_of, on_one_core
 
 CALLS = 20  # behind as many that warm up
@@ -27,12 +29,8 @@ def profile(form: str, file: str, size: list[int]) -> dict[str, float]:
 
 
 def _onnxruntime(file: str, images: np.ndarray) -> dict[str, float]:
-    import onnxruntime
     with tempfile.TemporaryDirectory() as folder:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.enable_profiling, options.profile_file_prefix = True, f'{folder}/profile'
-        session = onnxruntime.InferenceSession(file, options, providers=['CPUExecutionProvider'])
+        session = start_session(file, enable_profiling=True, profile_file_prefix=f'{folder}/profile')
         for _ in range(2 * CALLS):
             session.run(None, {session.get_inputs()[0].name: images})
         events = json.loads(Path(session.end_profiling()).read_text())
@@ -44,10 +42,7 @@ def _onnxruntime(file: str, images: np.ndarray) -> dict[str, float]:
 
 
 def _openvino(file: str, images: np.ndarray) -> dict[str, float]:
-    import openvino
-    model = openvino.compile_model(file, 'CPU', {
-        'INFERENCE_PRECISION_HINT': 'f32', 'PERF_COUNT': True, 'INFERENCE_NUM_THREADS': 1})
-    request = model.create_infer_request()
+    request = compile_model(file, PERF_COUNT=True).create_infer_request()
     times = defaultdict(list)
     for _ in range(2 * CALLS):
         request.infer(images)

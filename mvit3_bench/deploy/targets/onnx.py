@@ -42,12 +42,23 @@ def _name_batch(onnx_graph) -> None:
             value.shape = onnx_ir.Shape(['batch' if side == symbol else side for side in value.shape])
 
 
+def start_session(onnx: Path | str | bytes, **options):
+    """Start an ``onnxruntime.InferenceSession`` on the CPU, on as many threads as torch.
+
+    Args:
+        onnx: A file, or its content.
+        options: Attributes of ``onnxruntime.SessionOptions``.
+    """
+    import onnxruntime
+    session_options = onnxruntime.SessionOptions()
+    for key, value in dict(intra_op_num_threads=torch.get_num_threads(), **options).items():
+        setattr(session_options, key, value)
+    return onnxruntime.InferenceSession(onnx, session_options, providers=['CPUExecutionProvider'])
+
+
 def load(file: Path) -> Loaded:
     """Load a file into ONNX Runtime."""
-    import onnxruntime
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    session = onnxruntime.InferenceSession(file, options, providers=['CPUExecutionProvider'])
+    session = start_session(file)
     described = [{each.name: describe(each.shape, each.type[7:-1]) for each in values}
                  for values in (session.get_inputs(), session.get_outputs())]
     name = session.get_inputs()[0].name

@@ -25,12 +25,22 @@ def save(model, file: Path, notes: dict, compress_to_fp16: bool = False) -> None
     openvino.save_model(model, file, compress_to_fp16=compress_to_fp16)
 
 
-def load(file: Path) -> Loaded:
-    """Load a file into OpenVINO, on the CPU."""
+def compile_model(model, **options):
+    """Compile a file, or a model of OpenVINO, for the CPU: in float32, one call at a time, on as many threads as torch.
+
+    Args:
+        model: What ``openvino.compile_model`` takes.
+        options: Further properties of the compiled model.
+    """
     import openvino
     # by default OpenVINO computes in bfloat16 on a CPU that has it
-    model = openvino.compile_model(file, 'CPU', {
-        'INFERENCE_PRECISION_HINT': 'f32', 'INFERENCE_NUM_THREADS': torch.get_num_threads()})
+    return openvino.compile_model(model, 'CPU', dict(
+        INFERENCE_PRECISION_HINT='f32', PERFORMANCE_HINT='LATENCY', INFERENCE_NUM_THREADS=torch.get_num_threads(), **options))
+
+
+def load(file: Path) -> Loaded:
+    """Load a file into OpenVINO, on the CPU."""
+    model = compile_model(file)
     described = [{each.any_name: describe([side.to_string() for side in each.partial_shape], each.element_type.to_string())
                   for each in values} for values in (model.inputs, model.outputs)]
     return Loaded(lambda images: [torch.from_numpy(x.copy()) for x in model(images.numpy()).values()], *described)
