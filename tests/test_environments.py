@@ -72,6 +72,12 @@ def test_results_are_replaced_one_by_one():
         '2 passed, 0 failed, 0 skipped', '`-x`', '1.5', 'abc']
 
 
+def test_page_has_the_table():
+    """support.md shows what stacks.json holds."""
+    results = json.loads((ROOT / support.RECORD).read_text(encoding='utf-8'))
+    assert support.support_table(results).strip() in (ROOT / support.PAGE).read_text(encoding='utf-8')
+
+
 def test_environments_are_what_setup_cfg_promises():
     """Every Python of the classifiers has its environment, and the oldest torch is the bound."""
     setup = configparser.ConfigParser()
