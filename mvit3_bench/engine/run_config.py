@@ -151,6 +151,13 @@ def latest_checkpoint(folder: str | Path) -> str | None:
     return str(here) if here.is_file() else latest
 
 
+def epochs_done(folder: str | Path) -> tuple[int, int]:
+    """The epochs that the latest checkpoint of a work dir has trained, and those of its training; 0 and 0 if unknown."""
+    latest = latest_checkpoint(folder)
+    meta = read_file(latest)['meta'] if latest and Path(latest).is_file() else {}
+    return (meta['epoch'], meta['max_epochs']) if 'max_epochs' in meta else (0, 0)
+
+
 def _noted_or_last(files: list[Path], noted: str | None) -> Path:
     """The file whose name is noted somewhere, in whichever folder; the last one if none is."""
     return next((file for file in files if file.name == Path(str(noted)).name), files[-1])

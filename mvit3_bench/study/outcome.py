@@ -27,8 +27,9 @@ class Outcome:
     _scores: dict[str, Score] = field(default_factory=dict)
 
     def runs(self, config: str, backbone: str) -> list[Run]:
-        """The runs of a model, a seed each, done or not."""
-        return [run for run in self.suite.runs if (run.recorded, run.backbone) == (config, backbone)]
+        """The runs of a model, by their seeds, done or not."""
+        found = (run for run in self.suite.runs if (run.recorded, run.backbone) == (config, backbone))
+        return sorted(found, key=lambda run: run.seed)
 
     def missing(self) -> list[Run]:
         """Runs that are not done."""
@@ -63,7 +64,7 @@ class Comparison:
     Args:
         claim: The claim.
         seeds: Of each seed that both models have, its number, the difference over images, and of classifiers McNemar's p.
-        difference: Over images and seeds; None if a model has no run with a record.
+        difference: Over images and these seeds; None if there are none.
         wanted: Number of seeds that the suite has of the model.
     """
     claim: Claim
@@ -90,11 +91,12 @@ class Comparison:
 def compare(outcome: Outcome, claim: Claim) -> Comparison:
     """Compare the two models of a claim on the same images."""
     ours, theirs = ({run.seed: run for run in outcome.runs(*cell) if run.name in outcome.records} for cell in claim.cells)
+    common = sorted(ours.keys() & theirs.keys())
     seeds = tuple((seed, over_images(outcome.score(ours[seed]), outcome.score(theirs[seed])),
                    _mcnemar(outcome.records[ours[seed].name], outcome.records[theirs[seed].name]))
-                  for seed in sorted(ours.keys() & theirs.keys()))
-    both = [[outcome.score(run) for run in runs.values()] for runs in (ours, theirs)]
-    return Comparison(claim, seeds, over_images_and_seeds(*both) if all(both) else None, len(outcome.runs(*claim.cells[0])))
+                  for seed in common)
+    both = [[outcome.score(runs[seed]) for seed in common] for runs in (ours, theirs)]
+    return Comparison(claim, seeds, over_images_and_seeds(*both) if common else None, len(outcome.runs(*claim.cells[0])))
 
 
 def _mcnemar(ours: Record, theirs: Record) -> float | None:

@@ -1,6 +1,8 @@
 """The record of a run beside its result: the outcome of each test image, the learning curve, the cost and the time."""
 import zipfile
+import zlib
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -77,8 +79,9 @@ def collect(suite: Suite, run: Run, result: Result) -> Path | None:
         The file; None if the test has left no record.
     """
     path, outcome = run.results / f'{run.name}.npz', run.folder / PER_IMAGE
-    if path.is_file() and str(read(path)['result']) == result.id:
-        return path
+    with suppress(ResultError):  # a damaged one is made again
+        if path.is_file() and str(read(path, 'result')['result']) == result.id:
+            return path
     if not outcome.is_file():
         return None
     metric, factor = METRICS[score(result)[0]]
@@ -104,7 +107,7 @@ def load(runs: Iterable[Run], results: dict[str, Result]) -> dict[str, Record]:
         path = run.results / f'{run.name}.npz'
         if run.name not in results or not path.is_file():
             continue
-        record, result = Record(path, read(path)), results[run.name]
+        record, result = Record(path, read(path, 'result')), results[run.name]
         _check(record, result)
         other = first.setdefault(result.dataset, record)
         if (other.names, other.images) != (record.names, record.images):
@@ -130,14 +133,22 @@ def _check(record: Record, result: Result) -> None:
         raise ResultError(f'{record.path} gives {metric} {own:.2f}, and its result says {value:.2f}', record.path, fix)
 
 
-def read(path: Path) -> dict[str, np.ndarray]:
+def read(path: Path, *needed: str) -> dict[str, np.ndarray]:
     """The arrays of a file.
+
+    Args:
+        path: The file.
+        needed: Arrays that it must have, beside ``names``.
 
     Raises:
         ResultError: It is no npz of such arrays.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
-            return dict(file)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError, TypeError) as error:
+            arrays = dict(file)
+        missing = {'names', *needed} - arrays.keys()
+        if missing:
+            raise ValueError(f'it lacks {", ".join(sorted(missing))}')
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, AttributeError, TypeError) as error:
         raise ResultError(f'{path} is no record of a test: {error}', path, 'remove it, and test this run again') from error
+    return arrays

@@ -4,8 +4,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from ..paper.counts import counts
-from ..suite.runs import Run, line
+from ..suite.runs import Run, train_line
 from ..suite.table import mean_and_deviation
 from ..utils.paths import MIM
 from ..utils.text import table
@@ -68,7 +70,7 @@ def page(outcome: Outcome) -> str:
 
 def _status(outcome: Outcome) -> str:
     runs, missing, silent = outcome.suite.runs, outcome.missing(), outcome.without_record()
-    hours = sum(float(record.arrays['seconds']) for record in outcome.records.values()) / 3600
+    hours = float(np.nansum([record.arrays['seconds'] for record in outcome.records.values()])) / 3600
     time = f'; added up they took {hours:.1f} hours' if hours else ''
     parts = [f'{len(runs) - len(missing)} of {len(runs)} runs are done{time}.']
     if missing:
@@ -163,13 +165,13 @@ def _runs(outcome: Outcome) -> str:
     rows, commands = [], []
     for run in outcome.suite.runs:
         result, record = outcome.results.get(run.name), outcome.records.get(run.name)
-        minutes = f'{float(record.arrays["seconds"]) / 60:.0f}' if record else NONE
+        seconds = float(record.arrays['seconds']) if record else np.nan  # nan: trained by its line, without the suite
+        minutes = NONE if np.isnan(seconds) else f'{seconds / 60:.0f}'
         rows.append((run.name, f'{outcome.values([run])[0]:.2f}' if result else 'missing', minutes,
                      *([result.sha256[:12], result.commit or NONE, result.date] if result else [NONE] * 3)))
         # where the suite keeps it, whatever folder this call was given
         there = replace(run, folder=Path('work_dirs', claims.SUITE, run.name))
-        train = there.train(f'BEST_OF_{run.source.name}' if run.source else None)
-        commands += [line(train), *([result.command] if result else [])]
+        commands += [train_line(there), *([result.command] if result else [])]
     machines = sorted({result.hardware for result in outcome.results.values()})
     return '\n'.join([
         table(rows, ('run', 'score (%)', 'minutes', 'sha256', 'commit', 'date')),

@@ -1,4 +1,4 @@
-"""Reading the file of a suite: everything that can be wrong in it is found before the first run starts."""
+"""Reading the file of a suite: names, keys and kinds of values in it are checked before the first run starts."""
 import re
 from difflib import get_close_matches
 from itertools import product
@@ -26,11 +26,14 @@ class _Loader(yaml.SafeLoader):
     """Reads plain values, and refuses a key that stands twice, of which YAML's own keeps the last."""
 
     def construct_mapping(self, node, deep=False):
-        keys = [self.construct_object(key, deep) for key, _ in node.value]
-        for number, key in enumerate(keys):
-            if key in keys[:number]:
-                raise yaml.constructor.ConstructorError(None, None, f'key {key!r} stands twice',
-                                                        node.value[number][0].start_mark)
+        found = []
+        for each, _ in node.value:
+            if each.tag == 'tag:yaml.org,2002:merge':  # <<: *group, whose keys give way
+                continue
+            key = self.construct_object(each, deep)
+            if key in found:
+                raise yaml.constructor.ConstructorError(None, None, f'key {key!r} stands twice', each.start_mark)
+            found.append(key)
         return super().construct_mapping(node, deep)
 
 

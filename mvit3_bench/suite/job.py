@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from ..errors import error_in
 from ..utils.paths import MIM
-from .runs import LOG, Run, line
+from .runs import LOG, Run, line, train_line
 from .state import find_results, held, noted, read_state
 
 STOPPED = 75  # the exit code of a training that a signal has stopped, as a test compares
@@ -69,8 +69,12 @@ class RunJob:
                 return f'failed: {source.name}, whose weights it begins with, is not done'
             if not any(source.folder.glob('*.pth')):
                 return (f'failed: the checkpoint of {source.name}, whose weights it begins with, is gone from '
-                        f'{source.folder}; make it again: {line(source.train())}')
-            from ..engine.run_config import find_checkpoint  # seconds, which other jobs need not take
+                        f'{source.folder}; make it again: {train_line(source)}')
+            from ..engine.run_config import epochs_done, find_checkpoint  # seconds, which other jobs need not take
+            done, wanted = epochs_done(source.folder)
+            if done < wanted:
+                return (f'failed: {source.name}, whose weights it begins with, has trained {done} of {wanted} epochs; '
+                        f'finish it: {train_line(source)}')
             checkpoint = find_checkpoint(str(source.folder))
         return self._run(self.run.train(checkpoint), log, lock) or self._run(self.run.test(), log, lock)
 

@@ -79,6 +79,11 @@ class Suite:
     runs: tuple[Run, ...]
 
 
+def train_line(run: Run) -> str:
+    """The line that trains a run; BEST_OF_NAME in it is the best checkpoint of the run that it begins with."""
+    return line(run.train(f'BEST_OF_{run.source.name}' if run.source else None))
+
+
 def line(words: list[str]) -> str:
     """A command as a line for a shell."""
     return shlex.join(['mvit3', *words])

@@ -1,7 +1,9 @@
 """How far the runs of a suite are: what the store has, what each run's folder notes, and who works in it now."""
 import fcntl
+import itertools
 import json
 import os
+import shlex
 import socket
 import time
 from collections.abc import Iterable, Iterator
@@ -16,6 +18,8 @@ from .runs import LOCK, LOG, STATE, Run
 def find_results(runs: Iterable[Run]) -> dict:
     """The latest result (:class:`mvit3_bench.results.store.Result`) of each run that is done, by its name.
 
+    A result belongs to a run if config, backbone, seed, kind of data and ``--cfg-options`` are the same.
+
     Raises:
         ResultError: The store is damaged.
     """
@@ -23,16 +27,23 @@ def find_results(runs: Iterable[Run]) -> dict:
     found = {}
     for store in {run.results for run in runs}:
         for result in read(store):
-            found[store, result.config, result.seed, result.mini] = result
-    wanted = {run.name: (run.results, run.result_config, run.seed, run.mini) for run in runs}
+            found[store, result.config, result.seed, result.mini, _options(result.command)] = result
+    wanted = {run.name: (run.results, run.result_config, run.seed, run.mini, run.options) for run in runs}
     return {name: found[key] for name, key in wanted.items() if key in found}
+
+
+def _options(command: str) -> tuple[str, ...]:
+    """The words of ``--cfg-options`` in a command."""
+    words = shlex.split(command)
+    behind = words[words.index('--cfg-options') + 1:] if '--cfg-options' in words else []
+    return tuple(itertools.takewhile(lambda word: not word.startswith('--'), behind))
 
 
 def read_state(run: Run) -> dict:
     """What a run's folder notes of it; empty for one that this command has not begun.
 
     Returns:
-        ``options`` and ``source``, as it was begun; ``seconds`` that it took until now; ``began``, while it runs; ``ended``,
+        What ``_plan`` has, as it was begun; ``seconds`` that it took until now; ``began``, while it runs; ``ended``,
         how the last time ended: ``''`` if it is done, otherwise why not.
     """
     with suppress(OSError, ValueError):
@@ -44,18 +55,18 @@ def check_states(runs: Iterable[Run]) -> None:
     """Check that what was begun is what the file of the suite says now.
 
     Raises:
-        UsageError: A run was begun with other options or another source.
+        UsageError: A run was begun with other options, another source or other data.
     """
     for run in runs:
         before, now = read_state(run), _plan(run)
         for key in now:
-            if before and before.get(key) != now[key]:
-                raise UsageError(f'{run.folder} was begun with other {key}: {before.get(key)}, and now has {now[key]}', key,
+            if before.get(key, now[key]) != now[key]:
+                raise UsageError(f'{run.folder} was begun with other {key}: {before[key]}, and now has {now[key]}', key,
                                  'give the suite another name, or remove this folder and its result')
 
 
 def _plan(run: Run) -> dict:
-    return dict(options=list(run.options), source=run.source.name if run.source else None)
+    return dict(options=list(run.options), source=run.source.name if run.source else None, config=run.recorded, mini=run.mini)
 
 
 @contextmanager
@@ -78,7 +89,10 @@ def noted(run: Run) -> Iterator[dict]:
 
 
 def _write(run: Run, state: dict) -> None:
-    (run.folder / STATE).write_text(json.dumps(state, indent=1) + '\n', encoding='utf-8')
+    # in one step, as of a file cut short nothing would be known; the function of checkpoints/ imports torch
+    part = (run.folder / STATE).with_suffix('.part')
+    part.write_text(json.dumps(state, indent=1) + '\n', encoding='utf-8')
+    part.replace(run.folder / STATE)
 
 
 # ------------------------------------------------------------------------------------------------ who works on a run

@@ -39,7 +39,8 @@ def make_table(suite: Suite, results: dict[str, Result]) -> str:
     for label in dict.fromkeys(labels.values()):
         mine = [run for run in suite.runs if labels[run] == label]
         cells = [_cell([run for run in mine if run.recorded == config], results) for config in configs]
-        counted = cost(suite, mine[0]) if any(run.name in results for run in mine) else None
+        of_first = next((run for run in mine if run.recorded == configs[0]), None)
+        counted = cost(suite, of_first) if of_first and any(run.name in results for run in mine) else None
         names = {run.recorded: run.result_config for run in mine}
         times = [measured['models'].get(names.get(config)) for config in timed]
         rows.append((label, *cells, *([f'{number / 1e6:.2f}' for number in counted] if counted else ['', '']),

@@ -1,4 +1,5 @@
 """Results and records of the study that look like those of its runs, without any."""
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ from mvit3_bench.results.store import METRICS, Result
 from mvit3_bench.study import claims
 from mvit3_bench.study.records import Record
 from mvit3_bench.suite.file import find_suite, read_suite
-from mvit3_bench.suite.runs import Run, Suite
+from mvit3_bench.suite.runs import Run, Suite, line
 
 DATA = {claims.DETECTION: 'bccd', claims.SEGMENTATION: 'camvid'}
 METRIC = {claims.DETECTION: 'bbox_mAP', claims.SEGMENTATION: 'mIoU'}
@@ -53,7 +54,7 @@ def add(run: Run, quality: float, **changes) -> tuple[Result, Path]:
         mini=False, images=len(first), origin=store.TRAINED,
         metrics={name: round(value / factor, 3 if factor == 100 else 2)},
         checkpoint='best.pth', sha256='0' * 64, source='', seed=run.seed, commit='abc1234', hardware='two cores',
-        date='2026-01-01', command=f'mvit3 test {run.config} work_dirs/study/{run.name}')
+        date='2026-01-01', command=line(replace(run, folder=Path('work_dirs', 'study', run.name)).test()))
     store.write(run.results, result)
     path = run.results / f'{run.name}.npz'
     np.savez_compressed(path, **(arrays | dict(result=np.array(result.id)) | changes))

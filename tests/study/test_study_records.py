@@ -156,10 +156,16 @@ def test_wrong_records(stored, changes, words):
 
 
 def test_damaged(stored):
-    """A file that was cut off is named."""
+    """A file that was cut off, or has other bytes or arrays, is named."""
     _, runs, results, paths = stored
-    paths[0].write_bytes(paths[0].read_bytes()[:200])
-    with pytest.raises(ResultError, match=r'mvit3_xxs-seed0.npz is no record of a test'):
+    whole = paths[0].read_bytes()
+    middle = len(whole) // 2
+    for damaged in (whole[:200], whole[:80] + bytes(16) + whole[96:], whole[:middle] + b'\xff' * 16 + whole[middle + 16:]):
+        paths[0].write_bytes(damaged)
+        with pytest.raises(ResultError, match=r'mvit3_xxs-seed0.npz is no record of a test'):
+            records.load(runs, results)
+    np.savez_compressed(paths[0], names=np.array('x'))
+    with pytest.raises(ResultError, match=r'mvit3_xxs-seed0.npz is no record of a test: it lacks result'):
         records.load(runs, results)
 
 
@@ -182,4 +188,6 @@ def test_collect(stored, tmp_path, monkeypatch):
     arrays = records.load(runs, results)[run.name].arrays
     assert (*arrays['validation'], *arrays['epochs'], *arrays['cost'], arrays['seconds']) == (40, 60, 1, 2, 5, 7, 90)
     changed(paths[0], result=np.array('older-0'))
+    assert records.collect(suite, run, result) == paths[0] and records.load(runs, results)
+    paths[0].write_bytes(b'cut')
     assert records.collect(suite, run, result) == paths[0] and records.load(runs, results)

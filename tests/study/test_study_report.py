@@ -3,6 +3,7 @@ import re
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from conftest import ROOT
 
@@ -118,6 +119,23 @@ def test_comparison(filled):
     assert first.difference.value == pytest.approx(sum(each.value for _, each, _ in first.seeds) / 2)
     detection = compare(found, claims.of_pairs(claims.DETECTION)[0])
     assert all(p is None for _, _, p in detection.seeds) and detection.difference.low < detection.difference.value
+
+
+def test_seeds_in_common(tmp_path):
+    """A comparison takes the seeds that both models have, and a run without a time counts none."""
+    out, (claim, *_) = tmp_path / 'docs', claims.of_pairs(claims.CLASSIFICATION)
+    runs = {(run.backbone, run.seed): run for run in study_runs.suite(out).runs if run.recorded == claims.CLASSIFICATION}
+    (_, ours), (_, theirs) = claim.cells
+    study_runs.add(runs[ours, 0], 0.8, seconds=np.array(np.nan))
+    study_runs.add(runs[theirs, 1], 0.5)
+    found = compare(outcome(out), claim)
+    assert found.difference is None and found.sentence.endswith('not yet')
+    study_runs.add(runs[theirs, 0], 0.8)
+    found = compare(outcome(out), claim)
+    assert found.difference.value == found.seeds[0][1].value and found.sentence.endswith('(1 of 2 seeds)')
+    page = cells_of(report.page(outcome(out)))
+    assert 'added up they took 0.8 hours' in page
+    assert re.search(rf'\| {runs[ours, 0].name} \| [\d.]+ \| - ', page)
 
 
 def test_data_not_prepared(tmp_path, monkeypatch, capsys):

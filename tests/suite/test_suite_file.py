@@ -10,7 +10,7 @@ import pytest
 from mvit3_bench.errors import UsageError
 from mvit3_bench.suite.file import find_suite, read_suite
 from mvit3_bench.suite.runs import line
-from mvit3_bench.suite.state import check_states, find_results
+from mvit3_bench.suite.state import check_states, find_results, noted
 
 pytest.importorskip('mmseg')
 PLAN = """
@@ -95,6 +95,12 @@ def test_wrong_files(tmp_path, text, words):
         read(tmp_path, text)
 
 
+def test_merged_groups(tmp_path):
+    """YAML's merge key takes over a group, whose keys give way to those beside it."""
+    suite = read(tmp_path, 'runs:\n- &first {configs: [cls/mvit3_s_in1k], seeds: [0]}\n- {<<: *first, seeds: [1]}\n')
+    assert [(run.config, run.seed) for run in suite.runs] == [('cls/mvit3_s_in1k', 0), ('cls/mvit3_s_in1k', 1)]
+
+
 def test_same_stem_in_two_folders(tmp_path):
     """Two configs of one name would write into one folder; a name that no result can have is refused, too."""
     for folder in ('a', 'b'):
@@ -127,16 +133,19 @@ def result(**changes) -> dict:
 
 
 def test_done(tmp_path):
-    """A run is done if the store has a result of its config, backbone, seed and data; the latest one counts."""
+    """A run is done if the store has a result of its config, backbone, seed, data and options; the latest one counts."""
     suite = read(tmp_path, PLAN, folder=tmp_path)
+    run = next(run for run in suite.runs if run.name == 'mvit3_xxs_in1k-mvit3_xxs-seed1')
+    command = line(run.test())
     (tmp_path / 'results').mkdir()
     for name, changes in dict(
-            a=dict(id='a', date='2026-01-02', metrics={'accuracy/top1': 60.0}), b=dict(id='b'),
-            c=dict(id='c', seed=0, mini=True),
-            d=dict(id='d', config='cls/mvit3_xxs_in1k.py', seed=0), e=dict(id='e', seed=7)).items():
+            a=dict(id='a', date='2026-01-02', metrics={'accuracy/top1': 60.0}, command=command), b=dict(id='b', command=command),
+            c=dict(id='c', seed=0, mini=True, command=command), d=dict(id='d', config='cls/mvit3_xxs_in1k.py', seed=0),
+            e=dict(id='e', seed=7, command=command), f=dict(id='f', date='2026-01-03'),
+            g=dict(id='g', date='2026-01-03', command=command.replace('max_epochs=5', 'max_epochs=2'))).items():
         (tmp_path / 'results' / f'{name}.json').write_text(json.dumps(result(**changes)))
     found = find_results(suite.runs)
-    assert list(found) == ['mvit3_xxs_in1k-mvit3_xxs-seed1'] and found.popitem()[1].id == 'a'
+    assert list(found) == [run.name] and found.popitem()[1].id == 'a'
 
 
 def test_begun_with_other_options(tmp_path):
@@ -149,6 +158,11 @@ def test_begun_with_other_options(tmp_path):
     (run.folder / 'suite.json').write_text(json.dumps(dict(options=['a=1'], source=None)))
     with pytest.raises(UsageError, match=r"seed0 was begun with other options: \['a=1'\], and now has .*another name"):
         check_states(suite.runs)
+    with noted(run):
+        pass
+    check_states(suite.runs)
+    with pytest.raises(UsageError, match=r'seed0 was begun with other mini: False, and now has True'):
+        check_states(read(tmp_path, PLAN, folder=tmp_path, mini=True).runs)
 
 
 def test_submitit_missing(monkeypatch):

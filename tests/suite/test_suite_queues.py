@@ -1,12 +1,14 @@
 """Runs through submitit: on this machine, with a small stand-in for the commands, and on a Slurm that only writes down."""
 import io
 import os
+import re
 import signal
 import time
 from pathlib import Path
 
 import conftest
 import pytest
+import torch
 
 from mvit3_bench.errors import UsageError
 from mvit3_bench.suite import job
@@ -80,6 +82,22 @@ def test_failures_do_not_stop_the_rest(stand_in, tmp_path, monkeypatch):
     assert read_state(after)['ended'] == 'failed: run-seed1, whose weights it begins with, is not done'
     text = (good.folder / 'suite.log').read_text()
     assert f' mvit3 train c --seed 0 --work-dir {good.folder} --resume\n' in text and f' mvit3 test c {good.folder} ' in text
+
+
+def test_source_without_its_end(stand_in, tmp_path, monkeypatch):
+    """A run does not begin with weights that are gone, or of a training that is not at its end; both lines name its own source."""
+    first, source = stand_in(0, name='first'), stand_in(0, source=stand_in(0, name='first'))
+    after = stand_in(0, source=source, name='after')
+    monkeypatch.setattr(job, 'find_results', lambda runs: [*runs])
+    again = f'mvit3 train c --cfg-options .*checkpoint=BEST_OF_{first.name} .* --work-dir {source.folder} --resume'
+    source.folder.mkdir()
+    assert re.search(f'the checkpoint of run-seed0, .*, is gone .* again: {again}', job.RunJob(after, {})._train_and_test(None, 0))
+    for epoch, wanted in ((3, f'run-seed0, .* has trained 3 of 8 epochs; finish it: {again}'), (8, '^stopped')):
+        torch.save(dict(meta=dict(epoch=epoch, max_epochs=8)), source.folder / 'epoch.pth')
+        (source.folder / 'last_checkpoint').write_text('elsewhere/epoch.pth')
+        stopped = job.RunJob(after, {})
+        stopped.stopping = True  # the training itself
+        assert re.search(wanted, stopped._train_and_test(None, 0))
 
 
 def test_killed_and_continued(stand_in, tmp_path):
