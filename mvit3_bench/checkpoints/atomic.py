@@ -71,8 +71,11 @@ def remove_parts(folder: str | Path) -> list[Path]:
 
 def _writes(process: int, part: Path) -> bool:
     """Whether a process may be writing a file: it has it open; or it cannot be looked at, and the file is new."""
-    if not Path('/proc/self/fd').is_dir():
-        return time.time() - part.stat().st_mtime < 60
-    with suppress(OSError):
-        return any(os.path.realpath(link) == str(part.resolve()) for link in Path(f'/proc/{process}/fd').iterdir())
-    return False
+    if Path('/proc/self/fd').is_dir():
+        try:
+            return any(os.path.realpath(link) == str(part.resolve()) for link in Path(f'/proc/{process}/fd').iterdir())
+        except PermissionError:  # another user's
+            pass
+        except OSError:  # it has ended
+            return False
+    return time.time() - part.stat().st_mtime < 60

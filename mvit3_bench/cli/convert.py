@@ -40,8 +40,8 @@ def report(identified: 'Match') -> None:
         print(f'left out: {grouped(identified.left_out)}')
 
 
-def advise(identified: 'Match', names: str, dst: Path) -> None:
-    """Say what to do with the file that was written."""
+def advise(identified: 'Match', rgb: bool, dst: Path) -> None:
+    """Say what to do with the file that was written; with ``rgb``, that its colours are in another order."""
     family, _, arch = identified.model.partition('_')
     if not identified.configs:
         print(f"fits: backbone=dict(type='mvit3_bench.MobileViTv{family[-1]}', arch='{arch}', "
@@ -50,16 +50,16 @@ def advise(identified: 'Match', names: str, dst: Path) -> None:
         print(f'fits: {", ".join(identified.configs)}')
         if len(identified.configs) > 1:
             print('note: weights do not tell these apart; take the one they were trained with')
-    if names == 'timm' and family == 'mvit1':
-        print('note: our configs of mvit1 feed BGR, timm feeds RGB; see docs/weights.md')
+    if rgb:
+        print(f'note: our configs of {identified.model} feed BGR, timm feeds RGB; see docs/weights.md')
 
 
 def takes_bgr(identified: 'Match', checkpoint: dict) -> bool:
-    """Whether weights take BGR: those of the v1 type, but timm's and those that were turned round before."""
-    from ..converters.identify import original_names
+    """Whether weights take BGR: those of the v1 type, but other packages' and those that were turned round before."""
+    from ..converters.identify import takes_rgb
     from ..models.archs import get_arch
     return (get_arch(identified.family, identified.arch).channel_order == 'bgr'
-            and original_names(checkpoint, identified) != 'timm'
+            and not takes_rgb(checkpoint, identified)
             and checkpoint.get('meta', {}).get('channel_order') != 'rgb')
 
 
@@ -89,8 +89,8 @@ def check_flags(args: argparse.Namespace, identified: 'Match', checkpoint: dict)
                          '--reverse gives it the published ones, --task backbone takes the backbone out')
 
 
-def write_for_hub(folder: Path, identified: 'Match', state_dict: dict) -> None:
-    """Write a classifier as on the Hugging Face hub.
+def write_for_hub(folder: Path, identified: 'Match', state_dict: dict, meta: dict) -> None:
+    """Write a classifier as on the Hugging Face hub, with the names of its classes, if its checkpoint has them.
 
     Raises:
         UsageError: timm is not installed, or has no model of this name.
@@ -98,11 +98,12 @@ def write_for_hub(folder: Path, identified: 'Match', state_dict: dict) -> None:
     try:
         from ..integrations.timm import NAMES, save_for_hub
     except ImportError as error:
-        raise UsageError('--to hub needs timm', fix='pip install timm') from error
+        raise UsageError('--to hub needs timm', fix="pip install 'timm>=1.0'") from error
     names = {f'mvit3_{arch}': name for name, arch in NAMES.items()}
     if identified.model not in names:
         raise UsageError(f'{identified.model} has no name in timm', fix=f'known: {", ".join(names)}')
-    save_for_hub(folder, names[identified.model], state_dict)
+    classes = (meta.get('dataset_meta') or {}).get('classes') or ()
+    save_for_hub(folder, names[identified.model], state_dict, classes if len(classes) == identified.num_classes else ())
 
 
 def main(args: argparse.Namespace) -> None:
@@ -113,7 +114,7 @@ def main(args: argparse.Namespace) -> None:
     from ..checkpoints.io import check_finite, read_file, write_checkpoint
     from ..converters import to_rgb
     from ..converters.extract import extract_state_dict
-    from ..converters.identify import to_ours
+    from ..converters.identify import takes_rgb, to_ours
     from ..mmlab.configs import match_configs, meta_of
     checkpoint = read_file(args.src)
     try:
@@ -133,7 +134,7 @@ def main(args: argparse.Namespace) -> None:
         converted = to_rgb(converted)
         meta['channel_order'] = 'rgb'
     if args.to == 'hub':
-        write_for_hub(args.dst, identified, converted)
+        write_for_hub(args.dst, identified, converted, meta)
     else:
         write_checkpoint(args.dst, converted, meta)
     print(f'read: {args.src}' + (f', entry {entry}' if entry else ''))
@@ -145,4 +146,4 @@ def main(args: argparse.Namespace) -> None:
     elif elsewhere(args):
         print('takes RGB: for checkpoint_path= of timm, weights= of torchvision and torch.hub; see docs/ecosystems.md')
     elif not args.reverse:
-        advise(identified, meta['names'], args.dst)
+        advise(identified, takes_rgb(checkpoint, identified), args.dst)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ..models.archs import ARCHS
+from ..models.archs import ARCHS, get_arch
 from ..models.classifier import FAMILIES
 from ..utils.text import grouped, shown
 from .compare import differences, report
@@ -30,7 +30,8 @@ class Identified:
     """The result of :func:`identify`.
 
     Args:
-        names: Whose names the keys are: ``'published'``, ``'timm'`` or ``'ours'``.
+        names: Whose names the keys are: ``'published'``, ``'timm'``, ``'ours'``, or ``'integrations'``, of what was trained as
+            timm's or torchvision's model of our names: ours without ``backbone.``, and RGB.
         task: One of ``TASKS``; ``'backbone'`` if there is no head, or if only the backbone was asked for.
         model: Family and arch, as in the names of configs: ``'mvit3_s'``.
         head: As in the names of configs: ``'ssdlite'``, ``'deeplabv3'``, ``'pspnet'``; empty for classifiers and backbones.
@@ -69,6 +70,8 @@ def identify(state_dict: StateDict, task: str = 'auto', arch: str = 'auto') -> I
     """
     state_dict = {key: value.detach() for key, value in state_dict.items()}  # each one's own, if two keys share a tensor
     names = next((name for name, starts in _NAMES.items() if any(key.startswith(starts) for key in state_dict)), None)
+    if names == 'ours' and 'stem.conv.weight' in state_dict and 'head.fc.weight' in state_dict:
+        names = 'integrations'
     if names is None:
         raise ValueError("no MobileViT: neither published names (conv_1.), nor timm's (stages.), nor ours (stem.); found: "
                          + shown(state_dict))
@@ -100,8 +103,14 @@ def original_names(checkpoint: dict, found: Identified) -> str:
     return checkpoint.get('meta', {}).get('names', found.names) if found.names == 'ours' else found.names
 
 
+def takes_rgb(checkpoint: dict, found: Identified) -> bool:
+    """Whether weights take RGB, as timm and torchvision feed it, where our configs of their model feed BGR."""
+    bgr = get_arch(found.family, found.arch).channel_order == 'bgr'
+    return bgr and original_names(checkpoint, found) in ('timm', 'integrations')
+
+
 def to_ours(state_dict: StateDict, names: str, task: str) -> StateDict:
-    """Rename a state dict from any of the three names to ours; see :func:`.published.from_published` for the tasks.
+    """Rename a state dict from any of these names to ours; see :func:`.published.from_published` for the tasks.
 
     Raises:
         ValueError: A tensor has no place in such a model.
@@ -110,6 +119,8 @@ def to_ours(state_dict: StateDict, names: str, task: str) -> StateDict:
         return from_published(state_dict, task)
     if names == 'timm':
         return from_timm(state_dict, task)
+    if names == 'integrations':
+        state_dict = {key if key.startswith('head.') else f'backbone.{key}': value for key, value in state_dict.items()}
     if task != 'backbone':
         return dict(state_dict)
     prefix = 'backbone.' if any(key.startswith('backbone.') for key in state_dict) else ''

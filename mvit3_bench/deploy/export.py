@@ -80,7 +80,11 @@ def export(model: nn.Module, size: tuple[int, int], form: str, out: str | Path, 
     target, out = TARGETS[form], Path(out)
     if not out.name.endswith(target.suffix):
         raise ValueError(f'{out}: a file of {form} ends in {target.suffix}')
-    training = model.training
+    first = next(model.parameters())
+    if (first.dtype, first.device.type) != (torch.float32, 'cpu'):
+        raise ValueError(f'a model in {str(first.dtype)[6:]} on {first.device} cannot be exported; allowed: float32 on the CPU, '
+                         'model.float().cpu(); precision= is that of the file')
+    training = [module for module in model.modules() if module.training]
     model.eval()
     try:
         reference = wrap(model, size, raw)
@@ -104,10 +108,11 @@ def export(model: nn.Module, size: tuple[int, int], form: str, out: str | Path, 
                                   f'batch {" and ".join(map(str, deviations))} (allowed: {allowed:g}), so it was not '
                                   'kept. If the model itself gives finite and different numbers, try another form (--to)')
             files = sorted(Path(folder).iterdir(), key=lambda file: file.suffix != out.suffix)
-            for file in files:
+            for file in reversed(files):  # a graph without its weights is worse than weights without their graph
                 _keep(file, out.parent / file.name, log)
     finally:
-        model.train(training)
+        for module in training:
+            module.training = True
     outputs = {name: described if name == own else f'{described}, in the file {own}' for name, (own, described) in zip(
         reference.output_names() or loaded.outputs, loaded.outputs.items(), strict=True)}
     return Exported(tuple(out.parent / file.name for file in files), loaded.inputs, outputs, deviations, reference.raw,

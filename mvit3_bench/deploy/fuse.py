@@ -35,7 +35,11 @@ def fuse(model: nn.Module, size: tuple[int, int] = (64, 64)) -> nn.Module:
     """
     fused = copy.deepcopy(model)
     fused.eval()  # not chained: the backbones of mmpretrain return None
-    image = _image(model, size)
+    dtype = next(model.parameters()).dtype
+    if dtype in (torch.float16, torch.bfloat16):  # whose rounding would hide what the check looks for
+        fused.float()
+    image = _image(fused, size)
+    before = _trace(fused, image)
     _fold_norms(fused, image)
     fused.requires_grad_(False)
     for module in list(fused.modules()):
@@ -50,9 +54,11 @@ def fuse(model: nn.Module, size: tuple[int, int] = (64, 64)) -> nn.Module:
                 setattr(module, name, nn.Identity())
             if isinstance(child, SeparableSelfAttention):
                 setattr(module, name, SplitAttention(child))
-    _check(model, fused, image)
+    _check(before, _trace(fused, image), type(model).__name__)
+    fused.to(dtype)
     for module in list(fused.modules()):
-        if isinstance(module, MobileViT):
+        # a forward() of another ecosystem may take the maps of any layer
+        if isinstance(module, MobileViT) and type(module).forward is MobileViT.forward:
             block_first_layers(module)
     return fused
 
@@ -99,37 +105,34 @@ def _image(model: nn.Module, size: tuple[int, int]) -> Tensor:
     return image.to(next(model.parameters()))
 
 
-@torch.no_grad()
-def _check(model: nn.Module, fused: nn.Module, image: Tensor) -> None:
-    """Compare every block and the outputs on an image.
+def _check(before: dict[str, list[Tensor]], after: dict[str, list[Tensor]], model: str) -> None:
+    """Compare every block and the outputs of a model, before and after folding.
 
     Raises:
         ValueError: One differs; the message names the first, which is where the fault is.
     """
-    before, after = _trace(model, image), _trace(fused, image)
     for name, outputs in before.items():
         for one, other in zip(outputs, after.get(name, ()), strict=False):
             if not one.isfinite().all():
-                raise ValueError(f'the output of {name or type(model).__name__} is not finite: look for NaN in the weights')
+                raise ValueError(f'the output of {name or model} is not finite: look for NaN in the weights')
             if not (one - other).abs().max() <= _TOLERANCE * one.std(correction=0).clamp(min=_TOLERANCE):  # NaN fails, too
-                raise ValueError(f'fusing changes the output of {name or type(model).__name__}: '
+                raise ValueError(f'fusing changes the output of {name or model}: '
                                  'it has batch norms that do not belong to the convolution before them')
 
 
+@torch.no_grad()
 def _trace(model: nn.Module, image: Tensor) -> dict[str, list[Tensor]]:
     """The outputs of every module that has modules in it, in the order in which they are ready."""
-    traced, training = {}, model.training
+    traced = {}
 
     def note(name):
         def hook(module, inputs, outputs):
             traced[name] = [leaf.clone() for leaf in tree_leaves(outputs) if isinstance(leaf, Tensor)]
         return hook
     handles = [module.register_forward_hook(note(name)) for name, module in model.named_modules() if list(module.children())]
-    model.eval()
     try:
         forward_tensor(model, image)
     finally:
         for handle in handles:
             handle.remove()
-        model.train(training)
     return traced

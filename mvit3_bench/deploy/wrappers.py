@@ -46,7 +46,8 @@ class ExportWrapper(nn.Module):
 
     def network(self, images: Tensor) -> tuple[Tensor, ...]:
         """Everything before the post-processing."""
-        return tuple(self.model(images))
+        outputs = self.model(images)
+        return (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)  # logits, or the maps of a backbone
 
     def finish(self, *outputs: Tensor) -> tuple[Tensor, ...]:
         """The post-processing."""

@@ -5,6 +5,7 @@ Or a Python file: ``python -m mvit3_bench.integrations train.py --model mobilevi
 import runpy
 import sys
 from importlib.metadata import entry_points
+from pathlib import Path
 
 
 def main() -> None:
@@ -12,6 +13,9 @@ def main() -> None:
     del sys.argv[0]
     name = sys.argv[0] if sys.argv else ''
     if name.endswith('.py'):
+        if not Path(name).is_file():
+            sys.exit(f'error: {name} does not exist')
+        sys.path[0] = str(Path(name).resolve().parent)  # where Python finds the modules beside a script
         runpy.run_path(name, run_name='__main__')
         return
     commands = entry_points(group='console_scripts', name=name)

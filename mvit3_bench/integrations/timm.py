@@ -2,6 +2,7 @@
 import contextlib
 import json
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -9,11 +10,11 @@ from torch import Tensor, nn
 
 try:
     import timm
+    from timm.layers import ClassifierHead
+    from timm.models import build_model_with_cfg, generate_default_cfgs, is_model, model_entrypoint, register_model
+    from timm.models._features import feature_take_indices
 except ImportError as error:
-    raise ImportError('mvit3_bench.integrations.timm needs timm: pip install timm') from error
-from timm.layers import ClassifierHead
-from timm.models import build_model_with_cfg, generate_default_cfgs, is_model, model_entrypoint, register_model
-from timm.models._features import feature_take_indices
+    raise ImportError(f"mvit3_bench.integrations.timm needs timm 1.0 or newer: pip install 'timm>=1.0' ({error})") from error
 
 from ..models import ARCHS
 from ..models.classifier import init_linear
@@ -98,9 +99,12 @@ class TimmMobileViTv3(Network):
                                   prune_head: bool = True) -> list[int]:
         """Remove the layers behind those that ``indices`` names."""
         wanted, last = feature_take_indices(STAGES, indices)
+        if last == STAGES - 1 and not prune_head:  # which takes what the expansion gives
+            return wanted
         for name in self.layer_names[last + 1:]:
             delattr(self, name)
         del self.layer_names[last + 1:]
+        self.out_indices = (last,)
         if prune_head:
             self.reset_classifier(0, '')
         return wanted
@@ -137,17 +141,19 @@ for _name in NAMES:
                       stacklevel=2)
 
 
-def save_for_hub(folder: str | Path, name: str, state_dict: dict[str, Tensor]) -> None:
+def save_for_hub(folder: str | Path, name: str, state_dict: dict[str, Tensor], classes: Sequence[str] = ()) -> None:
     """Write a classifier as on the Hugging Face hub, ``config.json`` and ``model.safetensors``.
 
     Args:
         folder: Folder to write.
         name: One of ``NAMES``.
         state_dict: Its weights, for RGB, under our names.
+        classes: Their names, which transformers shows; none if they are not known.
     """
     model = timm.create_model(name, num_classes=len(state_dict['head.fc.bias']))
     model.load_state_dict(state_dict)
-    timm.models.save_for_hf(model, str(folder), safe_serialization=True)
+    labels = dict(label_names=list(classes)) if classes else {}
+    timm.models.save_for_hf(model, str(folder), model_config=labels, safe_serialization=True)
     config = Path(folder) / 'config.json'
     content = json.loads(config.read_text())
     content.pop('model_args', None)  # says twice what stands beside it, which transformers takes for a contradiction

@@ -80,7 +80,7 @@ def count(model: nn.Module, size: tuple[int, int], channels: int = 3) -> dict[st
         Name of the module -> its counts, in the order of ``model.named_modules()``; ``''`` is the model. A module that did
         not run, such as an auxiliary head, has parameters and no multiply-adds.
     """
-    training = model.training
+    training = [module for module in model.modules() if module.training]
     image = next(model.parameters()).new_zeros(1, channels, *size)
     # the counter knows attention by its matrix products, not by the fused kernel of a CPU
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
@@ -90,7 +90,8 @@ def count(model: nn.Module, size: tuple[int, int], channels: int = 3) -> dict[st
             forward_tensor(model, image)
         finally:
             meter.stop()
-            model.train(training)
+            for module in training:
+                module.training = True
     modules = dict(model.named_modules())
     for name in reversed(modules):
         if name not in meter.counts:  # OpenMMLab calls the forward() of a head, past its hooks: take what is inside it

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..checkpoints.io import check_finite, read_file, write_checkpoint
 from ..converters.extract import extract_state_dict
-from ..converters.identify import original_names, to_ours
+from ..converters.identify import takes_rgb, to_ours
 from ..errors import EvaluationError, error_in
 from ..mmlab.configs import Match, match_configs, meta_of
 from ..utils.paths import MIM
@@ -58,8 +58,8 @@ def convert(path: Path, target: Path) -> tuple[str, Path]:
     found = match_configs(state_dict)
     check_finite(path, state_dict)
     config = _config_of(found, path)
-    if original_names(checkpoint, found) == 'timm' and found.model.startswith('mvit1'):
-        raise ValueError('weights of timm for v1 take RGB, and the configs give BGR; see docs/weights.md')
+    if takes_rgb(checkpoint, found):
+        raise ValueError(f'weights of timm for {found.model} take RGB, and the configs give BGR; see docs/weights.md')
     if checkpoint.get('meta', {}).get('channel_order') == 'rgb':
         raise ValueError('these weights were turned round to take RGB, and the configs give BGR: convert the original file')
     if found.names == 'ours':

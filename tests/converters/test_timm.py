@@ -99,5 +99,5 @@ def test_origin_stays_known(tmp_path, tool):
         outcome = tool('convert_checkpoint', tmp_path / f'{source}.pth', tmp_path / f'{target}.pth', *flags)
         assert outcome.code in (0, None) and 'timm feeds RGB' in outcome.output, outcome.output
         assert read_file(tmp_path / f'{target}.pth')['meta']['names'] == 'timm'
-    with pytest.raises(ValueError, match='weights of timm for v1 take RGB'):
+    with pytest.raises(ValueError, match='weights of timm for mvit1_xxs take RGB'):
         convert(tmp_path / 'y.pth', tmp_path / 'tested.pth')

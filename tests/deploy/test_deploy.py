@@ -1,4 +1,5 @@
 """The inference copy computes what the model computes, with nothing of training left in it."""
+import copy
 import json
 
 import conftest
@@ -147,6 +148,28 @@ def test_networks_of_timm(name):
     assert left < 0.25 * norms  # where branches are added before the norm, or the convolution stands in another module
     with torch.no_grad():
         assert deviation(fused(image()), model(image())) < 1e-4
+
+
+@pytest.mark.parametrize('name', ['mobilevitv3_xxs', 'mobilevitv3_050'])
+def test_maps_of_timm(name):
+    """The form of timm's that gives maps of all layers gives the same ones, and one that gives logits the same."""
+    timm = pytest.importorskip('timm')
+    import mvit3_bench.integrations  # noqa: F401
+    for options in (dict(features_only=True), {}):
+        model = lived_in(timm.create_model(name, **options)).eval()
+        with torch.no_grad():
+            assert deviation(fuse(model)(image()), model(image())) < 1e-4
+
+
+def test_modes_and_types_stay():
+    """A layer that was frozen by hand stays so, and a model in half precision is folded in float32."""
+    model = lived_in(build('v3', 'xxs')).train()
+    model.layer1.eval()
+    before = [module.training for module in model.modules()]
+    fuse(model)
+    assert [module.training for module in model.modules()] == before
+    for dtype in (torch.float16, torch.bfloat16):
+        assert {each.dtype for each in fuse(copy.deepcopy(model).to(dtype)).parameters()} == {dtype}
 
 
 def test_tool(tool, trained, run_dir, monkeypatch):

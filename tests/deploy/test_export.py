@@ -262,6 +262,24 @@ def test_backbone_of_a_fixed_size(tmp_path):
     assert export(FixedSize(), (48, 40), 'torch', tmp_path / 'model.pt2').deviations[1] < 1e-5
 
 
+def test_network_of_others(tmp_path):
+    """A network that gives one tensor has one output, and layers frozen by hand stay so."""
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.AdaptiveAvgPool2d(1), nn.Flatten()).train()
+    model[1].eval()
+    done = export(model, (16, 16), 'torch', tmp_path / 'model.pt2')
+    assert list(done.outputs.values()) == ['(batch, 4) float32'] and max(done.deviations.values()) < 1e-5
+    assert [module.training for module in model] == [True, False, True, True]
+
+
+@pytest.mark.parametrize('change, form, message', [
+    (lambda model: model.half(), 'torch', r'a model in float16 on cpu cannot be exported; allowed: float32 on the CPU'),
+    (lambda model: model, 'tflite', "'tflite' is no format; allowed: onnx, ")])
+def test_impossible_calls(tmp_path, change, form, message):
+    """They are told what is possible."""
+    with pytest.raises(ValueError, match=message):
+        export(change(FixedSize()), (48, 40), form, tmp_path / 'model.pt2')
+
+
 @pytest.mark.parametrize('size, bins', [((7, 12), (3, 5)), ((8, 8), (2, 2)), ((2, 3), (6, 6))])
 def test_adaptive_pool(size, bins):
     """Bins of unequal width, and more bins than pixels."""

@@ -129,7 +129,12 @@ def test_other_shapes(tmp_path, size, columns, rows):
     ([dict(type='PackInputs')], 'has 0 resizings'),
     ([dict(type='Resize', scale=8, interpolation='lanczos')], "'lanczos'.*it knows"),
     ([dict(type='ResizeEdge', scale=8, edge='long')], "'long'"),
-    ([dict(type='Resize', scale=(8, 16))], 'gives images of 16x8, not 8x8')])
+    ([dict(type='Resize', scale=(8, 16))], 'gives images of 16x8, not 8x8'),
+    ([dict(type='Resize', scale=9), dict(type='CenterCrop', crop_size=8)], "'scale': 9}; .* the shorter edge"),
+    ([dict(type='ResizeShortSide', scale=(9, 9)), dict(type='CenterCrop', crop_size=8)], r"'scale': \(9, 9\)}"),
+    ([dict(type='ResizeShortSide', scale=9, max_size=12), dict(type='CenterCrop', crop_size=8)], "'max_size': 12}"),
+    ([dict(type='Resize', scale_factor=2.0)], "'scale_factor': 2.0}"),
+    ([dict(type='ResizeEdge', scale=9), *[dict(type='CenterCrop', crop_size=8)] * 2], '1 resizings and 2 crops')])
 def test_pipelines_that_a_page_cannot_repeat(steps, message):
     """They are named."""
     with pytest.raises(UsageError, match=message):

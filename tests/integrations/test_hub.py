@@ -53,13 +53,37 @@ def test_impossible(tmp_path, tool, flags, message):
 def test_ours(tmp_path, tool):
     """A checkpoint of a training goes to the hub's layout with its number of classes."""
     reference = classifier('mobilevitv3_xxs', num_classes=7)
-    write_checkpoint(tmp_path / 'x.pth', reference.state_dict(), dict())
+    classes = [f'class {number}' for number in range(7)]
+    write_checkpoint(tmp_path / 'x.pth', reference.state_dict(), dict(dataset_meta=dict(classes=classes)))
     assert tool('convert_checkpoint', tmp_path / 'x.pth', tmp_path / 'hub', '--to', 'hub').code in (0, None)
     rgb = torch.rand(1, 3, 64, 64)
-    assert 'model_args' not in json.loads((tmp_path / 'hub' / 'config.json').read_text())  # for transformers
+    config = json.loads((tmp_path / 'hub' / 'config.json').read_text())
+    assert 'model_args' not in config and config['label_names'] == classes  # for transformers
     with torch.no_grad():
         found = timm.create_model(f'local-dir:{tmp_path / "hub"}', pretrained=True).eval()(rgb)
         assert deviation(found, reference(rgb.flip(1))) < 1e-5
+
+
+@few_names
+@pytest.mark.parametrize('package', ['timm', 'torchvision'])
+def test_back(tmp_path, tool, name, package):
+    """What was trained in timm or torchvision under our names becomes a checkpoint of ours; where colours differ, it is said."""
+    torchvision = pytest.importorskip('torchvision')
+    reference = classifier(name)
+    model = timm.create_model(name) if package == 'timm' else torchvision.models.get_model(name)
+    model.load_state_dict(reference.state_dict())
+    torch.save(model.state_dict(), tmp_path / 'x.pth')
+    outcome = tool('convert_checkpoint', tmp_path / 'x.pth', tmp_path / 'y.pth')
+    assert outcome.code in (0, None) and 'names: integrations' in outcome.output, outcome.output
+    assert ('feed BGR, timm feeds RGB' in outcome.output) == (reference.arch.channel_order == 'bgr')
+    found = read_file(tmp_path / 'y.pth')['state_dict']
+    assert found.keys() == reference.state_dict().keys()
+    assert all(torch.equal(value, found[key]) for key, value in reference.state_dict().items())
+    assert tool('convert_checkpoint', tmp_path / 'x.pth', tmp_path / 'z.pth', '--task', 'backbone').code in (0, None)
+    again = tool('convert_checkpoint', tmp_path / 'y.pth', tmp_path / 'rgb.pth', '--channel-order', 'rgb')  # which it is
+    assert again.code in (0, None), again.output
+    first = 'backbone.stem.conv.weight'
+    assert torch.equal(read_file(tmp_path / 'rgb.pth')['state_dict'][first], reference.state_dict()[first])
 
 
 def test_listed():

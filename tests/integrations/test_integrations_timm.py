@@ -86,6 +86,15 @@ def test_intermediates(name):
 
 
 @few_names
+def test_pruned(name):
+    """What is left of a network without its last layers gives the map of the last one; with its head, nothing is taken away."""
+    whole, x = timm.create_model(name).eval(), torch.rand(1, 3, 64, 64)
+    expected, (map_,) = whole(x), whole.forward_intermediates(x, indices=[2], intermediates_only=True)
+    assert whole.prune_intermediate_layers(1, prune_head=False) == [4] and torch.equal(whole(x), expected)
+    assert whole.prune_intermediate_layers([2]) == [2] and torch.equal(whole(x), map_)
+
+
+@few_names
 def test_traced(name):
     """torch.fx and torch.jit trace it; timm cuts its features out of the graph of the former."""
     model, x = timm.create_model(name, num_classes=3).double().eval(), torch.rand(1, 3, 64, 64).double()
@@ -180,5 +189,13 @@ def test_not_installed(monkeypatch):
     """The line that installs it."""
     monkeypatch.setitem(sys.modules, 'timm', None)
     monkeypatch.delitem(sys.modules, ours.__name__)
-    with pytest.raises(ImportError, match='needs timm: pip install timm'):
+    with pytest.raises(ImportError, match=r"needs timm 1.0 or newer: pip install 'timm>=1.0'"):
         importlib.import_module(ours.__name__)
+
+
+def test_too_old(monkeypatch):
+    """A timm without what ours builds on keeps nobody from the names in torchvision."""
+    monkeypatch.delattr(timm.models._features, 'feature_take_indices')
+    monkeypatch.delitem(sys.modules, ours.__name__)
+    with pytest.warns(UserWarning, match='timm does not get our names: .*needs timm 1.0'):
+        importlib.reload(importlib.import_module('mvit3_bench.integrations'))

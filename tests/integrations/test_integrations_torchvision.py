@@ -100,6 +100,16 @@ def test_other_commands(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, 'argv', ['us', 'script.py', '--flag'])
     other_commands()
     assert capsys.readouterr().out == "__main__ ['script.py', '--flag']\n"
+    (tmp_path / 'sub').mkdir()
+    (tmp_path / 'sub' / 'beside.py').write_text('print("found")')
+    (tmp_path / 'sub' / 'script.py').write_text('import beside')
+    monkeypatch.setattr(sys, 'path', [*sys.path])
+    monkeypatch.setattr(sys, 'argv', ['us', 'sub/script.py'])
+    other_commands()
+    assert capsys.readouterr().out == 'found\n'
+    monkeypatch.setattr(sys, 'argv', ['us', 'nowhere.py'])
+    with pytest.raises(SystemExit, match='^error: nowhere.py does not exist$'):
+        other_commands()
     monkeypatch.setattr(sys, 'argv', ['us', 'pytest', '--version'])
     with pytest.raises(SystemExit, match='^0$'):
         other_commands()

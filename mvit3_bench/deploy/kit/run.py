@@ -273,8 +273,8 @@ def main(argv: list[str] | None = None, folder: Path = Path(__file__).parent) ->
     kit = json.loads((folder / 'kit.json').read_text(encoding='utf-8'))
     try:
         phone = Here() if args.here else Phone(args.serial)
+        machine = phone.machine() | dict(threads=args.threads)  # first: a phone may be gone after the last round
         measured, skipped = measure(phone, kit, folder, args)
-        machine = phone.machine() | dict(threads=args.threads)
     except RunError as error:
         sys.exit(f'error: {error}')
     content = dict(

@@ -49,7 +49,7 @@ def writer(form: str, precision: str, keep: bool = False) -> Write:
         has = ', '.join(['float32', *WRITERS.get(form, {})])
         others = ', '.join(other for other, found in WRITERS.items() if precision in found)
         raise UsageError(f'--precision {precision} is not possible with --to {form}', '--precision',
-                         f'{form} has {has}; {precision} is possible with --to {others}')
+                         f'{form} has {has}' + (f'; {precision} is possible with --to {others}' if others else ''))
     if keep and form not in KEEPING:
         raise UsageError(f'--sensitivity is not possible with --to {form}', '--sensitivity',
                          f'its quantiser does not know the layers; possible with --to {", ".join(KEEPING)}')

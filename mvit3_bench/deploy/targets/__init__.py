@@ -14,5 +14,8 @@ def require(name: str) -> None:
 
     Raises:
         ImportError: A package is missing or too old; the message has the line that installs it.
+        ValueError: There is no such target.
     """
+    if name not in TARGETS:
+        raise ValueError(f'{name!r} is no format; allowed: {", ".join(TARGETS)}')
     TARGETS[name].require(name)

@@ -14,7 +14,7 @@ def write(deployed: ExportWrapper, file: Path, notes: dict) -> None:
 
 
 def load(file: Path) -> Loaded:
-    """Load a program."""
+    """Load a program. It may run what is in the file, which has to be one's own: docs/security.md."""
     program = torch.export.load(file)
     module = program.module()
     return Loaded(torch.no_grad()(lambda images: list(module(images))), *described_program(program))

@@ -34,19 +34,24 @@ def page_steps(pipeline: Sequence[dict], size: tuple[int, int]) -> dict:
     Raises:
         UsageError: The pipeline has a step, or a way of resizing, that a page cannot repeat, or images of another size.
     """
-    steps = {_name(step): step for step in pipeline}
-    resizes = [name for name in steps if name in _RESIZES]
-    unknown = [name for name in steps if name not in (*_IGNORED, *_RESIZES, 'CenterCrop')]
-    if unknown or len(resizes) != 1:
-        raise UsageError(f'the test pipeline has {", ".join(unknown) or f"{len(resizes)} resizings"}, which the page cannot '
-                         'repeat', 'test_pipeline', f'it knows one of {", ".join(_RESIZES)}, and CenterCrop')
+    names, steps = [_name(step) for step in pipeline], {_name(step): step for step in pipeline}
+    resizes = [name for name in names if name in _RESIZES]
+    unknown = [name for name in names if name not in (*_IGNORED, *_RESIZES, 'CenterCrop')]
+    if unknown or len(resizes) != 1 or names.count('CenterCrop') > 1:
+        what = ', '.join(unknown) or f'{len(resizes)} resizings and {names.count("CenterCrop")} crops'
+        raise UsageError(f'the test pipeline has {what}, which the page cannot repeat', 'test_pipeline',
+                         f'it knows one of {", ".join(_RESIZES)}, and CenterCrop')
     resize, crop = steps[resizes[0]], steps.get('CenterCrop')
     library = _LIBRARIES.get(resize.get('backend', 'cv2'))
     interpolation = resize.get('interpolation', 'bilinear')
-    if library is None or interpolation not in _INTERPOLATIONS or resize.get('edge', 'short') != 'short':
-        raise UsageError(f'the page cannot resize as the test pipeline does: {dict(resize)}', 'test_pipeline',
-                         f'it knows the shorter edge, backend cv2 or pillow, and {" or ".join(_INTERPOLATIONS)}')
     fits = not crop and (resizes != ['Resize'] or resize.get('keep_ratio', False))
+    wanted = not crop or resizes != ['Resize'] and isinstance(resize.get('scale'), int) and not (
+        resize.get('max_size') or resize.get('enlarge_only'))
+    if (library is None or interpolation not in _INTERPOLATIONS or resize.get('edge', 'short') != 'short' or not wanted
+            or not fits and 'scale' not in resize):
+        raise UsageError(f'the page cannot resize as the test pipeline does: {dict(resize)}', 'test_pipeline',
+                         f'it knows backend cv2 or pillow, {" or ".join(_INTERPOLATIONS)}, a scale, and before a crop the '
+                         'length of the shorter edge')
     given = size if fits else _height_and_width(crop['crop_size'] if crop else resize['scale'])
     if given != tuple(size):
         raise UsageError(f'the test pipeline gives images of {given[0]}x{given[1]}, not {size[0]}x{size[1]}', '--shape',
