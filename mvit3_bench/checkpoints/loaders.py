@@ -39,11 +39,16 @@ def load_url(url: str, model_dir: str | None = None, map_location=None, progress
     Raises:
         CheckpointError: As :func:`~.io.read_file`.
     """
+    return load_from_local(str(fetch(url, model_dir, progress)), map_location)
+
+
+def fetch(url: str, model_dir: str | None = None, progress: bool = True) -> Path:
+    """Download a file, unless torch has it in its cache; where it lies."""
     file = Path(model_dir or Path(torch.hub.get_dir()) / 'checkpoints', Path(urlparse(url).path).name)
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
         torch.hub.download_url_to_file(url, str(file), progress=progress)
-    return load_from_local(str(file), map_location)
+    return file
 
 
 def _without_config(checkpoint: dict, filename: str) -> dict:

@@ -1,5 +1,6 @@
 """Measure light backbones under one protocol: alone in three runtimes, and with heads for detection and segmentation."""
 import argparse
+import re
 import sys
 import time
 from pathlib import Path
@@ -42,7 +43,12 @@ def complete(args: argparse.Namespace) -> dict[str, int]:
         require('onnx')
         require('openvino')
     networks.side(networks.ANCHOR)
-    return {name: networks.side(name) for name in dict.fromkeys(args.models or networks.listed())}
+    return {name: networks.side(name) for name in dict.fromkeys(map(plain_name, args.models or networks.listed()))}
+
+
+def plain_name(model: str) -> str:
+    """The name of a model under which tables have it: ``mvit3_s`` of ``mobilevitv3_s``."""
+    return re.sub('^mobilevitv?([123])_', r'mvit\1_', model)
 
 
 def prepare_all(sizes: dict[str, int], cache) -> None:

@@ -52,14 +52,19 @@ def main(args: argparse.Namespace) -> None:
             schedule.accumulate(cfg, args.accumulate, processes)
         if args.auto_scale_lr:
             schedule.scale_lr(cfg)
+    if cfg.get('resume') and not args.resume:  # OpenMMLab's way to say it
+        args.resume = cfg.get('load_from') or 'auto'
+        print_log(f'the config says resume=True: as with --resume {args.resume}', logger='current')
     if args.resume and args.resume != 'auto':
-        cfg.resume, cfg.load_from = True, args.resume
+        cfg.resume, cfg.load_from = True, run_config.local_file(args.resume)
     elif args.resume and (latest := run_config.latest_checkpoint(cfg.work_dir)):
         cfg.resume, cfg.load_from = True, latest
     elif args.resume:
         print_log(f'--resume: no checkpoint in {cfg.work_dir} yet, a new run begins', logger='current',
                   level=logging.WARNING)
-        args.resume = None
+        args.resume, cfg.resume = None, False
+    elif cfg.get('load_from'):
+        cfg.load_from = run_config.local_file(cfg.load_from)
     if not args.resume:
         on_first(run_config.check_work_dir, cfg)
     runner = run_config.build_runner(cfg)
@@ -69,7 +74,8 @@ def main(args: argparse.Namespace) -> None:
         check_fits(runner.model, checkpoint, any_head=not args.resume, resume=bool(args.resume),
                    classes=class_names(runner.train_dataloader.dataset))
     check_last_batch(cfg, runner.model, runner.train_dataloader)
-    if warning := schedule.check_average(cfg, runner.max_iters):
+    average = schedule.check_average(cfg, runner.max_iters)
+    for warning in (*schedule.check_schedule(cfg, runner.max_iters), *filter(None, [average])):
         print_log(': consider '.join(warning), logger='current', level=logging.WARNING)
     runner.train()
     end_together()

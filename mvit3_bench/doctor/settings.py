@@ -112,28 +112,15 @@ def _length(plan: Plan) -> Iterator[Finding]:
     """Warm-up, schedule of the learning rate, and validation against the length of the training."""
     train, problems = plan.cfg.get('train_cfg') or {}, False
     epochs = train.get('max_epochs')
-    ends = {True: epochs, False: plan.iterations}  # by epoch or not
-    found = plan.cfg.get('param_scheduler') or []
-    schedulers = [found] if isinstance(found, dict) else found
-    for each in schedulers:
-        end, by_epoch = _end(each), each.get('by_epoch', True)
-        limit, unit = ends[by_epoch], 'epochs' if by_epoch else 'iterations'
-        if end and limit and end > limit:
-            problems = True
-            yield _finding('schedule', WARNING, f'{each.type} ends after {end} {unit}, but the training has {limit}: the '
-                                                'learning rate does not get there',
-                           f'end={limit} or less in {each.type}, and T_max if it has one')
+    for found in lr_scaling.check_schedule(plan.cfg, plan.iterations):
+        problems = True
+        yield _finding('schedule', WARNING, *found)
+    for each in lr_scaling.schedulers_of(plan.cfg):
         warmup = each.get('warmup_iters', 0)
         if plan.iterations and warmup >= plan.iterations:
             problems = True
             yield _finding('schedule', ERROR, f'{each.type} warms up for {warmup} iterations, but the training has '
                                               f'{plan.iterations}', f'warmup_iters={plan.iterations // 20} in {each.type}')
-    last = max((_end(each) or 0 for each in schedulers if each.get('by_epoch', True)), default=0)
-    if epochs and 0 < last < epochs:
-        problems = True
-        yield _finding('schedule', WARNING, f'the schedule of the learning rate is over after epoch {last}, the training '
-                                            f'has {epochs}',
-                       f'end={epochs} and T_max={epochs} in param_scheduler, or train_cfg.max_epochs={last}')
     interval, whole = train.get('val_interval', 1), epochs or train.get('max_iters')
     if whole and plan.cfg.get('val_dataloader') is not None and interval > whole:
         problems = True
@@ -144,11 +131,6 @@ def _length(plan: Plan) -> Iterator[Finding]:
         yield _finding('schedule', INFO, 'without the training data, the number of iterations is not known')
     elif not problems:
         yield _finding('schedule', OK, f'{plan.iterations:,} iterations' + (f' in {epochs} epochs' if epochs else ''))
-
-
-def _end(scheduler: Config) -> int | None:
-    """When a schedule is over: at its end, or, of a cosine without one, at its lowest point."""
-    return scheduler.get('end') or ('T_max' in scheduler and scheduler.get('begin', 0) + scheduler.T_max) or None
 
 
 def _average(plan: Plan) -> Iterator[Finding]:

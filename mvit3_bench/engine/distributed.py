@@ -63,8 +63,8 @@ def port_of_job(launcher: str) -> str:
     return str(10_000 + zlib.crc32(job.encode()) % 19_500) if job else '29500'
 
 
-def _set_environment(launcher: str) -> None:
-    """Tell torch, in its variables, what a launcher says in its own.
+def _set_environment(launcher: str, port: int | None) -> None:
+    """Tell torch, in its variables, what a launcher says in its own; with a port, if the config names one.
 
     Raises:
         ValueError: The launcher has not started this process, or it does not say where the first one is.
@@ -82,7 +82,11 @@ def _set_environment(launcher: str) -> None:
         os.environ.setdefault('MASTER_ADDR', '127.0.0.1')
     if 'MASTER_ADDR' not in os.environ:
         raise ValueError(f'--launcher {launcher} needs MASTER_ADDR in the environment: the host of the first process')
-    os.environ.setdefault('MASTER_PORT', port_of_job(launcher))
+    os.environ.setdefault('MASTER_PORT', str(port or port_of_job(launcher)))
+
+
+def _settings(cfg: Config) -> dict:
+    return (cfg.get('env_cfg') or {}).get('dist_cfg') or {}
 
 
 def _meet(cfg: Config) -> None:
@@ -91,9 +95,11 @@ def _meet(cfg: Config) -> None:
     Raises:
         ValueError: The port is taken.
     """
-    settings = dict((cfg.get('env_cfg') or {}).get('dist_cfg') or {})
+    settings = {key: value for key, value in _settings(cfg).items() if key not in ('port', 'init_backend')}  # of MMEngine's start
     settings['timeout'] = timedelta(seconds=settings.get('timeout', _TIMEOUT))
     if torch.cuda.is_available():
+        # of those that this process sees, which may be its own alone; MMEngine reads the variable, too
+        os.environ['LOCAL_RANK'] = str(int(os.environ['LOCAL_RANK']) % torch.cuda.device_count())
         torch.cuda.set_device(int(os.environ['LOCAL_RANK']))
     else:
         settings['backend'] = 'gloo'
@@ -122,7 +128,7 @@ def distribute(cfg: Config, launcher: str) -> None:
     cfg.launcher = launcher
     if launcher == 'none':
         return
-    _set_environment(launcher)
+    _set_environment(launcher, _settings(cfg).get('port'))
     cfg.launcher = 'pytorch'  # all others come down to the same variables now
     wrapper = dict(type='mvit3_bench.DistributedModel', broadcast_buffers=False,
                    find_unused_parameters=cfg.get('find_unused_parameters', False))

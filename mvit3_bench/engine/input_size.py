@@ -1,6 +1,8 @@
 """The size of the images that the network of a config sees."""
 from mmengine.config import Config
 
+from ..datasets.configs import data_sets
+
 
 def input_size(cfg: Config) -> tuple[int, int]:
     """Height and width of the images that the network of a config sees in a test, or in training if tests have any size.
@@ -8,13 +10,15 @@ def input_size(cfg: Config) -> tuple[int, int]:
     Raises:
         ValueError: The config has no fixed size.
     """
-    for step in reversed(cfg.get('test_pipeline', [])):
+    first = next(iter(data_sets(cfg.get('test_dataloader')).values()), {})
+    for step in reversed(first.get('pipeline') or cfg.get('test_pipeline', [])):
         name, size = str(step.type).rpartition('.')[2], step.get('crop_size') or step.get('scale')
         if size and (name == 'CenterCrop' or (name == 'Resize' and not step.get('keep_ratio'))):
             return (size,) * 2 if isinstance(size, int) else tuple(reversed(size))  # OpenMMLab's are (width, height)
     size = cfg.model.get('data_preprocessor', {}).get('size')
     if size is None:
-        raise ValueError('the config has no fixed size of images: give one (--shape HEIGHT WIDTH)')
+        raise ValueError('the config has no fixed size of images: its test pipeline has neither CenterCrop nor Resize without '
+                         'keep_ratio, its data_preprocessor no size. Commands that have --shape take one')
     return (size,) * 2 if isinstance(size, int) else tuple(size)
 
 

@@ -9,13 +9,13 @@ from mmengine.config import Config, DictAction
 from mmengine.runner import Runner, set_random_seed
 from torch.utils.data import DataLoader
 
-from ..datasets.configs import LOADERS
+from ..datasets.configs import LOADERS, data_sets
 from ..errors import UsageError
 
 _FLAG = '--cfg-options'
 TOP = (*inspect.signature(Runner.__init__).parameters, 'auto_scale_lr', 'compile', 'efficient_conv_bn_eval',
-       'activation_checkpointing', 'model_wrapper_cfg', 'sync_bn', 'find_unused_parameters', 'data_preprocessor',
-       'tta_model', 'tta_pipeline', 'runner_type', 'strategy')  # what the Runner, the frameworks and our tools read
+       'activation_checkpointing', 'model_wrapper_cfg', 'sync_bn', 'find_unused_parameters',
+       'data_preprocessor', 'runner_type')  # what the Runner, the frameworks and our tools read
 # what those who build take before the class is called, or the merging itself
 _BUILDERS = {'type', '_scope_', '_delete_', 'priority', 'constructor', 'paramwise_cfg', 'convert_to_iter_based',
              'requires_grad', 'override', 'layer'}
@@ -90,13 +90,16 @@ def _child(node, part: str):
 
 
 def misspelt(before: dict, after: Config, key: str) -> tuple[str, str] | None:
-    """What is wrong with a key that a config has not, and the fix; None if the config has it, or something takes it.
+    """What is wrong with a key that nothing takes, and the fix; None if something does, or if it belongs to what is there.
 
     Args:
         before: What is in the config without the options.
         after: The config with them, whose types say who takes a new argument.
         key: The key, with dots.
     """
+    first, _, rest = key.partition('.')
+    if first in before and first not in TOP:
+        return _variable(after, first, rest)
     old, new, path = before, after._cfg_dict, []
     for part in key.split('.'):
         if part not in _keys(new):  # deleted by another option
@@ -105,6 +108,23 @@ def misspelt(before: dict, after: Config, key: str) -> tuple[str, str] | None:
             return problem
         old, new, path = _child(old, part) if part in _keys(old) else {}, _child(new, part), [*path, part]
     return None
+
+
+def _variable(cfg: Config, name: str, rest: str) -> tuple[str, str]:
+    """What is wrong with a variable of the config file, which the file has used already, and where its value is now."""
+    loader = name.replace('pipeline', 'dataloader')
+    if loader in LOADERS and cfg.get(loader):
+        places = [f'{loader}.{place}.pipeline' + f'.{rest}' * bool(rest) for place in data_sets(cfg[loader])]
+    else:
+        places = [f'{place}.{rest}'.rstrip('.') for place in _places({key: cfg[key] for key in TOP if key in cfg}, name)]
+    return (f'{name} is a variable of the config file, which has used it already; nothing reads it now',
+            f'set {" and ".join(places[:3])}' if places else 'set the key that its value went to, or change it in a config')
+
+
+def _places(node, name: str) -> list[str]:
+    """Where a name stands as a key below a part of a config."""
+    found = [name] if isinstance(node, dict) and name in node else []
+    return found + [f'{part}.{below}' for part in _keys(node) for below in _places(_child(node, part), name)]
 
 
 def _unknown(node, path: list[str], part: str, known: list[str], scope: str | None) -> tuple[str, str] | None:

@@ -19,7 +19,7 @@ from ..errors import CheckpointError, UsageError, user_errors
 from ..registry import MODELS
 from ..utils.text import not_text, printable, shown
 from .config_files import find_config
-from .distributed import distribute
+from .distributed import distribute, on_first
 from .hooks.checkpoint import OURS
 from .input_size import input_size
 from .mini import name_pipelines, to_mini
@@ -69,8 +69,7 @@ def load_config(args: argparse.Namespace, check_options: bool = True) -> Config:
     set_backbone(cfg, args.backbone)
     name = run_name(cfg.filename, args.backbone) + '_mini' * args.mini
     options = merge_options(cfg, args.cfg_options, check_options)
-    if options and not any(key.partition('.')[0].endswith('_pipeline') for key in options):
-        name_pipelines(cfg)
+    name_pipelines(cfg)
     # the config that a run has dumped names that run's folder, which its miniature must not write into
     named = (options or {}).get('work_dir') if args.mini else cfg.get('work_dir')
     cfg.work_dir = args.work_dir or named or str(Path('work_dirs') / name)
@@ -122,12 +121,30 @@ def model_and_size(args: argparse.Namespace) -> tuple[Config, nn.Module, tuple[i
         return cfg, revert_sync_batchnorm(MODELS.build(cfg.model)), size
 
 
-def find_checkpoint(path: str) -> str:
-    """The file that a command line means: itself, or the best checkpoint of a work dir (its latest, if none is best).
+def local_file(path: str) -> str:
+    """Where a file is on this machine: one on the web (``http://``, ``https://``) is downloaded, unless torch has it in its
+    cache; ``~`` is the home folder.
 
     Raises:
-        UsageError: The folder has no checkpoint.
+        UsageError: The address cannot be reached.
     """
+    if not re.match('https?://', path):
+        return os.path.expanduser(path)
+    try:
+        on_first(loaders.fetch, path)
+        return str(loaders.fetch(path))
+    except OSError as error:
+        raise UsageError(f'{path} cannot be downloaded: {error}', path) from error
+
+
+def find_checkpoint(path: str) -> str:
+    """The file that a command line means: as of :func:`local_file`, or the best checkpoint of a work dir (its latest, if none
+    is best).
+
+    Raises:
+        UsageError: The folder has no checkpoint; or as there.
+    """
+    path = local_file(path)
     if not Path(path).is_dir():
         return path
     # in the order of the numbers in their names: times are those of a copy where the folder is one

@@ -100,7 +100,7 @@ def rows(measured: dict, cell: str, anchor: float | None = None) -> list[Row]:
         anchor: The anchor's latency in milliseconds on another machine; None: that of the run.
     """
     anchor, (form, batch) = anchor or anchor_ms(measured, cell), cell.split('/')
-    found, known = [], {each.build: each for each in models() if each.build and each.top1 is not None}
+    found, known = [], {each.build: each for each in models() if each.build}
     for build, counted in measured['models'].items():
         figures = counted['cells'].get(form, {}).get(batch)
         if figures and build in known:

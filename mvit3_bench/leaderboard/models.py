@@ -58,7 +58,7 @@ class Model:
     build: str
     size: int
     weights: str
-    top1: float | None
+    top1: float
     origin: str
     protocol: str
     published_top1: float | None

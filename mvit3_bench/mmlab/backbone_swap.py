@@ -36,6 +36,8 @@ def swap_backbone(cfg: Config, name: str, size: tuple[int, int]) -> None:
         UsageError: Nothing has this name, or the backbone cannot be put there; the message says why.
     """
     put = _task(cfg)
+    if not (cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor')):
+        raise UsageError(f'{FLAG} is not possible with {cfg.filename}', FLAG, 'it has no data_preprocessor')
     named = resolve(name, cfg.get('default_scope'))
     try:
         with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmengine')):
@@ -44,8 +46,9 @@ def swap_backbone(cfg: Config, name: str, size: tuple[int, int]) -> None:
         raise UsageError(f'{FLAG} {name} cannot be put into {cfg.model.type}: {reason}', FLAG) from reason
     if named.source != 'ours':
         cfg.model.pop('init_cfg', None)  # how the transformers of ours begin
-    order = 'to_rgb' if 'to_rgb' in cfg.model.data_preprocessor else 'bgr_to_rgb'
-    cfg.model.data_preprocessor.update(_preprocessing(named, order))
+    preprocessor = cfg.model.get('data_preprocessor') or cfg.data_preprocessor  # mmpretrain's stand beside the model
+    order = 'to_rgb' if 'to_rgb' in preprocessor else 'bgr_to_rgb'
+    preprocessor.update(_preprocessing(named, order))
 
 
 def _task(cfg: Config) -> Callable[[Config, Named, tuple[int, int]], None]:

@@ -1,6 +1,7 @@
 """The backbones MobileViTv1, v2 and v3: one implementation for the architectures of ``archs.py``."""
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from functools import reduce
 
 import torch
@@ -48,6 +49,26 @@ def init_v1_type(module: nn.Module) -> None:
 def to_format_of(x: Tensor, images: Tensor) -> Tensor:
     """Convert a map to the memory format of the images, contiguous or channels-last."""
     return x.contiguous(memory_format=torch.contiguous_format if images.is_contiguous() else torch.channels_last)
+
+
+def _checkpointed(layer: nn.Module, x: Tensor) -> Tensor:
+    """A layer whose activations are computed again in the backward pass; the statistics of its norms are updated once."""
+    return checkpoint(layer, x, use_reentrant=False, context_fn=lambda: (nullcontext(), _statistics_kept(layer)))
+
+
+@contextmanager
+def _statistics_kept(layer: nn.Module) -> Iterator[None]:
+    """Within it, batch norms use the statistics of a batch and keep those that they have."""
+    norms = [(norm, norm.momentum, norm.num_batches_tracked.clone()) for norm in layer.modules()
+             if isinstance(norm, _BatchNorm) and norm.training and norm.track_running_stats]
+    for norm, *_ in norms:
+        norm.momentum = 0.0
+    try:
+        yield
+    finally:
+        for norm, momentum, batches in norms:
+            norm.momentum = momentum
+            norm.num_batches_tracked.copy_(batches)
 
 
 class MobileViT(nn.Module):
@@ -157,7 +178,7 @@ class MobileViT(nn.Module):
             layer = getattr(self, name)
             if index >= done:
                 checkpoints = self.with_cp and not tracing and x.requires_grad
-                x = checkpoint(layer, x, use_reentrant=False) if checkpoints else layer(x)
+                x = _checkpointed(layer, x) if checkpoints else layer(x)
             if index in out_indices:
                 outs.append(to_format_of(x, images))
         return tuple(outs)

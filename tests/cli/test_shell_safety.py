@@ -61,6 +61,7 @@ def test_benchmark_hands_nothing_to_a_shell(run_dir):
     ('dist_test.sh', 'python', ['a b.py', '`touch canary`', '2'], ['a b.py', '`touch canary`']),
     ('slurm_train.sh', 'srun', ['part $(touch canary)', 'job; touch canary', '*.py'],
      ['part $(touch canary)', '--job-name=job; touch canary', '*.py']),
+    ('slurm_test.sh', 'srun', ['part', 'job', '*.py', '`touch canary`'], ['--job-name=job', '*.py', '`touch canary`']),
 ])
 def test_scripts_pass_words_on_unchanged(tmp_path, script, program, arguments, kept):
     """The scripts start the next program with exactly these words: one that writes down its own stands in its place."""

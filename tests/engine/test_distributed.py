@@ -6,6 +6,7 @@ import shutil
 import stat
 import subprocess
 import sys
+from datetime import timedelta
 
 import cv2
 import pytest
@@ -144,6 +145,26 @@ def test_port_of_a_job(job):
     assert int(port_of_job('mpi')) == ports[-4]
     job()
     assert port_of_job('slurm') == port_of_job('pytorch') == '29500'
+
+
+@pytest.mark.parametrize('visible, device', [(1, 0), (8, 3)])
+def test_settings_of_the_config(job, monkeypatch, visible, device):
+    """MMEngine's settings mean the same: the port is taken up. A task that sees its own GPU alone has number 0 of these."""
+    from mmengine.config import Config
+
+    from mvit3_bench.engine import distributed
+    asked, devices = [], []
+    monkeypatch.setattr(distributed.distributed, 'init_process_group', lambda **settings: asked.append(settings))
+    monkeypatch.setattr('torch.cuda.is_available', lambda: True)
+    monkeypatch.setattr('torch.cuda.device_count', lambda: visible)
+    monkeypatch.setattr('torch.cuda.set_device', devices.append)
+    for name in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR', 'MASTER_PORT'):
+        monkeypatch.setenv(name, '0')  # so that it is as before in the end
+        monkeypatch.delenv(name)
+    job(SLURM_PROCID='3', SLURM_NTASKS='8', SLURM_LOCALID='3', SLURM_NODELIST='gpu1')
+    distributed.distribute(Config(dict(env_cfg=dict(dist_cfg=dict(backend='nccl', port=29501, init_backend='torch')))), 'slurm')
+    assert asked == [dict(backend='nccl', timeout=timedelta(seconds=600))] and devices == [device]
+    assert (os.environ['MASTER_PORT'], os.environ['LOCAL_RANK']) == ('29501', str(device))
 
 
 def test_port_is_taken(job, monkeypatch):

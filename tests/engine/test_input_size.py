@@ -11,3 +11,10 @@ from mvit3_bench.engine.input_size import input_size
 def test_input_size(step, size):
     """A number for both sides, a scale of (width, height), and no scale at all."""
     assert input_size(Config(dict(test_pipeline=[step], model=dict(data_preprocessor=dict(size=64))))) == size
+
+
+def test_pipeline_of_the_loader():
+    """What the loader has counts, not a variable of the file."""
+    step = dict(type='CenterCrop', crop_size=48)
+    loader = dict(dataset=dict(type='CustomDataset', pipeline=[step]))
+    assert input_size(Config(dict(test_pipeline=[step | dict(crop_size=32)], test_dataloader=loader, model={}))) == (48, 48)

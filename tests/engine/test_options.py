@@ -54,6 +54,18 @@ def test_words_that_do_not_fit(word, part):
         merge_options(Config.fromfile(CONFIG), [word])
 
 
+@pytest.mark.parametrize('word, places', [
+    ('crop_size=64', 'set train_dataloader.dataset.pipeline.4.crop_size'), ('max_epochs=5', 'train_cfg.max_epochs'),
+    ('data_root=x', 'set train_dataloader.dataset.data_root and val_dataloader.dataset.data_root and test_'),
+    ('test_pipeline.1.scale=64', 'set test_dataloader.dataset.pipeline.1.scale')])
+def test_variables_of_the_file(word, places):
+    """A variable that the file itself has used is refused, with the places where its value is."""
+    file = conftest.ROOT / 'configs' / 'det' / 'ssdlite_mvit3_s_coco.py' if 'max_epochs' in word else CONFIG
+    with pytest.raises(UsageError, match='is a variable of the config file, which has used it already') as error:
+        merge_options(Config.fromfile(file), [word])
+    assert places in error.value.fix
+
+
 @pytest.mark.parametrize('command', [['train', CONFIG], ['test', CONFIG, 'none'], ['get_flops', CONFIG]])
 def test_impossible_option(tool, run_dir, command):
     """Through each command: an error in a line, no traceback."""

@@ -1,5 +1,9 @@
 """From a command line to a run: options that cannot be, work dirs, and what --resume means where there is nothing yet."""
+import re
 import shutil
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import conftest
@@ -56,6 +60,34 @@ def test_resume_without_a_checkpoint(run_dir, tool, weights, monkeypatch, first)
                    'randomness.seed=0', *([f'load_from={weights["segmentation"][1]}'] if first else []))
     assert outcome.code == 0, outcome.output
     assert f'loads {weights["segmentation"][1] if first else None} False' in outcome.output
+
+
+@pytest.mark.parametrize('source, resumed', [(None, 'run/epoch_1.pth'), ('run/epoch_1.pth', 'run/epoch_1.pth')])
+def test_resume_in_the_config(trained, tool, monkeypatch, source, resumed):
+    """resume=True is --resume: from the latest checkpoint, or from that of load_from."""
+    run = trained(CONFIG)
+    monkeypatch.setattr('mmengine.runner.Runner.train', lambda runner: print('loads', runner._load_from, runner._resume))
+    outcome = tool('train', CONFIG, '--mini', '--work-dir', run if source is None else 'other', '--cfg-options',
+                   *conftest.short(CONFIG), 'resume=True', *([f'load_from={source}'] if source else []))
+    assert outcome.code == 0 and 'will be replaced' not in outcome.output, outcome.output
+    assert re.search(f'loads .*{resumed} True', outcome.output) and 'the config says resume=True' in outcome.output
+
+
+def test_files_elsewhere(tmp_path, monkeypatch):
+    """~ is the home folder, and an address on the web is fetched once."""
+    monkeypatch.setenv('HOME', str(tmp_path))
+    monkeypatch.setattr('torch.hub.get_dir', lambda: str(tmp_path / 'hub'))
+    assert find_checkpoint('~/x.pth') == str(tmp_path / 'x.pth')
+    (tmp_path / 'site').mkdir()
+    (tmp_path / 'site' / 'x.pth').write_bytes(b'weights')
+    with ThreadingHTTPServer(('127.0.0.1', 0), partial(SimpleHTTPRequestHandler, directory=str(tmp_path / 'site'))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f'http://127.0.0.1:{server.server_port}'
+        with pytest.raises(UsageError, match=f'{url}/nothing.pth cannot be downloaded'):
+            find_checkpoint(f'{url}/nothing.pth')
+        found = Path(find_checkpoint(f'{url}/x.pth'))
+        server.shutdown()
+    assert found.read_bytes() == b'weights' and find_checkpoint(f'{url}/x.pth') == str(found)
 
 
 @pytest.mark.parametrize('options, flags, code, said', [

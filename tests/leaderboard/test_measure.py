@@ -175,3 +175,10 @@ def test_every_cell(tmp_path, monkeypatch):
     assert {name: list(cells) for name, cells in entry['cells'].items()} == dict(
         onnxruntime=['1', '8'], onnxruntime_ssdlite=['1'], onnxruntime_deeplabv3=['1'], openvino=['1', '8'], compile=['1'])
     assert entry['cells']['onnxruntime_deeplabv3']['1']['parameters'] > entry['parameters']
+
+
+def test_names_of_ours():
+    """Measured under either spelling, a model has one entry, by which tables find it."""
+    from mvit3_bench.cli.leaderboard import plain_name
+    assert [plain_name(name) for name in ('mobilevitv3_s', 'mvit3_s', 'timm/mobilevitv2_050')] == [
+        'mvit3_s', 'mvit3_s', 'timm/mobilevitv2_050']

@@ -54,6 +54,17 @@ def test_backbones_in_every_model(name, kind):
     assert slug(name_of(cfg.model.backbone)) == slug(name).replace('mobilevitv3', 'mvit3')
 
 
+def test_preprocessor_beside_the_model():
+    """Stock configs of mmpretrain have it there."""
+    cfg = config('cls')
+    cfg.data_preprocessor = cfg.model.pop('data_preprocessor')
+    swap_backbone(cfg, 'timm/test_resnet', (64, 64))
+    assert cfg.data_preprocessor.std == swapped('cls', 'timm/test_resnet').model.data_preprocessor.std
+    cfg.pop('data_preprocessor')
+    with pytest.raises(UsageError, match='it has no data_preprocessor'):
+        swap_backbone(cfg, 'timm/test_resnet', (64, 64))
+
+
 def test_ours_gives_the_config_of_that_arch():
     """With an arch of ours, a config becomes that of the arch, preprocessing and widths included."""
     for kind, other in (('cls', 'cls/mvit3_xs_in1k'), ('deeplab', 'seg/deeplabv3_mvit3_xs_voc2012')):

@@ -64,7 +64,7 @@ def test_norm_eval(family, arch):
 
 @every_type
 def test_checkpointing(family, arch, monkeypatch):
-    """with_cp recomputes every layer, dropout included, and changes neither outputs nor gradients."""
+    """with_cp recomputes every layer, dropout included, and changes neither outputs nor gradients nor running statistics."""
     calls, checkpoint = [], backbone.checkpoint
     monkeypatch.setattr(backbone, 'checkpoint', lambda *a, **k: (calls.append(a[0]), checkpoint(*a, **k))[1])
     results = []
@@ -73,7 +73,7 @@ def test_checkpointing(family, arch, monkeypatch):
         torch.manual_seed(1)
         outs = model(image())
         sum(out.square().mean() for out in outs).backward()
-        results.append([*outs, *(parameter.grad for parameter in model.parameters())])
+        results.append([*outs, *(parameter.grad for parameter in model.parameters()), *model.buffers()])
         assert len(calls) == (len(model.layer_names) if with_cp else 0)
     torch.testing.assert_close(*results)
 
