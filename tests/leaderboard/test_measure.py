@@ -179,6 +179,5 @@ def test_every_cell(tmp_path, monkeypatch):
 
 def test_names_of_ours():
     """Measured under either spelling, a model has one entry, by which tables find it."""
-    from mvit3_bench.cli.leaderboard import plain_name
-    assert [plain_name(name) for name in ('mobilevitv3_s', 'mvit3_s', 'timm/mobilevitv2_050')] == [
+    assert [leaderboard.plain_name(name) for name in ('mobilevitv3_s', 'mvit3_s', 'timm/mobilevitv2_050')] == [
         'mvit3_s', 'mvit3_s', 'timm/mobilevitv2_050']
