@@ -1,4 +1,4 @@
-"""Export a model to ONNX, OpenVINO or torch.export: the command `mvit3 export`."""
+"""Export a model to any of the formats, or to a web page: the command `mvit3 export`."""
 from mvit3_bench.cli import export
 from mvit3_bench.cli.common import run
 

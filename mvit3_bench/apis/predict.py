@@ -14,12 +14,11 @@ from mmengine.runner import load_checkpoint
 from mmengine.structures import BaseDataElement
 
 from ..checkpoints.io import check_fits
-from ..datasets.configs import data_sets, meta_of_classes
+from ..datasets.configs import data_sets, meta_of_classes, short_names
 from ..engine.hooks.check_samples import LoadOrStop
 from ..engine.run_config import check_device, find_checkpoint, load_config
-from ..errors import UsageError, user_errors
+from ..errors import user_errors
 from ..registry import MODELS
-from ..utils.text import printable
 from .drawing import KeepBackend, complete_palette, enlarged
 
 _DRAWN_BY = dict(mmpretrain='mmpretrain.UniversalVisualizer', mmdet='mmdet.DetLocalVisualizer',
@@ -55,9 +54,7 @@ class Predictor:
         dataset = next(iter(data_sets(cfg.test_dataloader).values()))
         # labels are numbers, which have the names that they were trained with, whatever the config calls them
         self.meta = complete_palette(meta_of_classes(cfg, loaded))
-        if 'classes' not in self.meta:
-            raise UsageError('neither the checkpoint nor the config names the classes', 'metainfo.classes',
-                             'set test_dataloader.dataset.metainfo.classes, a list of names', ': ')
+        self.names = short_names(self.meta, self.scope == 'mmseg')
         steps = [TRANSFORMS.build(step) for step in dataset.pipeline]
         self._load = LoadOrStop([step for step in steps if isinstance(step, LoadImageFromFile)])
         self._transform = Compose([step for step in steps if not isinstance(step, (LoadImageFromFile, LoadAnnotations))])
@@ -90,20 +87,15 @@ class Predictor:
         image, sample = enlarged(image, sample)
         wanted = dict(draw_gt=truth, draw_pred=not truth)
         if self.scope == 'mmpretrain':
-            self._visualizer.visualize_cls(image, sample, self._names(), **wanted)
+            self._visualizer.visualize_cls(image, sample, self.names, **wanted)
         else:
             wanted |= dict(pred_score_thr=self.score_thr) if self.scope == 'mmdet' else {}
             self._visualizer.add_datasample('', image, sample, **wanted)
         return self._kept.image[:, -image.shape[1]:]  # what stands beside it is the image itself
 
-    def _names(self) -> list[str]:
-        names = [printable(str(name)).split(',')[0] for name in self.meta['classes']]  # ImageNet's have synonyms behind
-        # a segmentor of a single class, with a sigmoid, predicts 1 for it
-        return ['background', *names] if self.scope == 'mmseg' and len(names) == 1 else names
-
     def describe(self, sample: BaseDataElement) -> str:
         """A prediction in words: the best classes and their scores, how many there are of each thing, or shares of area."""
-        classes = self._names()
+        classes = self.names
         if self.scope == 'mmpretrain':
             scores, labels = sample.pred_score.topk(min(_TOP, len(classes)))
             parts = [f'{classes[label]} {score:.2f}' for score, label in zip(scores.tolist(), labels.tolist(), strict=True)]

@@ -51,16 +51,14 @@ def advise(identified: 'Match', rgb: bool, dst: Path) -> None:
         if len(identified.configs) > 1:
             print('note: weights do not tell these apart; take the one they were trained with')
     if rgb:
-        print(f'note: our configs of {identified.model} feed BGR, timm feeds RGB; see docs/weights.md')
+        print(f'note: these weights take RGB, our configs of {identified.model} feed BGR; see docs/weights.md')
 
 
 def takes_bgr(identified: 'Match', checkpoint: dict) -> bool:
     """Whether weights take BGR: those of the v1 type, but other packages' and those that were turned round before."""
     from ..converters.identify import takes_rgb
     from ..models.archs import get_arch
-    return (get_arch(identified.family, identified.arch).channel_order == 'bgr'
-            and not takes_rgb(checkpoint, identified)
-            and checkpoint.get('meta', {}).get('channel_order') != 'rgb')
+    return get_arch(identified.family, identified.arch).channel_order == 'bgr' and not takes_rgb(checkpoint, identified)
 
 
 def elsewhere(args: argparse.Namespace) -> bool:

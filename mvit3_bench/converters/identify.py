@@ -30,8 +30,8 @@ class Identified:
     """The result of :func:`identify`.
 
     Args:
-        names: Whose names the keys are: ``'published'``, ``'timm'``, ``'ours'``, or ``'integrations'``, of what was trained as
-            timm's or torchvision's model of our names: ours without ``backbone.``, and RGB.
+        names: Whose names the keys are: ``'published'``, ``'timm'``, ``'ours'``, or ``'integrations'``, of what was trained
+            as timm's or torchvision's model of our names: ours without ``backbone.``, and RGB.
         task: One of ``TASKS``; ``'backbone'`` if there is no head, or if only the backbone was asked for.
         model: Family and arch, as in the names of configs: ``'mvit3_s'``.
         head: As in the names of configs: ``'ssdlite'``, ``'deeplabv3'``, ``'pspnet'``; empty for classifiers and backbones.
@@ -104,9 +104,12 @@ def original_names(checkpoint: dict, found: Identified) -> str:
 
 
 def takes_rgb(checkpoint: dict, found: Identified) -> bool:
-    """Whether weights take RGB, as timm and torchvision feed it, where our configs of their model feed BGR."""
+    """Whether weights take RGB, as timm and torchvision feed it, where our configs of their model feed BGR: those that were
+    trained there, or turned round.
+    """
+    turned = checkpoint.get('meta', {}).get('channel_order') == 'rgb'
     bgr = get_arch(found.family, found.arch).channel_order == 'bgr'
-    return bgr and original_names(checkpoint, found) in ('timm', 'integrations')
+    return bgr and (turned or original_names(checkpoint, found) in ('timm', 'integrations'))
 
 
 def to_ours(state_dict: StateDict, names: str, task: str) -> StateDict:

@@ -1,9 +1,12 @@
 """What a config says of its data sets."""
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import DATASETS
 from torch.utils.data import Dataset
+
+from ..errors import UsageError
+from ..utils.text import printable
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 EVALUATORS = ('val_evaluator', 'test_evaluator')
@@ -44,6 +47,23 @@ def meta_of_test(cfg: Config) -> dict:
             kind = dataset.type if isinstance(dataset.type, type) else registry.get(dataset.type)
         return dict(getattr(kind, 'METAINFO', {}), **dataset.get('metainfo') or {})
     return {}
+
+
+def short_names(meta: Mapping, segmentation: bool) -> list[str]:
+    """Names of the classes as they are shown, without the synonyms that ImageNet's have behind a comma.
+
+    Args:
+        meta: What names them.
+        segmentation: Whether they are a segmentor's: one of a single class, with a sigmoid, predicts 1 for it.
+
+    Raises:
+        UsageError: There are none.
+    """
+    if not meta.get('classes'):
+        raise UsageError('neither the checkpoint nor the config names the classes', 'metainfo.classes',
+                         'set test_dataloader.dataset.metainfo.classes, a list of names', ': ')
+    names = [printable(str(name)).split(',')[0] for name in meta['classes']]
+    return ['background', *names] if segmentation and len(names) == 1 else names
 
 
 def meta_of_classes(cfg: Config, checkpoint: dict) -> dict:

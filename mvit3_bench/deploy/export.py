@@ -82,8 +82,8 @@ def export(model: nn.Module, size: tuple[int, int], form: str, out: str | Path, 
         raise ValueError(f'{out}: a file of {form} ends in {target.suffix}')
     first = next(model.parameters())
     if (first.dtype, first.device.type) != (torch.float32, 'cpu'):
-        raise ValueError(f'a model in {str(first.dtype)[6:]} on {first.device} cannot be exported; allowed: float32 on the CPU, '
-                         'model.float().cpu(); precision= is that of the file')
+        raise ValueError(f'a model in {str(first.dtype)[6:]} on {first.device} cannot be exported; allowed: float32 on the '
+                         'CPU, model.float().cpu(); precision= is that of the file')
     training = [module for module in model.modules() if module.training]
     model.eval()
     try:

@@ -19,12 +19,9 @@ def _nms(boxes: Tensor, scores: Tensor, iou_threshold: float, score_threshold: f
 
 
 nms = torch.library.custom_op('mvit3_bench::nms', _nms, mutates_args=())
-# its name in the programs that an earlier version exported
-_suppress = torch.library.custom_op('mvit3_bench::suppress', _nms, mutates_args=())
 
 
 @nms.register_fake
-@_suppress.register_fake
 def _(boxes: Tensor, scores: Tensor, iou_threshold: float, score_threshold: float, max_num: int = -1) -> Tensor:
     return torch.empty_like(scores)
 

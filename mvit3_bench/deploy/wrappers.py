@@ -74,6 +74,7 @@ class ExportWrapper(nn.Module):
 
 
 def deviation(found: list[Tensor], expected: tuple[Tensor, ...]) -> float:
+    """The largest deviation of any output, in standard deviations of the expected one; NaN if one is."""
     pairs = zip(found, expected, strict=True)
     scales = ((one, other, other.std() if other.numel() > 1 else other.abs().max()) for one, other in pairs)
     return torch.stack([(one - other).abs().max() / scale for one, other, scale in scales]).max().item()  # NaN stays NaN

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
 
@@ -85,7 +84,7 @@ def _classes(plan: Plan) -> Iterator[Finding]:
     heads = {name: part.num_classes for name, part in plan.cfg.model.items()
              if name.endswith('head') and isinstance(part, dict) and part.get('num_classes')}
     for name, loader in plan.loaders.items():
-        classes = (getattr(loader.dataset, 'metainfo', None) or {}).get('classes')
+        classes = class_names(loader.dataset)
         if not classes:
             continue
         wrong = {head: number for head, number in heads.items() if number != len(classes)}
@@ -115,7 +114,7 @@ def _length(plan: Plan) -> Iterator[Finding]:
     for found in lr_scaling.check_schedule(plan.cfg, plan.iterations):
         problems = True
         yield _finding('schedule', WARNING, *found)
-    for each in lr_scaling.schedulers_of(plan.cfg):
+    for each in lr_scaling.schedulers(plan.cfg):
         warmup = each.get('warmup_iters', 0)
         if plan.iterations and warmup >= plan.iterations:
             problems = True

@@ -95,7 +95,8 @@ def _meet(cfg: Config) -> None:
     Raises:
         ValueError: The port is taken.
     """
-    settings = {key: value for key, value in _settings(cfg).items() if key not in ('port', 'init_backend')}  # of MMEngine's start
+    of_start = ('port', 'init_backend')  # what MMEngine itself takes, before torch
+    settings = {key: value for key, value in _settings(cfg).items() if key not in of_start}
     settings['timeout'] = timedelta(seconds=settings.get('timeout', _TIMEOUT))
     if torch.cuda.is_available():
         # of those that this process sees, which may be its own alone; MMEngine reads the variable, too

@@ -17,8 +17,8 @@ def input_size(cfg: Config) -> tuple[int, int]:
             return (size,) * 2 if isinstance(size, int) else tuple(reversed(size))  # OpenMMLab's are (width, height)
     size = cfg.model.get('data_preprocessor', {}).get('size')
     if size is None:
-        raise ValueError('the config has no fixed size of images: its test pipeline has neither CenterCrop nor Resize without '
-                         'keep_ratio, its data_preprocessor no size. Commands that have --shape take one')
+        raise ValueError('the config has no fixed size of images: its test pipeline has neither CenterCrop nor Resize '
+                         'without keep_ratio, its data_preprocessor no size. Commands that have --shape take one')
     return (size,) * 2 if isinstance(size, int) else tuple(size)
 
 

@@ -120,12 +120,6 @@ def check_batch(cfg: Config, processes: int) -> str | None:
             f'learning rate is meant for {auto.base_batch_size}: consider --accumulate auto or --auto-scale-lr')
 
 
-def schedulers_of(cfg: Config) -> list[ConfigDict]:
-    """The schedulers of a config, which may name one, several or none."""
-    found = cfg.get('param_scheduler') or []
-    return [found] if isinstance(found, dict) else found
-
-
 def check_schedule(cfg: Config, iterations: int | None) -> Iterator[tuple[str, str]]:
     """Where the schedule of the learning rate does not end with the training.
 
@@ -137,13 +131,13 @@ def check_schedule(cfg: Config, iterations: int | None) -> Iterator[tuple[str, s
         What was found, and a fix.
     """
     epochs = (cfg.get('train_cfg') or {}).get('max_epochs')
-    for each in schedulers_of(cfg):
+    for each in schedulers(cfg):
         end, by_epoch = _end(each), each.get('by_epoch', True)
         limit, unit = (epochs, 'epochs') if by_epoch else (iterations, 'iterations')
         if end and limit and end > limit:
-            yield (f'{each.type} ends after {end} {unit}, but the training has {limit}: the learning rate does not get there',
-                   f'end={limit} or less in {each.type}, and T_max if it has one')
-    last = max((_end(each) or 0 for each in schedulers_of(cfg) if each.get('by_epoch', True)), default=0)
+            yield (f'{each.type} ends after {end} {unit}, but the training has {limit}: the learning rate does not get '
+                   'there', f'end={limit} or less in {each.type}, and T_max if it has one')
+    last = max((_end(each) or 0 for each in schedulers(cfg) if each.get('by_epoch', True)), default=0)
     if epochs and 0 < last < epochs:
         yield (f'the schedule of the learning rate is over after epoch {last}, the training has {epochs}',
                f'end={epochs} and T_max={epochs} in param_scheduler, or train_cfg.max_epochs={last}')

@@ -138,8 +138,8 @@ def local_file(path: str) -> str:
 
 
 def find_checkpoint(path: str) -> str:
-    """The file that a command line means: as of :func:`local_file`, or the best checkpoint of a work dir (its latest, if none
-    is best).
+    """The file that a command line means: as of :func:`local_file`, or the best checkpoint of a work dir (its latest, if
+    none is best).
 
     Raises:
         UsageError: The folder has no checkpoint; or as there.

@@ -73,9 +73,9 @@ def make_divisible(value: float, divisor: int) -> int:
     return rounded + divisor if rounded < 0.9 * value else rounded
 
 
-def _v1_type(widths, dims, expand_ratio, drop_rate, *, ffn_ratio=2, layer4_depth=4, v3=False) -> Arch:
+def _v1_type(widths, dims, expand_ratio, drop_rate, *, layer4_depth=4, v3=False) -> Arch:
     return Arch(
-        separable=False, stem=16, widths=widths, dims=dims, ffn_dims=tuple(ffn_ratio * d for d in dims),
+        separable=False, stem=16, widths=widths, dims=dims, ffn_dims=tuple(2 * d for d in dims),
         depths=(2, layer4_depth, 3), expand_ratio=expand_ratio, layer2_blocks=3,
         expansion=min(4 * widths[-1], 960), drop_rate=drop_rate, pointwise_fusion=v3, fuse_local=v3,
         input_residual=v3, depthwise_local=v3, channel_order='bgr')

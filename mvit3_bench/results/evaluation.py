@@ -59,9 +59,7 @@ def convert(path: Path, target: Path) -> tuple[str, Path]:
     check_finite(path, state_dict)
     config = _config_of(found, path)
     if takes_rgb(checkpoint, found):
-        raise ValueError(f'weights of timm for {found.model} take RGB, and the configs give BGR; see docs/weights.md')
-    if checkpoint.get('meta', {}).get('channel_order') == 'rgb':
-        raise ValueError('these weights were turned round to take RGB, and the configs give BGR: convert the original file')
+        raise ValueError(f'these weights take RGB, and the configs of {found.model} feed BGR; see docs/weights.md')
     if found.names == 'ours':
         return config, path
     write_checkpoint(target, to_ours(state_dict, found.names, found.task), meta_of(checkpoint, found, path.name))

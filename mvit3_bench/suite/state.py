@@ -66,7 +66,8 @@ def check_states(runs: Iterable[Run]) -> None:
 
 
 def _plan(run: Run) -> dict:
-    return dict(options=list(run.options), source=run.source.name if run.source else None, config=run.recorded, mini=run.mini)
+    return dict(options=list(run.options), source=run.source.name if run.source else None, config=run.recorded,
+                mini=run.mini)
 
 
 @contextmanager

@@ -213,10 +213,3 @@ def test_resume_from_missing_checkpoint(run_dir, tool):
     outcome = tool('train', CONFIG, '--mini', '--resume', 'absent.pth')
     assert outcome.code == 1 and 'error: checkpoint not found: absent.pth' in outcome.output
     assert 'Traceback' not in outcome.output
-
-
-@pytest.mark.parametrize('name', ['train', 'test', 'make_mini_data'])
-def test_help(tool, name):
-    """--help explains, with an example."""
-    outcome = tool(name, '--help')
-    assert outcome.code == 0 and 'example' in outcome.output

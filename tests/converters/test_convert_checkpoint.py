@@ -353,12 +353,6 @@ def test_broken_off_writing_leaves_nothing(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_help(tool):
-    """--help explains, with an example."""
-    outcome = tool('convert_checkpoint', '--help')
-    assert outcome.code == 0 and 'example' in outcome.output
-
-
 def test_own_classes_stay(tmp_path):
     """A checkpoint's own names of classes, in their order, precede those of the config that it fits; as safetensors, too."""
     found = Match('published', 'classification', 'mvit3_s', configs=('a.py',), dataset_meta=dict(classes=('cat', 'dog')))

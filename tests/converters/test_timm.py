@@ -97,7 +97,7 @@ def test_origin_stays_known(tmp_path, tool):
     write_checkpoint(tmp_path / 'x.pth', build('mobilevit_xxs').state_dict())
     for source, target, *flags in (('x', 'y'), ('y', 'z', '--task', 'backbone')):
         outcome = tool('convert_checkpoint', tmp_path / f'{source}.pth', tmp_path / f'{target}.pth', *flags)
-        assert outcome.code in (0, None) and 'timm feeds RGB' in outcome.output, outcome.output
+        assert outcome.code in (0, None) and 'take RGB, our configs' in outcome.output, outcome.output
         assert read_file(tmp_path / f'{target}.pth')['meta']['names'] == 'timm'
-    with pytest.raises(ValueError, match='weights of timm for mvit1_xxs take RGB'):
+    with pytest.raises(ValueError, match='take RGB, and the configs of mvit1_xxs feed BGR'):
         convert(tmp_path / 'y.pth', tmp_path / 'tested.pth')

@@ -162,7 +162,8 @@ def test_settings_of_the_config(job, monkeypatch, visible, device):
         monkeypatch.setenv(name, '0')  # so that it is as before in the end
         monkeypatch.delenv(name)
     job(SLURM_PROCID='3', SLURM_NTASKS='8', SLURM_LOCALID='3', SLURM_NODELIST='gpu1')
-    distributed.distribute(Config(dict(env_cfg=dict(dist_cfg=dict(backend='nccl', port=29501, init_backend='torch')))), 'slurm')
+    settings = dict(backend='nccl', port=29501, init_backend='torch')
+    distributed.distribute(Config(dict(env_cfg=dict(dist_cfg=settings))), 'slurm')
     assert asked == [dict(backend='nccl', timeout=timedelta(seconds=600))] and devices == [device]
     assert (os.environ['MASTER_PORT'], os.environ['LOCAL_RANK']) == ('29501', str(device))
 

@@ -111,7 +111,7 @@ def relative(ours: float, published: float) -> float:
 def of_tensor(ours: torch.Tensor, mean: float, norm: float) -> float:
     """Deviation of a tensor's mean and 2-norm from the published ones, in units of its root mean square."""
     scale = max(norm / ours.numel()**0.5, 1e-9)
-    return max(abs(ours.mean().item() - mean), abs(ours.norm().item() - norm) / ours.numel()**0.5) / scale
+    return golden.worst(abs(ours.mean().item() - mean), abs(ours.norm().item() - norm) / ours.numel()**0.5) / scale
 
 
 class Run:
@@ -173,13 +173,13 @@ def test_ten_steps(name, fidelity):
         deviations = [relative(ours['loss'], published['loss'])]
         deviations += [relative(ours[key], factor * published[other]) for key, other, factor in PARTS[kind]
                        if other in published]
-        worst_loss = max(worst_loss, *deviations)
-        worst_norm = max(worst_norm, relative(ours['grad_norm'], published['grad_norm']))
+        worst_loss = golden.worst(worst_loss, *deviations)
+        worst_norm = golden.worst(worst_norm, relative(ours['grad_norm'], published['grad_norm']))
         if step in (0, 9):
             output = published_output(run.model, run.raw, trace['size'])
             assert tuple(output.shape) == tuple(samples[f'output_step{step}/shape'])
             ours, value = output.flatten()[samples[f'output_step{step}/index']].numpy(), samples[f'output_step{step}/value']
-            worst_output = max(worst_output, np.abs(ours - value).max() / value.std())
+            worst_output = golden.worst(worst_output, np.abs(ours - value).max() / value.std())
     assert worst_loss < in_losses and worst_norm < in_weights and worst_output < in_weights
     weights = to_published(run.model.state_dict(), TASKS[kind])
     averages = to_published(run.average.ema_model.module.state_dict(), TASKS[kind])
@@ -187,14 +187,16 @@ def test_ten_steps(name, fidelity):
     assert set(figures) == {key for key, value in weights.items() if value.is_floating_point()}
     worst_weight = worst_average = 0.0
     for key, (mean, norm, average_mean, average_norm) in figures.items():
-        worst_weight = max(worst_weight, of_tensor(weights[key], mean, norm))
-        worst_average = max(worst_average, of_tensor(averages[key], average_mean, average_norm))
+        worst_weight = golden.worst(worst_weight, of_tensor(weights[key], mean, norm))
+        worst_average = golden.worst(worst_average, of_tensor(averages[key], average_mean, average_norm))
         if f'{key}/index' in samples:
             index, scale = samples[f'{key}/index'], norm / weights[key].numel()**0.5
             for ours, part in ((weights[key], 'weight'), (averages[key], 'ema')):
                 deviation = np.abs(ours.flatten()[index].numpy() - samples[f'{key}/{part}']).max() / scale
-                worst_weight, worst_average = ((max(worst_weight, deviation), worst_average) if part == 'weight' else
-                                               (worst_weight, max(worst_average, deviation)))
+                if part == 'weight':
+                    worst_weight = golden.worst(worst_weight, deviation)
+                else:
+                    worst_average = golden.worst(worst_average, deviation)
     assert worst_weight < in_weights and worst_average < in_weights
     fidelity('ten steps', recipe, measured=f'loss {worst_loss:.0e}, gradient norm {worst_norm:.0e}, '
                                            f'outputs {worst_output:.0e}, weights {worst_weight:.0e}')

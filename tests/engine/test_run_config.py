@@ -80,7 +80,8 @@ def test_files_elsewhere(tmp_path, monkeypatch):
     assert find_checkpoint('~/x.pth') == str(tmp_path / 'x.pth')
     (tmp_path / 'site').mkdir()
     (tmp_path / 'site' / 'x.pth').write_bytes(b'weights')
-    with ThreadingHTTPServer(('127.0.0.1', 0), partial(SimpleHTTPRequestHandler, directory=str(tmp_path / 'site'))) as server:
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path / 'site'))
+    with ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f'http://127.0.0.1:{server.server_port}'
         with pytest.raises(UsageError, match=f'{url}/nothing.pth cannot be downloaded'):

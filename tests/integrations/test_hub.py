@@ -36,6 +36,8 @@ def test_converted(tmp_path, tool, name):
     first, second = (read_file(tmp_path / f'{file}.pth') for file in 'xy')
     assert torch.equal(*(each['state_dict']['backbone.stem.conv.weight'] for each in (first, second)))  # never turned twice
     assert first['meta'].get('channel_order') == second['meta'].get('channel_order')
+    backbone = tool('convert_checkpoint', tmp_path / 'x.pth', tmp_path / 'b.pth', '--task', 'backbone')
+    assert ('take RGB, our configs' in backbone.output) == bgr
     refused = tool('convert_checkpoint', tmp_path / 'x.pth', tmp_path / 'z.pth', '--reverse')
     assert (refused.code, 'turned round to take RGB' in refused.output) == ((1, True) if bgr else (0, False))
 
@@ -67,7 +69,7 @@ def test_ours(tmp_path, tool):
 @few_names
 @pytest.mark.parametrize('package', ['timm', 'torchvision'])
 def test_back(tmp_path, tool, name, package):
-    """What was trained in timm or torchvision under our names becomes a checkpoint of ours; where colours differ, it is said."""
+    """What was trained in timm or torchvision under our names becomes a checkpoint of ours; other colours are told."""
     torchvision = pytest.importorskip('torchvision')
     reference = classifier(name)
     model = timm.create_model(name) if package == 'timm' else torchvision.models.get_model(name)
@@ -75,11 +77,12 @@ def test_back(tmp_path, tool, name, package):
     torch.save(model.state_dict(), tmp_path / 'x.pth')
     outcome = tool('convert_checkpoint', tmp_path / 'x.pth', tmp_path / 'y.pth')
     assert outcome.code in (0, None) and 'names: integrations' in outcome.output, outcome.output
-    assert ('feed BGR, timm feeds RGB' in outcome.output) == (reference.arch.channel_order == 'bgr')
+    assert ('take RGB, our configs' in outcome.output) == (reference.arch.channel_order == 'bgr')
     found = read_file(tmp_path / 'y.pth')['state_dict']
     assert found.keys() == reference.state_dict().keys()
     assert all(torch.equal(value, found[key]) for key, value in reference.state_dict().items())
-    assert tool('convert_checkpoint', tmp_path / 'x.pth', tmp_path / 'z.pth', '--task', 'backbone').code in (0, None)
+    backbone = tool('convert_checkpoint', tmp_path / 'x.pth', tmp_path / 'z.pth', '--task', 'backbone')
+    assert backbone.code in (0, None) and ('take RGB' in backbone.output) == (reference.arch.channel_order == 'bgr')
     again = tool('convert_checkpoint', tmp_path / 'y.pth', tmp_path / 'rgb.pth', '--channel-order', 'rgb')  # which it is
     assert again.code in (0, None), again.output
     first = 'backbone.stem.conv.weight'

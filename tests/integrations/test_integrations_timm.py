@@ -87,7 +87,7 @@ def test_intermediates(name):
 
 @few_names
 def test_pruned(name):
-    """What is left of a network without its last layers gives the map of the last one; with its head, nothing is taken away."""
+    """What is left of a network without its last layers gives the map of the last one; with its head, all stays."""
     whole, x = timm.create_model(name).eval(), torch.rand(1, 3, 64, 64)
     expected, (map_,) = whole(x), whole.forward_intermediates(x, indices=[2], intermediates_only=True)
     assert whole.prune_intermediate_layers(1, prune_head=False) == [4] and torch.equal(whole(x), expected)

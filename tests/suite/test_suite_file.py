@@ -139,7 +139,8 @@ def test_done(tmp_path):
     command = line(run.test())
     (tmp_path / 'results').mkdir()
     for name, changes in dict(
-            a=dict(id='a', date='2026-01-02', metrics={'accuracy/top1': 60.0}, command=command), b=dict(id='b', command=command),
+            a=dict(id='a', date='2026-01-02', metrics={'accuracy/top1': 60.0}, command=command),
+            b=dict(id='b', command=command),
             c=dict(id='c', seed=0, mini=True, command=command), d=dict(id='d', config='cls/mvit3_xxs_in1k.py', seed=0),
             e=dict(id='e', seed=7, command=command), f=dict(id='f', date='2026-01-03'),
             g=dict(id='g', date='2026-01-03', command=command.replace('max_epochs=5', 'max_epochs=2'))).items():

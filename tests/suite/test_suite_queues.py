@@ -85,13 +85,14 @@ def test_failures_do_not_stop_the_rest(stand_in, tmp_path, monkeypatch):
 
 
 def test_source_without_its_end(stand_in, tmp_path, monkeypatch):
-    """A run does not begin with weights that are gone, or of a training that is not at its end; both lines name its own source."""
+    """A run does not begin with weights that are gone, or of a training that is not at its end."""
     first, source = stand_in(0, name='first'), stand_in(0, source=stand_in(0, name='first'))
     after = stand_in(0, source=source, name='after')
     monkeypatch.setattr(job, 'find_results', lambda runs: [*runs])
     again = f'mvit3 train c --cfg-options .*checkpoint=BEST_OF_{first.name} .* --work-dir {source.folder} --resume'
     source.folder.mkdir()
-    assert re.search(f'the checkpoint of run-seed0, .*, is gone .* again: {again}', job.RunJob(after, {})._train_and_test(None, 0))
+    gone = job.RunJob(after, {})._train_and_test(None, 0)
+    assert re.search(f'the checkpoint of run-seed0, .*, is gone .* again: {again}', gone)
     for epoch, wanted in ((3, f'run-seed0, .* has trained 3 of 8 epochs; finish it: {again}'), (8, '^stopped')):
         torch.save(dict(meta=dict(epoch=epoch, max_epochs=8)), source.folder / 'epoch.pth')
         (source.folder / 'last_checkpoint').write_text('elsewhere/epoch.pth')

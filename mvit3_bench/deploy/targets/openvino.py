@@ -35,7 +35,8 @@ def compile_model(model, **options):
     import openvino
     # by default OpenVINO computes in bfloat16 on a CPU that has it
     return openvino.compile_model(model, 'CPU', dict(
-        INFERENCE_PRECISION_HINT='f32', PERFORMANCE_HINT='LATENCY', INFERENCE_NUM_THREADS=torch.get_num_threads(), **options))
+        INFERENCE_PRECISION_HINT='f32', PERFORMANCE_HINT='LATENCY', INFERENCE_NUM_THREADS=torch.get_num_threads(),
+        **options))
 
 
 def load(file: Path) -> Loaded:

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from ... import __version__
+from ...datasets.configs import short_names
 from ...datasets.mini.scenes import draw_scene
-from ...errors import UnreadableSample, UsageError
-from ...utils.text import printable
+from ...errors import UnreadableSample
 from ..export import Exported, export
 from ..folder import check_folder
 from ..wrappers import wrap
@@ -51,9 +51,7 @@ def write_page(model: nn.Module, size: tuple[int, int], folder: str | Path, *, p
     """
     folder = Path(folder)
     check_folder(folder, _WRITTEN)
-    if not meta.get('classes'):
-        raise UsageError('neither the checkpoint nor the config names the classes', 'metainfo.classes',
-                         'set test_dataloader.dataset.metainfo.classes, a list of names', ': ')
+    names = short_names(meta, hasattr(model, 'decode_head'))
     steps = page_steps(pipeline, size)
     picture = _read(example) if example else draw_scene(np.random.default_rng(0), 0).image
     write_runtime(folder / 'ort', log)
@@ -69,19 +67,12 @@ def write_page(model: nn.Module, size: tuple[int, int], folder: str | Path, *, p
     manifest = dict(
         name=name, task=wrapper.task, origin=note, made_by=f'mvit3_bench {__version__}',
         runtime=f'onnxruntime-web {VERSION}', model='model.onnx', bytes=(folder / 'model.onnx').stat().st_size,
-        outputs=done.outputs, preprocess=steps, seen=seen(steps), classes=_names(meta, wrapper.task),
+        outputs=done.outputs, preprocess=steps, seen=seen(steps), classes=names,
         palette=[list(map(int, each)) for each in meta.get('palette') or []], threshold=_THRESHOLD, example='example.png',
         expected='expected.json')
     for file, content in (('expected.json', expected), ('model.json', manifest)):
         (folder / file).write_text(json.dumps(content), encoding='utf-8')
     return done
-
-
-def _names(meta: Mapping, task: str) -> list[str]:
-    """Names of the classes, without the synonyms that ImageNet's have behind a comma."""
-    names = [printable(str(name)).split(',')[0] for name in meta['classes']]
-    # a segmentor of a single class, with a sigmoid, predicts 1 for it
-    return ['background', *names] if task == 'segmentation' and len(names) == 1 else names
 
 
 def _read(path: str | Path) -> np.ndarray:
