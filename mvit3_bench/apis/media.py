@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import MissingFileError, UsageError
 from ..utils.text import not_text
 
-IMAGES = ('.bmp', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.webp')
+IMAGES = ('.bmp', '.jfif', '.jp2', '.jpeg', '.jpg', '.pgm', '.png', '.ppm', '.tif', '.tiff', '.webp')
 _ENOUGH = 0.99  # of the frames that the header of a video tells of: some tell an estimate
 
 
@@ -23,11 +23,16 @@ def images(path: Path) -> list[Path]:
     if not path.exists():
         raise MissingFileError(f'{path} does not exist', path)
     if not path.is_dir():
-        return [path] if path.suffix.lower() in IMAGES else []
-    found = sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGES)
+        return [path] if path.suffix.lower() in IMAGES or _is_image(path) else []
+    found = sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGES and not file.name.startswith('.'))
     if not found:
         raise UsageError(f'no image ({", ".join(IMAGES)}) in {path}', path)
     return found
+
+
+def _is_image(path: Path) -> bool:
+    """Whether a file of another suffix, or of none, is an image by its content. An animation is a video."""
+    return path.suffix.lower() != '.gif' and not not_text([str(path)]) and cv2.haveImageReader(str(path))
 
 
 def _named(path: Path) -> str:

@@ -15,7 +15,7 @@ from mmengine.structures import BaseDataElement
 
 from ..checkpoints.io import check_fits
 from ..datasets.configs import data_sets, meta_of_classes, short_names
-from ..engine.hooks.check_samples import LoadOrStop
+from ..engine.hooks.check_samples import LoadOrStop, limits_of
 from ..engine.run_config import check_device, find_checkpoint, load_config
 from ..errors import user_errors
 from ..registry import MODELS
@@ -56,7 +56,7 @@ class Predictor:
         self.meta = complete_palette(meta_of_classes(cfg, loaded))
         self.names = short_names(self.meta, self.scope == 'mmseg')
         steps = [TRANSFORMS.build(step) for step in dataset.pipeline]
-        self._load = LoadOrStop([step for step in steps if isinstance(step, LoadImageFromFile)])
+        self._load = LoadOrStop([step for step in steps if isinstance(step, LoadImageFromFile)], **limits_of(cfg))
         self._transform = Compose([step for step in steps if not isinstance(step, (LoadImageFromFile, LoadAnnotations))])
         self._kept = KeepBackend()
         self._visualizer = VISUALIZERS.get(_DRAWN_BY[self.scope])(name=f'predictor_{id(self)}', vis_backends=[self._kept])

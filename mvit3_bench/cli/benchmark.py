@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..engine.config_files import find_config
 from ..errors import UsageError, user_errors
-from .common import add_backbone, add_shape
+from .common import add_backbone, add_shape, end_interrupted
 
 EXAMPLE = 'configs/cls/mvit1_s_in1k.py --peers timm mmpretrain'
 PAPER = [f'cls/mvit3_{arch}_in1k' for arch in ('xxs', 'xxs_l2', 'xs', 'xs_l2', 's', 's_l2')]
@@ -161,12 +161,13 @@ def main(args: argparse.Namespace) -> None:
     machine = environment.describe(torch.device(args.device))
     saved = Rounds(args.out, dict({name: getattr(args, name) for name in COMPARABLE}, machine=machine), log)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    interrupted = False
     try:
         with user_errors(Deviates, Skipped, ValueError):
             measure_all(models, args, cases, skipped, saved)
         saved.remove()
     except KeyboardInterrupt:
-        print('\ninterrupted: what was measured until now is written, and the same command goes on from there')
+        interrupted = True
     if not any(each.rounds for each in cases):
         raise UsageError('nothing was measured')
     content = report.report(
@@ -175,3 +176,5 @@ def main(args: argparse.Namespace) -> None:
     files = report.write(content, args.out)
     print(files[1].read_text(encoding='utf-8'))
     print(*files, sep='\n')
+    if interrupted:
+        end_interrupted('what was measured until now is written')

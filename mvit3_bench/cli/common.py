@@ -1,15 +1,19 @@
 """What the commands share: OpenMMLab's flags, and errors that speak to the user."""
 import argparse
 import logging
+import os
 import sys
+import tempfile
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from types import ModuleType
 
 from ..engine.config_files import find_config
-from ..errors import BenchError, message_of, space_needed
+from ..errors import BenchError, UsageError, message_of, space_needed
 from ..utils.text import printable
 
+INTERRUPTED = 130  # the exit code after Ctrl-C, as of other commands
 RESULTS = 'docs/results/runs'  # the store of results, of a checkout
 
 
@@ -45,8 +49,33 @@ def run(command: ModuleType, call: str, prog: str | None = None, argv: Sequence[
             if getattr(args, 'config', None):
                 args.config = find_config(args.config)
             command.main(args)
-    except (BenchError, FileNotFoundError) as error:
+        sys.stdout.flush()
+    except BrokenPipeError:  # who reads the output has enough, such as head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (BenchError, FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
         sys.exit(lines(f'error: {message_of(error)}'))
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+
+
+def check_place(flag: str, folder: str | Path) -> None:
+    """Make a folder that results go to, before the work is done for them.
+
+    Raises:
+        UsageError: It cannot be made, or written to.
+    """
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UsageError(f'{flag} {folder} cannot be written to: {error.strerror or error}', flag, 'name another') from error
+
+
+def end_interrupted(what: str) -> None:
+    """End after Ctrl-C or SIGTERM, and say what is kept."""
+    print(f'\ninterrupted: {what}, and the same command goes on from there', file=sys.stderr)
+    sys.exit(INTERRUPTED)
 
 
 def lines(text: str) -> str:

@@ -2,6 +2,7 @@
 import argparse
 from pathlib import Path
 
+from ..errors import UsageError
 from .common import add_predict_flags
 
 EXAMPLE = ('v2_v3.png --images 3 '
@@ -30,12 +31,15 @@ def number_of_images(text: str) -> int:
 
 def main(args: argparse.Namespace) -> None:
     """Run the command."""
+    import cv2
     import mmcv
 
     from ..apis import predict
     from ..datasets.checks.data import check_data
     from ..engine.run_config import run_name
     from ..visualization import gallery
+    if not cv2.haveImageWriter(str(args.out)):
+        raise UsageError(f'OpenCV writes no picture of this suffix: {args.out}', args.out, 'name it .png, .jpg or .webp')
     contestants = []
     for config, checkpoint in args.model:
         cfg, predictor = predict.load(args, config, checkpoint)

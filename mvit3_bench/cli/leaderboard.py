@@ -1,11 +1,11 @@
 """Measure light backbones under one protocol: alone in three runtimes, and with heads for detection and segmentation."""
 import argparse
 import re
-import sys
 import time
 from pathlib import Path
 
 from ..errors import UsageError, user_errors
+from .common import end_interrupted
 
 EXAMPLE = '--models mvit3_s timm/repvit_m0_9 --out leaderboard.json'
 
@@ -97,4 +97,4 @@ def main(args: argparse.Namespace) -> None:
             measure_all(sizes, cache, args)
             print(args.out)
     except KeyboardInterrupt:
-        sys.exit('\ninterrupted: what was done until now is kept, and the same command goes on from there')
+        end_interrupted('what was done until now is kept')

@@ -42,6 +42,8 @@ def usage() -> str:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run what the command line says; without a command, or with an unknown one, the exit code is 2."""
     name, *rest = (sys.argv[1:] if argv is None else argv) or ['']
+    if name == 'help' and rest:
+        name, rest = rest[0], ['--help']
     if name in ('-h', '--help', 'help'):
         print(usage())
         return

@@ -1,7 +1,8 @@
 """Draw the miniature data sets, in the layout that the real ones have below data/."""
 import argparse
-import sys
 from pathlib import Path
+
+from ..errors import user_errors
 
 EXAMPLE = """ade20k
 makes data/mini/ade/ADEChallengeData2016. A set that is already there is reused."""
@@ -24,8 +25,6 @@ def main(args: argparse.Namespace) -> None:
     from ..datasets.mini import FOLDERS, MAKERS
     counts = {key: value for key, value in vars(args).items() if key in ('train', 'val')}
     for name in MAKERS if args.format == 'all' else [args.format]:
-        try:
+        with user_errors(FileExistsError, ValueError):
             folder = MAKERS[name](args.root / FOLDERS[name], **counts, seed=args.seed)
-        except (FileExistsError, ValueError) as error:
-            sys.exit(f'make_mini_data: {error}')
         print(folder, (folder / 'README.txt').read_text(encoding='utf-8'), sep='\n\n')

@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 from ..errors import ResultError, UsageError, user_errors
-from .common import lines
+from .common import INTERRUPTED, lines
 
 EXAMPLE = 'example_mini --jobs 2'
 
@@ -118,7 +118,7 @@ def work(suite, waiting: list, args: argparse.Namespace, keep: Callable = lambda
                 print(lines(f'[{number}/{len(waiting)}] {run.name}: {text}'), flush=True)
     except KeyboardInterrupt:
         print('stopped; the same command goes on', file=sys.stderr)
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     return failed
 
 

@@ -1,9 +1,9 @@
 """Export every model of each task to every format, run and compare: the table of targets."""
 import argparse
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from .common import end_interrupted
 from .export import TARGETS
 
 # as mvit3_bench.deploy.table.cells.MODELS
@@ -58,7 +58,7 @@ def finish(work: Callable[[], None], page: Callable[[], str], args: argparse.Nam
     try:
         work()
     except KeyboardInterrupt:
-        sys.exit('\ninterrupted: what was done until now is kept, and the same command goes on from there')
+        end_interrupted('what was done until now is kept')
     if args.page:
         from ..checkpoints.atomic import write_text
         write_text(args.page, page())

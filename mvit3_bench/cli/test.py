@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import ResultError, UsageError, user_errors
-from .common import RESULTS, add_run_flags, lines
+from .common import RESULTS, add_run_flags, check_place, lines
 
 # of a config that names none
 DRAWN_BY = dict(mmpretrain='mvit3_bench.ClsVisualizationHook', mmdet='DetVisualizationHook', mmseg='SegVisualizationHook')
@@ -77,11 +77,12 @@ def without_truth(cfg) -> bool:
     In classification it says ``with_label=False`` or is ImageNet's ``split='test'``; in segmentation it has no
     ``data_prefix.seg_map_path``, or the evaluator says ``format_only=True``.
     """
-    from ..datasets.configs import data_sets
+    from ..datasets.configs import data_sets, type_name
     evaluators = evaluators_of(cfg)
     parts = [*data_sets(cfg.test_dataloader).values()]
     if cfg.default_scope == 'mmpretrain':
-        found = any(part.get('with_label') is False or part.get('split') == 'test' for part in parts)
+        found = any(part.get('with_label') is False or part.get('split') == 'test' and type_name(part).startswith('ImageNet')
+                    for part in parts)
     else:
         found = cfg.default_scope == 'mmseg' and (any(each.get('format_only') for each in evaluators if each) or any(
             'data_prefix' in part and 'seg_map_path' not in part.data_prefix for part in parts))
@@ -165,6 +166,7 @@ def main(args: argparse.Namespace) -> None:
             print_log('--show and --show-dir draw only the share of images that the first process tests; to draw all, test '
                       'with one process', logger='current', level=logging.WARNING)
     if args.out:
+        on_first(check_place, '--out', args.out)
         keep_predictions(cfg, args.out)
     cfg.load_from = None if exported or args.checkpoint == 'none' else run_config.find_checkpoint(args.checkpoint)
     cfg.resume = False  # a resumed run dumps a config with True, by which the schedules would be restored

@@ -1,7 +1,9 @@
 """What a config says of its data sets."""
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
+from mmengine.fileio import list_from_file
 from mmengine.registry import DATASETS
 from torch.utils.data import Dataset
 
@@ -45,7 +47,11 @@ def meta_of_test(cfg: Config) -> dict:
     for dataset in data_sets(cfg.get('test_dataloader')).values():
         with DATASETS.switch_scope_and_registry(cfg.get('default_scope')) as registry:
             kind = dataset.type if isinstance(dataset.type, type) else registry.get(dataset.type)
-        return dict(getattr(kind, 'METAINFO', {}), **dataset.get('metainfo') or {})
+        named = {'classes': dataset.classes} if dataset.get('classes') else {}  # mmpretrain's way
+        meta = getattr(kind, 'METAINFO', {}) | named | dict(dataset.get('metainfo') or {})
+        if isinstance(file := meta.get('classes'), str) and Path(file).expanduser().is_file():
+            meta['classes'] = list_from_file(Path(file).expanduser())
+        return meta
     return {}
 
 

@@ -17,6 +17,7 @@ from ..datasets.checks.leaks import Images, check_leaks
 from ..datasets.configs import LOADERS, data_sets, type_name
 from ..datasets.mini import FOLDERS
 from ..engine.hooks.check_labels import check_labels
+from ..engine.hooks.check_samples import check_samples, limits_of
 from ..errors import BenchError, UsageError
 from .finding import ERROR, INFO, OK, WARNING, Finding, explained
 from .plan import Plan, listening
@@ -111,6 +112,7 @@ def _examine_loader(plan: Plan, name: str, mini: bool, images: dict[str, list[Im
         try:
             images.update(check_data(plan.cfg, (name,)))
             plan.loaders[name] = loader = _build(plan.cfg[name])
+            check_samples(loader.dataset, **limits_of(plan.cfg))  # as the hook does at the start of a run
             problem = None
         except (BenchError, FileNotFoundError) as error:
             problem = _finding(name, ERROR, *_parts(error))
@@ -150,7 +152,8 @@ def _samples(plan: Plan, name: str, loader: torch.utils.data.DataLoader) -> Iter
     """Decode and transform a few samples, evenly spaced in the order of the loader."""
     dataset, broken, sizes = loader.dataset, [], []
     order = itertools.chain.from_iterable(loader.batch_sampler)
-    indices = list(itertools.islice(order, 0, None, max(1, len(dataset) // plan.samples)))[:plan.samples]
+    step = max(1, len(dataset) // plan.samples)
+    indices = list(itertools.islice(order, 0, plan.samples * step, step))  # an infinite sampler goes on
     start = time.perf_counter()
     with listening() as records:
         for index in indices:

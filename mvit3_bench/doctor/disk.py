@@ -51,7 +51,9 @@ def checkpoint_sizes(cfg: Config, model: nn.Module) -> tuple[int, int, int]:
 
     A checkpoint holds weights, their average, and what the optimiser keeps of each parameter; the best one no optimiser.
     """
-    hook = cfg.default_hooks.checkpoint
+    hook = (cfg.get('default_hooks') or {}).get('checkpoint', {})
+    if hook is None:  # it writes none
+        return 0, 0, 0
     weights = sum(tensor.nbytes for tensor in model.state_dict().values())
     averaged = sum(is_average(each) for each in cfg.get('custom_hooks') or [])
     trained = sum(parameter.nbytes for parameter in model.parameters() if parameter.requires_grad)

@@ -1,5 +1,6 @@
 """Do the settings of a config fit each other, and what the work dir already holds?"""
 import logging
+import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -71,7 +72,7 @@ def _fit(plan: Plan, name: str, file: str, level: str = ERROR) -> Finding:
     dataset = getattr(plan.loaders.get('train_dataloader'), 'dataset', None)
     with listening() as records:
         try:
-            check_fits(plan.model, file, any_head=name == 'load_from',
+            check_fits(plan.model, os.path.expanduser(file), any_head=name == 'load_from',
                        classes=class_names(dataset))
         except (CheckpointError, FileNotFoundError) as error:
             return _finding(name, level, str(error), 'name a checkpoint of this very model'

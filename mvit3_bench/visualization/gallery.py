@@ -11,7 +11,7 @@ from mmengine.utils import track_iter_progress
 
 from ..apis.drawing import rendered
 from ..apis.predict import Predictor
-from ..engine.hooks.check_samples import check_samples
+from ..engine.hooks.check_samples import check_samples, limits_of
 from ..errors import UsageError
 from ..utils.text import shown
 
@@ -37,7 +37,7 @@ def contestant(name: str, cfg: Config, predictor: Predictor) -> Contestant:
         raise UsageError(f'{name}: the checkpoint was trained with the classes {shown(trained)}, and the test set has them '
                          f'in another order: {shown(names)}', 'metainfo.classes',
                          'set metainfo.classes of the test set to the order of the checkpoint', '\n  ')
-    check_samples(dataset)
+    check_samples(dataset, **limits_of(cfg))
     return Contestant(name, predictor, dataset)
 
 

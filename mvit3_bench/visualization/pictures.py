@@ -49,7 +49,8 @@ class OutputsHook(Hook):
         """
         dataset = runner.test_dataloader.dataset
         infos = [dataset.get_data_info(index) for index in range(len(dataset))]
-        paths = sorted({info['img_path'] for info in infos if info.get('img_path')})
+        # absolute: of several data sets, some may be named by relative paths
+        paths = sorted({os.path.abspath(info['img_path']) for info in infos if info.get('img_path')})
         self.root = os.path.commonpath(map(os.path.dirname, paths)) if paths else ''
         self.stems = len({os.path.splitext(path)[0] for path in paths}) == len(paths)
         own = {os.path.realpath(info.get(key) or '.') for info in infos[:1] for key in ('img_path', 'seg_map_path')}

@@ -116,6 +116,30 @@ def test_unknown_command(word, near, capsys):
     assert f'no command {word!r}' in output and f'did you mean: {near}' in output
 
 
+def test_help_on_a_command(capsys):
+    """As with --help behind it."""
+    code, output = call(capsys, 'help', 'plot')
+    assert not code and output.startswith('usage: mvit3 plot ')
+
+
+@pytest.mark.parametrize('words, message', [
+    (['mini-data', 'coco', '--root', 'file/x'], 'file'), (['plot', '.', 'curve.tif'], 'curve.tif is no picture that can'),
+    (['gallery', 'all.pdf', '--model', 'cls/mvit3_s_in1k', 'none'], 'OpenCV writes no picture of this suffix: all.pdf')])
+def test_places_that_cannot_be_written(tmp_path, monkeypatch, capsys, words, message):
+    """An error in a line, before any work."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'file').touch()
+    code, output = call(capsys, *words)
+    assert code == 1 and re.search(f'^error: .*{message}', output, re.MULTILINE)
+
+
+def test_output_that_nobody_reads():
+    """A reader such as head may have enough."""
+    command = f'{sys.executable} -m mvit3_bench.cli configs | true'
+    done = subprocess.run(['bash', '-c', command], capture_output=True, text=True, cwd=ROOT)
+    assert not done.stderr
+
+
 def test_no_command(capsys):
     """Without a command the help is shown, and the exit code is 2; far from all commands, all are named."""
     code, output = call(capsys)

@@ -6,6 +6,9 @@ import conftest
 import cv2
 import numpy as np
 import pytest
+from mmengine.config import Config
+
+from mvit3_bench.cli.test import without_truth
 
 CONFIGS = conftest.ROOT / 'configs'
 
@@ -78,3 +81,18 @@ def test_nothing_detected(run_dir, tool, weights):
                    'model.test_cfg.score_thr=1.1')
     assert outcome.code == 0, outcome.output
     assert 'nothing was detected' in outcome.output and 'coco/bbox_mAP 0 ' in outcome.output
+
+
+@pytest.mark.parametrize('kind, unlabelled', [('ImageNet', True), ('CIFAR10', False)])
+def test_labels_of_a_test(kind, unlabelled):
+    """ImageNet's split of this name has none, that of other data sets has."""
+    cfg = Config(dict(default_scope='mmpretrain', test_evaluator=dict(type='Accuracy'),
+                      test_dataloader=dict(dataset=dict(type=kind, split='test', pipeline=[]))))
+    assert without_truth(cfg) == unlabelled and (cfg.test_evaluator == []) == unlabelled
+
+
+def test_place_that_cannot_be_written(run_dir, tool, weights):
+    """It is refused before the test, whose scores would be lost."""
+    (run_dir / 'file').touch()
+    outcome = tool('test', *weights['classification'], '--mini', '--out', 'file/predictions')
+    assert outcome.code == 1 and '--out file/predictions cannot be written to: Not a directory' in outcome.output

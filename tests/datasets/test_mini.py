@@ -164,7 +164,7 @@ def test_tool(name, tmp_path):
 
     result = subprocess.run([*command, '--train', '3'], capture_output=True, text=True)
     assert result.returncode == 1
-    assert result.stderr.startswith('make_mini_data: ')
+    assert result.stderr.startswith('error: ')
     assert result.stderr.count('\n') == 1
 
 

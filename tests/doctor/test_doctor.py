@@ -124,6 +124,19 @@ def test_truncated_image(doctor, own, part, name):
     assert found['name'] == name and image.name in found['found']
 
 
+def test_depth_of_validation_images(doctor, own):
+    """What the start of a validation would refuse is refused here, unless the config allows it; an endless order ends."""
+    root, *options = own
+    for image in (root / 'images' / 'validation').iterdir():
+        Image.new('I;16', Image.open(image).size).save(image.with_suffix('.png'))
+        image.unlink()
+        image.with_suffix('.png').rename(image)
+    options.append('train_dataloader.sampler.type=InfiniteSampler')
+    assert all(each['name'] == 'val_dataloader' for each in complaints(doctor(*options)[1], 'error'))
+    assert complaints(doctor(*options)[1], 'error')
+    assert not complaints(doctor(*options, 'default_hooks.samples.any_depth=True')[1], 'error')
+
+
 @pytest.mark.parametrize('part', ['training', 'validation'])
 def test_foreign_labels(doctor, own, part):
     """A mask with a number that is no class is found among the samples; the number is the file's."""
@@ -265,6 +278,13 @@ def test_full_disk(doctor, disk, free, level):
     disk |= {'': free * 10**6, '/dev/shm': 10**11}
     found = the(doctor()[1], 'disk', level)
     assert '3 checkpoints of 79 MB' in found['found'] and 'max_keep_ckpts' in found['fix']
+
+
+@pytest.mark.parametrize('option, files', [('default_hooks=None', 20), ('default_hooks.checkpoint=None', 0)])
+def test_hooks_of_mmengine(doctor, option, files):
+    """A config without hooks has those of MMEngine, one without the hook of checkpoints writes none."""
+    _, findings = doctor(option)
+    assert f'{files} checkpoints' in next(each['found'] for each in findings if each['name'] == 'room')
 
 
 def test_no_folder(doctor, run_dir):

@@ -240,6 +240,21 @@ def test_good_annotations(cells, caplog):
     assert len(dataset_of(cfg, 'train')) == 4
 
 
+def test_annotations_that_mmdet_takes(cells, caplog):
+    """Without iscrowd, which only a score needs; and with boxes of images that were taken out."""
+    cfg, write = cells
+
+    def change(content):
+        for box in content['annotations']:
+            box.pop('iscrowd')
+        content['annotations'] += [box | dict(id=box['id'] + 100, image_id=99) for box in content['annotations']]
+    write(change)
+    cfg.val_dataloader = cfg.test_dataloader = cfg.val_evaluator = cfg.test_evaluator = None
+    said = check(cfg, caplog)
+    assert '8 of 16 boxes are of images that it does not have' in said and 'leave their image' not in said
+    assert len(dataset_of(cfg, 'train')) == 4
+
+
 def rename(content):
     content['categories'][0]['name'] = 'dog'
 

@@ -8,6 +8,8 @@ import pytest
 import torch
 from conftest import TASKS
 
+from mvit3_bench.apis.media import images
+
 FOLDERS = dict(classification='imagenet/val', detection='coco/val2017',
                segmentation='ade/ADEChallengeData2016/images/validation')
 
@@ -144,6 +146,19 @@ def test_user_errors(run_dir, tool, weights, monkeypatch, args, message):
     assert outcome.code == 1 and 'Traceback' not in outcome.output
     assert message in outcome.output
     assert not Path('outputs').exists()
+
+
+def test_which_files_are_images(tmp_path):
+    """By their suffix, and one alone by its content; what a system hides in a folder is not taken."""
+    picture = np.zeros((8, 8, 3), np.uint8)
+    for name in ('a.jpg', 'b.png', '._b.png'):
+        cv2.imwrite(str(tmp_path / name), picture)
+    (tmp_path / 'a.jpg').rename(tmp_path / 'a.jfif')
+    assert [path.name for path in images(tmp_path)] == ['a.jfif', 'b.png']
+    (tmp_path / 'b.png').rename(tmp_path / 'photo')
+    assert images(tmp_path / 'photo') == [tmp_path / 'photo']
+    (tmp_path / 'notes').write_text('no picture')
+    assert images(tmp_path / 'notes') == []
 
 
 def test_names_of_classes(run_dir, tool, weights):

@@ -55,7 +55,7 @@ def check_coco(source: Source, num_classes: int | None, scored: bool) -> Coco:
     """
     name, file, folder, test_mode = source.name, source.file, source.folder, source.dataset.test_mode
     classes = source.dataset.metainfo['classes']
-    content = _read(file, annotated=scored or not test_mode)
+    content = _read(file, annotated=scored or not test_mode, scored=scored)
     categories = {category['id']: category['name'] for category in content['categories']}
     images = {image['id']: image['file_name'] for image in content['images']}
     sizes = {image['id']: (image['width'], image['height']) for image in content['images']}
@@ -88,10 +88,13 @@ def check_coco(source: Source, num_classes: int | None, scored: bool) -> Coco:
 
     boxes = content.get('annotations', [])
     _check_references(file, boxes, categories, images)
-    annotated, usable, broken, foreign = set(), set(), set(), 0
-    ignored = leaving = unlike = 0
+    annotated, usable, broken = set(), set(), set()
+    foreign = stray = ignored = leaving = unlike = 0
     for box in boxes:
         image_id, category, area = box['image_id'], box['category_id'], box['area']
+        if image_id not in images:  # as in a json that was cut to some images
+            stray += 1
+            continue
         x, y, width, height = box['bbox']
         right, bottom = sizes.get(image_id, (0, 0))
         if categories.get(category) not in classes:
@@ -103,9 +106,9 @@ def check_coco(source: Source, num_classes: int | None, scored: bool) -> Coco:
         unlike += area > 1.1 * width * height + 1 or not box.get('segmentation') and area < 0.9 * width * height - 1
         if not (area > 0 and width >= 1 and height >= 1 and -width < x < right and -height < y < bottom):  # or NaN
             broken.add(image_id)
-        elif not box['iscrowd'] and not box.get('ignore'):
+        elif not box.get('iscrowd') and not box.get('ignore'):
             usable.add(image_id)
-    known = len(boxes) - foreign
+    known = len(boxes) - foreign - stray
     if ignored and not (usable or test_mode):
         raise UsageError(f'{name}: {ignored} of {known} boxes of {file} have "ignore": 1, which training leaves out, and '
                          'none is left', file, 'remove the key from those that are to be learned', '\n  ')
@@ -119,6 +122,8 @@ def check_coco(source: Source, num_classes: int | None, scored: bool) -> Coco:
              '[x, y, width, height], nor can it be that of an outline within: are they two corners?')
     if foreign:
         warn(f'{file}: {foreign} boxes of categories that the config does not name are left out')
+    if stray:
+        warn(f'{file}: {stray} of {len(boxes)} boxes are of images that it does not have, and are left out')
     if broken:
         warn(f'{file}: boxes without area, less than a pixel wide or high, outside the image or NaN are left out in '
              'training, and\n  missed in evaluation; fix or remove those of '
@@ -209,12 +214,13 @@ def check_evaluators(cfg: Config, loader: str, found: list[Coco]) -> None:
                              f'lacks {len(own - ids)}', other, keyed, '\n  ')
 
 
-def _read(file: Path, annotated: bool = True) -> dict:
+def _read(file: Path, annotated: bool = True, scored: bool = False) -> dict:
     """The content of a json, of which every part that mmdet and the evaluation read is there and of its type.
 
     Args:
         file: The json.
         annotated: Whether it must have annotations, unlike one of a test.
+        scored: Whether each must have ``iscrowd``, which pycocotools reads for a score.
     """
     try:
         content = json.loads(file.read_text(encoding='utf-8'))
@@ -229,7 +235,9 @@ def _read(file: Path, annotated: bool = True) -> dict:
                  if annotated or kind != 'annotations' or kind in content]
         for box in content['annotations'] if 'annotations' in kinds else []:
             hash((box['image_id'], box['category_id']))
-            _numbers(box, 'area', 'iscrowd')
+            if scored and 'iscrowd' not in box:
+                raise ValueError(f'annotation {box["id"]} has no iscrowd, which a score needs: 0, or 1 for a crowd')
+            _numbers(box, 'area', *(['iscrowd'] if 'iscrowd' in box else []))
             x, y, width, height = box['bbox']
             _numbers(dict(x=x, y=y, width=width, height=height), 'x', 'y', 'width', 'height')
             # mmdet leaves out a box of NaN size, but neither an infinite one nor one of NaN area

@@ -1,5 +1,6 @@
 """Name a broken file in pipelines that do not use :class:`mvit3_bench.datasets.transforms.loading.Load`."""
 from mmcv.transforms import LoadAnnotations, LoadImageFromFile
+from mmengine.config import Config
 from mmengine.hooks import Hook
 
 from ...datasets.transforms.loading import Load
@@ -22,6 +23,12 @@ def check_samples(dataset, **limits) -> None:
     steps = getattr(getattr(dataset, 'pipeline', None), 'transforms', [])
     steps[:] = [LoadOrStop([step], **limits) if isinstance(step, (LoadImageFromFile, LoadAnnotations)) else step
                 for step in steps]
+
+
+def limits_of(cfg: Config) -> dict:
+    """The limits that a config sets for :class:`CheckSamplesHook`; none without the hook."""
+    hook = (cfg.get('default_hooks') or {}).get('samples') or {}
+    return {key: value for key, value in hook.items() if key not in ('type', 'priority')}
 
 
 @HOOKS.register_module()
