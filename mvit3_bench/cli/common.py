@@ -43,7 +43,7 @@ def run(command: ModuleType, call: str, prog: str | None = None, argv: Sequence[
     if hasattr(sys.stdout, 'reconfigure'):
         sys.stdout.reconfigure(errors='backslashreplace')  # names of files need not be text
     logging.setLogRecordFactory(SafeRecord)
-    sys.excepthook = lambda *error: print(lines(''.join(traceback.format_exception(*error))), file=sys.stderr, end='')
+    sys.excepthook = _print_error
     try:
         with space_needed():
             if getattr(args, 'config', None):
@@ -54,8 +54,12 @@ def run(command: ModuleType, call: str, prog: str | None = None, argv: Sequence[
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (BenchError, FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
         sys.exit(lines(f'error: {message_of(error)}'))
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+
+
+def _print_error(kind: type, error: BaseException, trace) -> None:
+    """A traceback as text that does not steer a terminal; of Ctrl-C, of which Python ends the process, none."""
+    if kind is not KeyboardInterrupt:
+        print(lines(''.join(traceback.format_exception(kind, error, trace))), file=sys.stderr, end='')
 
 
 def check_place(flag: str, folder: str | Path) -> None:
