@@ -4,8 +4,11 @@ Theirs is ``torch.load`` as the environment has it, for an address on the web ev
 that the file holds is run as Python. Ours reads safetensors too.
 """
 import functools
+import hashlib
 import logging
 import os
+import re
+from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import urlparse
 
@@ -15,6 +18,7 @@ from mmengine.logging import print_log
 from mmengine.runner import CheckpointLoader
 from mmengine.runner import checkpoint as mmengine_checkpoint
 
+from ..errors import UsageError, first_line
 from .io import CheckpointError, read_file
 
 UNSAFE = 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
@@ -43,11 +47,30 @@ def load_url(url: str, model_dir: str | None = None, map_location=None, progress
 
 
 def fetch(url: str, model_dir: str | None = None, progress: bool = True) -> Path:
-    """Download a file, unless torch has it in its cache; where it lies."""
-    file = Path(model_dir or Path(torch.hub.get_dir()) / 'checkpoints', Path(urlparse(url).path).name)
+    """Download a file, unless torch has it in its cache; where it lies.
+
+    Names that end in a hash, as those of torch and OpenMMLab do, lie where torch has them, others in a folder for their
+    address.
+
+    Raises:
+        UsageError: The address cannot be reached, or names no file.
+    """
+    try:
+        name = Path(urlparse(url).path).name
+    except ValueError as error:
+        raise UsageError(f'{url} is no address: {error}', url) from error
+    folder = Path(model_dir or Path(torch.hub.get_dir()) / 'checkpoints')
+    if not re.search(r'[-_][0-9a-f]{8,}\.\w+$', name):
+        folder = folder / hashlib.sha256(url.encode()).hexdigest()[:16]
+    file = folder / name
+    if not name:
+        raise UsageError(f'{url} names no file', url)
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(url, str(file), progress=progress)
+        try:
+            torch.hub.download_url_to_file(url, str(file), progress=progress)
+        except (OSError, ValueError, HTTPException) as error:
+            raise UsageError(f'{url} cannot be downloaded: {first_line(error)}', url) from error
     return file
 
 

@@ -2,10 +2,12 @@
 import argparse
 import logging
 import os
+import select
 import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 
@@ -50,10 +52,23 @@ def run(command: ModuleType, call: str, prog: str | None = None, argv: Sequence[
                 args.config = find_config(args.config)
             command.main(args)
         sys.stdout.flush()
-    except BrokenPipeError:  # who reads the output has enough, such as head
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:
+        if not _reader_is_gone():
+            raise
+        sys.exit(1)
     except (BenchError, FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
         sys.exit(lines(f'error: {message_of(error)}'))
+
+
+def _reader_is_gone() -> bool:
+    """Whether who reads the output has enough, such as head; what is left of it is dropped, then."""
+    with suppress(OSError):  # an output that is no file of the system
+        poll = select.poll()
+        poll.register(sys.stdout.fileno(), 0)
+        if poll.poll(0):  # an error
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return True
+    return False
 
 
 def _print_error(kind: type, error: BaseException, trace) -> None:

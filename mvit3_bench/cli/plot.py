@@ -6,7 +6,6 @@ from ..errors import UsageError
 from ..results.curves import read
 
 EXAMPLE = 'work_dirs/deeplabv3_mvit3_xxs_camvid curve.png'
-SUFFIXES = ('.png', '.pdf', '.svg')
 METRICS = ('mIoU', 'coco/bbox_mAP', 'accuracy/top1')  # what our configs choose their best checkpoint by
 
 
@@ -24,10 +23,10 @@ def main(args: argparse.Namespace) -> None:
     import matplotlib
     matplotlib.use('Agg')
     import matplotlib.pyplot as plt
-    if args.out.suffix.lower() not in SUFFIXES:
-        raise UsageError(f'{args.out} is no picture that can be written', args.out, f'name it {", ".join(SUFFIXES)}')
     metrics = [args.metric] if args.metric else [metric for metric in METRICS if read(args.work_dir, metric)] or METRICS
     figure, axis = plt.subplots(figsize=(7, 4), layout='constrained')
+    if args.out.suffix.lower().lstrip('.') not in figure.canvas.get_supported_filetypes():
+        raise UsageError(f'{args.out} is no picture that can be written', args.out, 'name it .png, .pdf or .svg')
     curves = [(axis, args.loss, 'tab:blue'), (axis.twinx(), metrics[0], 'tab:orange')]
     for axes, key, colour in curves:
         points = read(args.work_dir, key)

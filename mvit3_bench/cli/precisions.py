@@ -50,7 +50,7 @@ def main(args: argparse.Namespace) -> None:
 def make(content: dict, args: argparse.Namespace) -> None:
     """Export and test what is not there."""
     from ..deploy.table import cells as table
-    folders = [Path(each).resolve() for each in args.runs]  # a name even of "."
+    folders = [Path(each).absolute() for each in args.runs]  # a name even of "."
     if twice := [name for name, number in Counter(folder.name for folder in folders).items() if number > 1]:
         raise UsageError(f'two runs are called {twice[0]}, and are kept by their names', twice[0],
                          'give them in two calls with two --out and --work-dir, or rename a folder')
@@ -128,9 +128,8 @@ def tested(folder: Path, file: Path | None, out: Path) -> Path:
     Raises:
         UsageError: The test failed, or leaves no record.
     """
-    from ..engine.run_config import find_checkpoint
-    record, of = out / 'per_image.npz', file or Path(find_checkpoint(str(folder)))
-    if not record.exists() or record.stat().st_mtime < of.stat().st_mtime:
+    record, made_of = out / 'per_image.npz', [file] if file else [*folder.glob('*.pth')]  # which may be gone
+    if not record.exists() or any(record.stat().st_mtime < each.stat().st_mtime for each in made_of):
         words = [sys.executable, '-m', 'mvit3_bench.cli', 'test', recording(folder, out), str(file or folder),
                  '--work-dir', str(out / 'test')]
         done = subprocess.run(words, capture_output=True, text=True)
@@ -181,7 +180,7 @@ def time(content: dict, args: argparse.Namespace) -> None:
     from ..deploy.table import profile
     from ..utils.environment import command_line
     content['timed'] = table.origin(command_line())
-    for folder in (Path(each).resolve() for each in args.runs):
+    for folder in (Path(each).absolute() for each in args.runs):
         for form in args.to:
             there = {key: cell for key, cell in content['cells'].items()
                      if key.startswith(f'{folder.name}/{form}/') and 'failed' not in cell}

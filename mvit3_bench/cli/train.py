@@ -63,7 +63,7 @@ def main(args: argparse.Namespace) -> None:
         print_log(f'--resume: no checkpoint in {cfg.work_dir} yet, a new run begins', logger='current',
                   level=logging.WARNING)
         args.resume, cfg.resume = None, False
-    elif cfg.get('load_from'):
+    if not args.resume and cfg.get('load_from'):
         cfg.load_from = run_config.local_file(cfg.load_from)
     if not args.resume:
         on_first(run_config.check_work_dir, cfg)

@@ -36,7 +36,8 @@ def fuse(model: nn.Module, size: tuple[int, int] = (64, 64)) -> nn.Module:
     fused = copy.deepcopy(model)
     fused.eval()  # not chained: the backbones of mmpretrain return None
     dtype = next(model.parameters()).dtype
-    if dtype in (torch.float16, torch.bfloat16):  # whose rounding would hide what the check looks for
+    half = dtype in (torch.float16, torch.bfloat16)  # whose rounding would hide what the check looks for
+    if half:
         fused.float()
     image = _image(fused, size)
     before = _trace(fused, image)
@@ -55,7 +56,8 @@ def fuse(model: nn.Module, size: tuple[int, int] = (64, 64)) -> nn.Module:
             if isinstance(child, SeparableSelfAttention):
                 setattr(module, name, SplitAttention(child))
     _check(before, _trace(fused, image), type(model).__name__)
-    fused.to(dtype)
+    if half:
+        fused.to(dtype)
     for module in list(fused.modules()):
         # a forward() of another ecosystem may take the maps of any layer
         if isinstance(module, MobileViT) and type(module).forward is MobileViT.forward:

@@ -112,7 +112,8 @@ def _examine_loader(plan: Plan, name: str, mini: bool, images: dict[str, list[Im
         try:
             images.update(check_data(plan.cfg, (name,)))
             plan.loaders[name] = loader = _build(plan.cfg[name])
-            check_samples(loader.dataset, **limits_of(plan.cfg))  # as the hook does at the start of a run
+            if (plan.cfg.get('default_hooks') or {}).get('samples'):
+                check_samples(loader.dataset, **limits_of(plan.cfg))  # as this hook does at the start of a run
             problem = None
         except (BenchError, FileNotFoundError) as error:
             problem = _finding(name, ERROR, *_parts(error))

@@ -75,6 +75,8 @@ def _set_environment(launcher: str, port: int | None) -> None:
         raise ValueError(f'--launcher {launcher} needs {", ".join(missing)} in the environment: '
                          f'start with {_STARTERS[launcher]}')
     os.environ.update({name: os.environ[theirs] for name, theirs in variables.items()})
+    if launcher != 'pytorch' and (visible := torch.cuda.device_count()):  # perhaps this process's own GPU alone
+        os.environ['LOCAL_RANK'] = str(int(os.environ['LOCAL_RANK']) % visible)
     nodes = os.environ.get('SLURM_STEP_NODELIST', os.environ.get('SLURM_NODELIST'))
     if launcher == 'slurm' and nodes:
         os.environ.setdefault('MASTER_ADDR', first_host(nodes))
@@ -99,8 +101,6 @@ def _meet(cfg: Config) -> None:
     settings = {key: value for key, value in _settings(cfg).items() if key not in of_start}
     settings['timeout'] = timedelta(seconds=settings.get('timeout', _TIMEOUT))
     if torch.cuda.is_available():
-        # of those that this process sees, which may be its own alone; MMEngine reads the variable, too
-        os.environ['LOCAL_RANK'] = str(int(os.environ['LOCAL_RANK']) % torch.cuda.device_count())
         torch.cuda.set_device(int(os.environ['LOCAL_RANK']))
     else:
         settings['backend'] = 'gloo'

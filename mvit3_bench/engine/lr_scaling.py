@@ -137,7 +137,8 @@ def check_schedule(cfg: Config, iterations: int | None) -> Iterator[tuple[str, s
         if end and limit and end > limit:
             yield (f'{each.type} ends after {end} {unit}, but the training has {limit}: the learning rate does not get '
                    'there', f'end={limit} or less in {each.type}, and T_max if it has one')
-    last = max((_end(each) or 0 for each in schedulers(cfg) if each.get('by_epoch', True)), default=0)
+    # one without an end lasts as long as the training
+    last = max((_end(each) or epochs or 0 for each in schedulers(cfg) if each.get('by_epoch', True)), default=0)
     if epochs and 0 < last < epochs:
         yield (f'the schedule of the learning rate is over after epoch {last}, the training has {epochs}',
                f'end={epochs} and T_max={epochs} in param_scheduler, or train_cfg.max_epochs={last}')

@@ -98,8 +98,9 @@ def misspelt(before: dict, after: Config, key: str) -> tuple[str, str] | None:
         key: The key, with dots.
     """
     first, _, rest = key.partition('.')
-    if first in before and first not in TOP:
-        return _variable(after, first, rest)
+    if first in before and first not in TOP and (places := _places_of(after, first, rest)):
+        return (f'{first} is a variable of the config file, which has used it already; nothing reads it now',
+                f'set {" and ".join(places[:3])}')
     old, new, path = before, after._cfg_dict, []
     for part in key.split('.'):
         if part not in _keys(new):  # deleted by another option
@@ -110,15 +111,12 @@ def misspelt(before: dict, after: Config, key: str) -> tuple[str, str] | None:
     return None
 
 
-def _variable(cfg: Config, name: str, rest: str) -> tuple[str, str]:
-    """What is wrong with a variable of the config file, which the file has used already, and where its value is now."""
+def _places_of(cfg: Config, name: str, rest: str) -> list[str]:
+    """Where the value of a variable of the config file is now. Without such a place it may be for a hook of one's own."""
     loader = name.replace('pipeline', 'dataloader')
     if loader in LOADERS and cfg.get(loader):
-        places = [f'{loader}.{place}.pipeline' + f'.{rest}' * bool(rest) for place in data_sets(cfg[loader])]
-    else:
-        places = [f'{place}.{rest}'.rstrip('.') for place in _places({key: cfg[key] for key in TOP if key in cfg}, name)]
-    return (f'{name} is a variable of the config file, which has used it already; nothing reads it now',
-            f'set {" and ".join(places[:3])}' if places else 'set the key that its value went to, or change it in a config')
+        return [f'{loader}.{place}.pipeline' + f'.{rest}' * bool(rest) for place in data_sets(cfg[loader])]
+    return [f'{place}.{rest}'.rstrip('.') for place in _places({key: cfg[key] for key in TOP if key in cfg}, name)]
 
 
 def _places(node, name: str) -> list[str]:

@@ -126,15 +126,12 @@ def local_file(path: str) -> str:
     cache; ``~`` is the home folder.
 
     Raises:
-        UsageError: The address cannot be reached.
+        UsageError: As :func:`mvit3_bench.checkpoints.loaders.fetch`.
     """
     if not re.match('https?://', path):
         return os.path.expanduser(path)
-    try:
-        on_first(loaders.fetch, path)
-        return str(loaders.fetch(path))
-    except OSError as error:
-        raise UsageError(f'{path} cannot be downloaded: {error}', path) from error
+    on_first(loaders.fetch, path)
+    return str(loaders.fetch(path))
 
 
 def find_checkpoint(path: str) -> str:
@@ -169,10 +166,13 @@ def latest_checkpoint(folder: str | Path) -> str | None:
 
 
 def epochs_done(folder: str | Path) -> tuple[int, int]:
-    """The epochs that the latest checkpoint of a work dir has trained, and those of its training; 0 and 0 if unknown."""
+    """The epochs that the latest checkpoint of a work dir has trained, and those of its training; 0 and 0 if these are not
+    known, as where a hook may stop it early.
+    """
     latest = latest_checkpoint(folder)
     meta = read_file(latest)['meta'] if latest and Path(latest).is_file() else {}
-    return (meta['epoch'], meta['max_epochs']) if 'max_epochs' in meta else (0, 0)
+    known = 'max_epochs' in meta and 'EarlyStoppingHook' not in str(meta.get('cfg'))
+    return (meta['epoch'], meta['max_epochs']) if known else (0, 0)
 
 
 def _noted_or_last(files: list[Path], noted: str | None) -> Path:

@@ -1,7 +1,7 @@
 """The backbones MobileViTv1, v2 and v3: one implementation for the architectures of ``archs.py``."""
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import reduce
 
 import torch
@@ -53,22 +53,29 @@ def to_format_of(x: Tensor, images: Tensor) -> Tensor:
 
 def _checkpointed(layer: nn.Module, x: Tensor) -> Tensor:
     """A layer whose activations are computed again in the backward pass; the statistics of its norms are updated once."""
-    return checkpoint(layer, x, use_reentrant=False, context_fn=lambda: (nullcontext(), _statistics_kept(layer)))
+    if torch.compiler.is_compiling():  # which updates them once by itself
+        return checkpoint(layer, x, use_reentrant=False)
+    return checkpoint(layer, x, use_reentrant=False, context_fn=lambda: (nullcontext(), _StatisticsKept(layer)))
 
 
-@contextmanager
-def _statistics_kept(layer: nn.Module) -> Iterator[None]:
-    """Within it, batch norms use the statistics of a batch and keep those that they have."""
-    norms = [(norm, norm.momentum, norm.num_batches_tracked.clone()) for norm in layer.modules()
-             if isinstance(norm, _BatchNorm) and norm.training and norm.track_running_stats]
-    for norm, *_ in norms:
-        norm.momentum = 0.0
-    try:
-        yield
-    finally:
-        for norm, momentum, batches in norms:
-            norm.momentum = momentum
-            norm.num_batches_tracked.copy_(batches)
+class _StatisticsKept(AbstractContextManager):
+    """Within it, which may be entered several times, batch norms keep the running statistics that they have.
+
+    Args:
+        layer: The module that has the norms.
+    """
+
+    def __init__(self, layer: nn.Module):
+        self.buffers = [buffer for norm in layer.modules() if isinstance(norm, _BatchNorm) and norm.training
+                        for buffer in norm.buffers()]
+        self.kept: list[Tensor] = []
+
+    def __enter__(self) -> None:
+        self.kept = [buffer.clone() for buffer in self.buffers]
+
+    def __exit__(self, *_) -> None:
+        for buffer, kept in zip(self.buffers, self.kept, strict=True):
+            buffer.data.copy_(kept)  # autograd, which has saved the buffer, and does not use it, sees no change
 
 
 class MobileViT(nn.Module):

@@ -34,7 +34,10 @@ def find_results(runs: Iterable[Run]) -> dict:
 
 def _options(command: str) -> tuple[str, ...]:
     """The words of ``--cfg-options`` in a command."""
-    words = shlex.split(command)
+    try:
+        words = shlex.split(command)
+    except ValueError:  # an open quote
+        words = command.split()
     behind = words[words.index('--cfg-options') + 1:] if '--cfg-options' in words else []
     return tuple(itertools.takewhile(lambda word: not word.startswith('--'), behind))
 

@@ -123,7 +123,7 @@ def test_help_on_a_command(capsys):
 
 
 @pytest.mark.parametrize('words, message', [
-    (['mini-data', 'coco', '--root', 'file/x'], 'file'), (['plot', '.', 'curve.tif'], 'curve.tif is no picture that can'),
+    (['mini-data', 'coco', '--root', 'file/x'], 'file'), (['plot', '.', 'curve'], 'curve is no picture that can'),
     (['gallery', 'all.pdf', '--model', 'cls/mvit3_s_in1k', 'none'], 'OpenCV writes no picture of this suffix: all.pdf')])
 def test_places_that_cannot_be_written(tmp_path, monkeypatch, capsys, words, message):
     """An error in a line, before any work."""
@@ -134,10 +134,15 @@ def test_places_that_cannot_be_written(tmp_path, monkeypatch, capsys, words, mes
 
 
 def test_output_that_nobody_reads():
-    """A reader such as head may have enough."""
-    command = f'{sys.executable} -m mvit3_bench.cli configs | true'
+    """A reader such as head may have enough; another pipe that breaks is an error like any."""
+    command = f'{sys.executable} -m mvit3_bench.cli configs | true; exit ${{PIPESTATUS[0]}}'
     done = subprocess.run(['bash', '-c', command], capture_output=True, text=True, cwd=ROOT)
-    assert not done.stderr
+    assert (done.returncode, done.stderr) == (1, '')
+
+    def work(args):
+        raise BrokenPipeError('of another process')
+    with pytest.raises(BrokenPipeError, match='of another process'):
+        common.run(SimpleNamespace(__doc__='', EXAMPLE='', add_arguments=lambda parser: None, main=work), 'x', argv=[])
 
 
 def test_no_command(capsys):

@@ -86,9 +86,15 @@ def test_files_elsewhere(tmp_path, monkeypatch):
         url = f'http://127.0.0.1:{server.server_port}'
         with pytest.raises(UsageError, match=f'{url}/nothing.pth cannot be downloaded'):
             find_checkpoint(f'{url}/nothing.pth')
-        found = Path(find_checkpoint(f'{url}/x.pth'))
+        for address in (f'{url}/a b.pth', f'{url}/', 'http://[x/y.pth'):
+            with pytest.raises(UsageError):
+                find_checkpoint(address)
+        (tmp_path / 'site' / 'other').mkdir()
+        (tmp_path / 'site' / 'other' / 'x.pth').write_bytes(b'others')
+        found, other = (Path(find_checkpoint(f'{url}/{place}x.pth')) for place in ('', 'other/'))
         server.shutdown()
-    assert found.read_bytes() == b'weights' and find_checkpoint(f'{url}/x.pth') == str(found)
+    assert (found.read_bytes(), other.read_bytes()) == (b'weights', b'others')
+    assert find_checkpoint(f'{url}/x.pth') == str(found)
 
 
 @pytest.mark.parametrize('options, flags, code, said', [

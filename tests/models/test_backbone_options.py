@@ -78,6 +78,18 @@ def test_checkpointing(family, arch, monkeypatch):
     torch.testing.assert_close(*results)
 
 
+@pytest.mark.parametrize('momentum, backend', [(0.1, None), (None, None), (0.1, 'aot_eager')])
+def test_checkpointing_and_several_backward_passes(momentum, backend):
+    """Gradients of one loss after the other; norms that average over all batches; and compiled."""
+    results = []
+    for with_cp in (False, True):
+        model = build('v3', 'xxs', with_cp=with_cp, out_indices=(0, 1), norm_cfg=dict(type='BN', momentum=momentum))
+        outs = (torch.compile(model, backend=backend) if backend and with_cp else model)(image())
+        grads = [torch.autograd.grad(out.square().mean(), model.layer1.parameters(), retain_graph=True) for out in outs]
+        results.append([*outs, *grads[0], *grads[1], *model.buffers()])
+    torch.testing.assert_close(*results, rtol=1e-4, atol=1e-6)
+
+
 @every_type
 def test_norm_and_activation(family, arch):
     """norm_cfg and act_cfg reach every layer; no BatchNorm and no SiLU is left."""

@@ -208,7 +208,8 @@ def check_evaluators(cfg: Config, loader: str, found: list[Coco]) -> None:
             raise MissingFileError(f'{key}: {other} does not exist', other, keyed, '\n  ')
         if [other.resolve()] == [part.file.resolve() for part in found]:
             continue
-        ids = {image['id'] for image in _read(other, annotated=False)['images']}
+        content = _read(other, annotated=False, scored=not metric.get('format_only'))
+        ids = {image['id'] for image in content['images']}
         if ids != own:
             raise UsageError(f'{key}: {other} has {len(ids - own)} images that {files} of {loader} has not, and '
                              f'lacks {len(own - ids)}', other, keyed, '\n  ')

@@ -28,7 +28,7 @@ def check_samples(dataset, **limits) -> None:
 def limits_of(cfg: Config) -> dict:
     """The limits that a config sets for :class:`CheckSamplesHook`; none without the hook."""
     hook = (cfg.get('default_hooks') or {}).get('samples') or {}
-    return {key: value for key, value in hook.items() if key not in ('type', 'priority')}
+    return {key: value for key, value in hook.items() if key not in ('type', 'priority', '_scope_')}
 
 
 @HOOKS.register_module()
