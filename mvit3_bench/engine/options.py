@@ -15,7 +15,7 @@ from ..errors import UsageError
 _FLAG = '--cfg-options'
 TOP = (*inspect.signature(Runner.__init__).parameters, 'auto_scale_lr', 'compile', 'efficient_conv_bn_eval',
        'activation_checkpointing', 'model_wrapper_cfg', 'sync_bn', 'find_unused_parameters',
-       'data_preprocessor', 'runner_type')  # what the Runner, the frameworks and our tools read
+       'data_preprocessor', 'runner_type', 'strategy')  # what the Runner, the frameworks and our tools read
 # what those who build take before the class is called, or the merging itself
 _BUILDERS = {'type', '_scope_', '_delete_', 'priority', 'constructor', 'paramwise_cfg', 'convert_to_iter_based',
              'requires_grad', 'override', 'layer'}
