@@ -116,7 +116,8 @@ def test_detector_of_two_stages(tool, tmp_path):
     (['nothing.py'], 'config not found: nothing.py'),
     ([SEG / 'deeplabv3_mvit3_0.5_ade20k.py', '--shape', 0], '--shape .* is not possible; allowed'),
     ([SEG / 'deeplabv3_mvit3_0.5_ade20k.py', '--shape', 1, 2, 3], '--shape .* is not possible; allowed'),
-    ([SEG / 'deeplabv3_mvit3_0.5_ade20k.py', '--cfg-options', 'model.data_preprocessor.size=None'], 'Commands that have --shape take one'),
+    ([SEG / 'deeplabv3_mvit3_0.5_ade20k.py', '--cfg-options', 'model.data_preprocessor.size=None'],
+     'Commands that have --shape take one'),
     ([SEG / 'deeplabv3_mvit3_0.5_ade20k.py', '--cfg-options', 'model.backbone.arch=xl'], "unknown arch 'xl'")], ids=str)
 def test_wrong_arguments(tool, arguments, message):
     """A message and exit code 1, no traceback."""
