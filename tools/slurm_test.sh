@@ -3,12 +3,4 @@
 #   bash tools/slurm_test.sh PARTITION JOB_NAME CONFIG CHECKPOINT [flags of tools/test.py]
 set -euo pipefail
 if [ $# -lt 4 ]; then sed -n '2,3p' "$0"; exit 1; fi
-
-gpus=${GPUS:-4}
-per_node=${GPUS_PER_NODE:-$(( gpus < 8 ? gpus : 8 ))}
-here=$(dirname "$0")
-# SRUN_ARGS is several words on purpose
-# shellcheck disable=SC2086
-PYTHONPATH="$here/..:${PYTHONPATH:-}" srun -p "$1" --job-name="$2" --gres=gpu:"$per_node" --ntasks="$gpus" \
-  --ntasks-per-node="$per_node" --cpus-per-task="${CPUS_PER_TASK:-5}" --kill-on-bad-exit=1 ${SRUN_ARGS:-} \
-  python -u "$here/test.py" "$3" "$4" --launcher slurm "${@:5}"
+bash "$(dirname "$0")/slurm_run.sh" "$1" "$2" test.py "${@:3}"

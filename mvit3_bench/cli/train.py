@@ -63,9 +63,9 @@ def main(args: argparse.Namespace) -> None:
         print_log(f'--resume: no checkpoint in {cfg.work_dir} yet, a new run begins', logger='current',
                   level=logging.WARNING)
         args.resume, cfg.resume = None, False
-    if not args.resume and cfg.get('load_from'):
-        cfg.load_from = run_config.local_file(cfg.load_from)
     if not args.resume:
+        if cfg.get('load_from'):
+            cfg.load_from = run_config.local_file(cfg.load_from)
         on_first(run_config.check_work_dir, cfg)
     runner = run_config.build_runner(cfg)
     if warning := schedule.check_batch(cfg, processes):
