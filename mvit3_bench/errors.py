@@ -95,7 +95,7 @@ def user_errors(*types: type[Exception]) -> Iterator[None]:
         yield
     except types as error:
         if isinstance(error, BenchError):
-            raise UsageError(error.found, error.where, error.fix, error.joint) from error
+            raise
         raise UsageError(str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)) from error
 
 

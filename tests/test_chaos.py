@@ -1,9 +1,6 @@
 """Faults are counted as they ended."""
-import pytest
 from conftest import ROOT
 from faults import Fault, record
-
-from mvit3_bench.utils.text import put
 
 FAULTS = [Fault('CMYK, detection', 'seed 1', 'survived'), Fault('CMYK, detection', 'seed 2', 'lost', 'two labels more'),
           Fault('16 bit, detection', 'seed 3', 'survived')]
@@ -22,8 +19,3 @@ def test_record():
     sections = record.read(ROOT / record.RECORD)
     assert list(sections) == list(record.SECTIONS)
     assert not any(found['lost'] for found in sections.values())
-
-
-def test_page_without_place():
-    with pytest.raises(ValueError, match='end of table'):
-        put('<!-- table -->\n', 'table', '')

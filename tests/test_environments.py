@@ -87,3 +87,8 @@ def test_environments_are_what_setup_cfg_promises():
     assert {python for python, _, _ in environments().values()} == promised
     bounds = dict(line.split('>=') for line in setup['options']['install_requires'].split('\n') if '>=' in line)
     assert {f'{name}=={bounds[name]}.*' for name in ('torch', 'torchvision')} <= set(environments()['torch2.6'][1])
+
+
+def test_page_without_place():
+    with pytest.raises(ValueError, match='end of table'):
+        support.put('<!-- table -->\n', 'table', '')

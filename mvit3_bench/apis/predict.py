@@ -16,7 +16,7 @@ from mmengine.structures import BaseDataElement
 from ..checkpoints.io import check_fits
 from ..datasets.configs import data_sets, meta_of_classes, short_names
 from ..engine.hooks.check_samples import LoadOrStop, limits_of
-from ..engine.run_config import check_device, find_checkpoint, load_config
+from ..engine.run_config import check_device, check_parts, find_checkpoint, load_config
 from ..errors import user_errors
 from ..registry import MODELS
 from .drawing import KeepBackend, complete_palette, enlarged
@@ -120,6 +120,7 @@ def load(args: argparse.Namespace, config: str, checkpoint: str) -> tuple[Config
     """
     cfg = load_config(argparse.Namespace(config=config, mini=args.mini, backbone=args.backbone, cfg_options=args.cfg_options,
                                          work_dir=None, launcher='none', local_rank=0))
+    check_parts(cfg, ('default_scope', 'test_dataloader'))
     device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
     check_device(device)
     with user_errors(RuntimeError, ValueError, KeyError, TypeError):

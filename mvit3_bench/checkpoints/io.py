@@ -3,7 +3,6 @@ import json
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -15,7 +14,13 @@ from ..converters.compare import differences
 from ..errors import CheckpointError
 from ..utils.text import grouped, shown
 from .atomic import atomic_write
-from .reading import is_safetensors, read_checkpoint, read_file, state_dict_of  # noqa: F401  reading is a part of it
+from .reading import (  # noqa: F401  reading is a part of it
+    check_safetensors,
+    is_safetensors,
+    read_checkpoint,
+    read_file,
+    state_dict_of,
+)
 
 
 def write_checkpoint(path: str | Path, state_dict: dict[str, Tensor], meta: dict | None = None) -> None:
@@ -30,8 +35,7 @@ def write_checkpoint(path: str | Path, state_dict: dict[str, Tensor], meta: dict
         CheckpointError: safetensors is wanted and not installed.
         WriteError: The file cannot be written.
     """
-    if is_safetensors(path) and not find_spec('safetensors'):
-        raise CheckpointError(f'{path} needs the package safetensors', path, 'pip install safetensors', ': ')
+    check_safetensors(path)
     # a tensor may be a view of much more than itself, or of what another one views
     state_dict = {key: value.detach().clone(memory_format=torch.contiguous_format) for key, value in state_dict.items()}
     with atomic_write(path) as file:

@@ -1,5 +1,6 @@
 """Reading checkpoints: untrusted input, so tensors and plain values only. Needs torch alone."""
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 from torch import Tensor
@@ -29,6 +30,7 @@ def read_file(path: str | Path, map_location='cpu') -> dict:
     if not Path(path).is_file():
         raise CheckpointError(f'{path} is a {"folder" if Path(path).is_dir() else "device or pipe"}, not a checkpoint file',
                               path)
+    check_safetensors(path)
     try:
         checkpoint = (load_safetensors if is_safetensors(path) else load_torch)(path, map_location)
     except UnsafePickleError as error:
@@ -50,6 +52,16 @@ def read_file(path: str | Path, map_location='cpu') -> dict:
 def is_safetensors(path: str | Path) -> bool:
     """Whether a file is one of safetensors, by its suffix."""
     return Path(path).suffix.lower() == '.safetensors'
+
+
+def check_safetensors(path: str | Path) -> None:
+    """Check that a file of safetensors can be read or written.
+
+    Raises:
+        CheckpointError: It is one, and the package is not installed.
+    """
+    if is_safetensors(path) and not find_spec('safetensors'):
+        raise CheckpointError(f'{path} needs the package safetensors', path, 'pip install safetensors', ': ')
 
 
 def read_checkpoint(path: str | Path) -> dict:

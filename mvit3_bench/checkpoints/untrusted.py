@@ -2,7 +2,6 @@
 import json
 import zipfile
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import BinaryIO
 
@@ -47,8 +46,6 @@ def load_safetensors(path: str | Path, map_location='cpu') -> dict:
     Raises:
         Exception: As :func:`load_torch`.
     """
-    if not find_spec('safetensors'):
-        raise UnsafePickleError('it needs the package safetensors: pip install safetensors')
     with open(path, 'rb') as file:
         if file.read(len(_ZIP)) == _ZIP:
             raise UnsafePickleError('a file of torch.save: let its name end in .pth')

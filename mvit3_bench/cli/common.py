@@ -8,6 +8,7 @@ import tempfile
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
@@ -15,7 +16,9 @@ from ..engine.config_files import find_config
 from ..errors import BenchError, UsageError, message_of, space_needed
 from ..utils.text import printable
 
+_OPENMMLAB = ('mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain', 'pycocotools', 'cv2', 'matplotlib', 'PIL', 'scipy')
 INTERRUPTED = 130  # the exit code after Ctrl-C, as of other commands
+ROOT = Path(__file__).resolve().parents[2]  # of a checkout
 RESULTS = 'docs/results/runs'  # the store of results, of a checkout
 
 
@@ -53,11 +56,27 @@ def run(command: ModuleType, call: str, prog: str | None = None, argv: Sequence[
             command.main(args)
         sys.stdout.flush()
     except BrokenPipeError:
-        if not _reader_is_gone():
-            raise
-        sys.exit(1)
+        end_unread()
+    except ModuleNotFoundError as error:
+        sys.exit(lines(f'error: {_not_installed(error)}'))
     except (BenchError, FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
         sys.exit(lines(f'error: {message_of(error)}'))
+
+
+def end_unread() -> None:
+    """End after an error of the pipe that output goes to; if that is not who reads it, the error is raised on."""
+    if not _reader_is_gone():
+        raise
+    sys.exit(1)
+
+
+def _not_installed(error: ModuleNotFoundError) -> str:
+    """What to say of a package that is not there; one that is there, but breaks off, raises on."""
+    package = str(error.name).partition('.')[0]
+    if not error.name or find_spec(package):
+        raise error
+    extra = "pip install -e '.[openmmlab]'" if package in _OPENMMLAB else f'pip install {package}'
+    return f'this command needs {package}, which is not installed: {extra}'
 
 
 def _reader_is_gone() -> bool:
@@ -89,6 +108,16 @@ def check_place(flag: str, folder: str | Path) -> None:
             pass
     except OSError as error:
         raise UsageError(f'{flag} {folder} cannot be written to: {error.strerror or error}', flag, 'name another') from error
+
+
+def check_checkout(fix: str) -> None:
+    """Check that this package is a checkout's, which has the results.
+
+    Raises:
+        UsageError: It is not.
+    """
+    if not (ROOT / 'docs' / 'results').is_dir():
+        raise UsageError(f'{ROOT} is not the repository of mvit3_bench, where the results are', ROOT, fix)
 
 
 def end_interrupted(what: str) -> None:

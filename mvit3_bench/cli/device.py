@@ -2,7 +2,7 @@
 import argparse
 from pathlib import Path
 
-from ..errors import ExportError, UsageError, user_errors
+from ..errors import UsageError, user_errors
 from .common import add_backbone, add_cfg_options, add_shape
 
 EXAMPLE = 'configs/cls/mvit3_xxs_in1k.py mvit3_xxs.pth --to litert executorch --out phone'
@@ -57,7 +57,7 @@ def write(args: argparse.Namespace) -> None:
         origin = Path(checkpoint).name
     name = run_config.run_name(args.config, args.backbone)
     folder = Path(args.out or f'{name}_device')
-    with user_errors(ValueError, ExportError):
+    with user_errors(ValueError):
         kit = write_kit(model, size, args.to, folder, name=name, note=origin, log=lambda message: print(message, flush=True))
     for each in kit['models']:
         print(f'{each["name"]}: {", ".join(each["files"])}')

@@ -3,7 +3,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from ..errors import ResultError, UsageError, user_errors
+from ..errors import UsageError
 from .common import RESULTS, add_cfg_options, lines
 
 EXAMPLE = 'downloads --mini'
@@ -26,8 +26,7 @@ def main(args: argparse.Namespace) -> None:
     from ..paper.comparison import compare
     from ..results import store as results
     from ..results.evaluation import SUFFIXES, checkpoints, evaluate
-    with user_errors(ResultError):
-        results.read(args.record)  # a damaged store is found now, not after hours
+    results.read(args.record)  # a damaged store is found now, not after hours
     files = checkpoints(args.folder)
     if not files:
         raise UsageError(f'no checkpoint ({", ".join(SUFFIXES)}) in {args.folder}', args.folder)

@@ -12,6 +12,7 @@ TARGETS = ('onnx', 'openvino', 'torch', 'litert', 'executorch', 'ncnn', 'coreml'
 PRECISIONS = ('float32', 'float16', 'bfloat16', 'int8')
 # as mvit3_bench.deploy.check.RULES
 DELEGATES = ('litert-gpu', 'ncnn', 'coreml-ane', 'executorch-xnnpack')
+CALIBRATION = 128  # images
 SENSITIVITY_IMAGES = 16  # on which each layer is quantised alone
 EXAMPLE = 'configs/cls/mvit3_s_in1k.py mvit3_s.pth --to onnx'
 
@@ -33,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--precision', choices=PRECISIONS, default='float32',
                         help='of the weights; int8: of weights and activations, calibrated with images of the train set '
                              '(default: %(default)s)')
-    parser.add_argument('--calibration', type=int, default=128, metavar='N',
+    parser.add_argument('--calibration', type=int, default=CALIBRATION, metavar='N',
                         help='images to calibrate with, and as many of the test set to look at (default: %(default)s)')
     parser.add_argument('--sensitivity', type=int, default=0, metavar='N',
                         help='for int8: quantise each layer alone, and keep the N that harm most in float')
@@ -59,18 +60,18 @@ def main(args: argparse.Namespace) -> None:
                 writer(args.to, args.precision, keep=args.sensitivity > 0)
             require('onnx' if args.to == 'web' else args.to)
     cfg, model, size = run_config.model_and_size(args)
-    loaded = {}
+    loaded, origin = {}, 'untrained'
     if args.checkpoint != 'none':
         checkpoint = run_config.find_checkpoint(args.checkpoint)
         check_fits(model, checkpoint, classes=meta_of_test(cfg).get('classes'))
-        loaded = load_checkpoint(model, checkpoint, map_location='cpu')
+        loaded, origin = load_checkpoint(model, checkpoint, map_location='cpu'), Path(checkpoint).name
     name = run_config.run_name(args.config, args.backbone)
     if args.check:
         check_model(model, size, args)
     elif args.to == 'web':
-        web_page.write(args, cfg, model, size, meta_of_classes(cfg, loaded), name)
+        web_page.write(args, cfg, model, size, meta_of_classes(cfg, loaded), name, origin)
     else:
-        write(cfg, model, size, name, args)
+        write(cfg, model, size, name, origin, args)
 
 
 def check_flags(args: argparse.Namespace) -> None:
@@ -82,8 +83,11 @@ def check_flags(args: argparse.Namespace) -> None:
     if args.sensitivity and args.precision != 'int8':
         raise UsageError(f'--sensitivity is of INT8, and --precision is {args.precision}', '--sensitivity',
                          'give --precision int8, too')
+    if args.calibration != CALIBRATION and args.precision != 'int8':
+        raise UsageError(f'--calibration is of INT8, and --precision is {args.precision}', '--calibration',
+                         'give --precision int8, too')
     if args.check:
-        for flag, default in (('out', None), ('precision', 'float32')):
+        for flag, default in (('out', None), ('precision', 'float32'), ('raw', False)):
             if getattr(args, flag) != default:
                 raise UsageError(f'--{flag} is not possible with --check, which writes nothing', f'--{flag}',
                                  'leave it out, or give --to')
@@ -105,14 +109,13 @@ def check_model(model, size: tuple[int, int], args: argparse.Namespace) -> None:
     print(f'{args.check}: nothing that it is known to refuse, in the form for delegates, before the post-processing')
 
 
-def write(cfg, model, size: tuple[int, int], name: str, args: argparse.Namespace) -> None:
+def write(cfg, model, size: tuple[int, int], name: str, origin: str, args: argparse.Namespace) -> None:
     """Export a model, and say what was written."""
     from ..deploy.export import SUFFIXES, export, size_of
     from ..deploy.targets.onnx import OPSET
     out = args.out or name + ('' if args.precision == 'float32' else f'_{args.precision}') + SUFFIXES[args.to]
-    note = f'{name}, {Path(args.checkpoint).name}'
-    with user_errors(ValueError, ImportError, ExportError):
-        done = export(model, size, args.to, out, raw=args.raw, note=note, precision=args.precision,
+    with user_errors(ValueError, ImportError):
+        done = export(model, size, args.to, out, raw=args.raw, note=f'{name}, {origin}', precision=args.precision,
                       calibration=calibrate(cfg, model, size, args) if args.precision == 'int8' else None,
                       log=lambda message: print(message, flush=True))
 

@@ -8,17 +8,16 @@ from difflib import get_close_matches
 from .. import __version__
 from . import common
 
-# group -> command -> its module in this folder
+# group -> commands; the module of a command has its name, with _ for -
 GROUPS = {
-    'Train and test': dict(train='train', test='test', evaluate='evaluate', suite='suite', doctor='doctor', plot='plot'),
-    'Configs and data': {'configs': 'configs', 'prepare': 'prepare', 'mini-data': 'mini_data', 'coco-to-voc': 'coco_to_voc'},
-    'Models and checkpoints': dict(convert='convert', export='export', device='device', flops='flops',
-                                   benchmark='benchmark', leaderboard='leaderboard', recommend='recommend',
-                                   targets='targets', precisions='precisions'),
-    'Pictures': dict(demo='demo', gallery='gallery'),
-    'The paper': dict(reproduce='reproduce', study='study'),
+    'Train and test': ('train', 'test', 'evaluate', 'suite', 'doctor', 'plot'),
+    'Configs and data': ('configs', 'prepare', 'mini-data', 'coco-to-voc'),
+    'Models and checkpoints': ('convert', 'export', 'device', 'flops', 'benchmark', 'leaderboard', 'recommend', 'targets',
+                               'precisions'),
+    'Pictures': ('demo', 'gallery'),
+    'The paper': ('reproduce', 'study'),
 }
-COMMANDS = {name: module for group in GROUPS.values() for name, module in group.items()}
+COMMANDS = {name: name.replace('-', '_') for group in GROUPS.values() for name in group}
 
 
 def summary(module: str) -> str:
@@ -32,7 +31,7 @@ def usage() -> str:
     lines = ['usage: mvit3 COMMAND [ARGUMENT ...]', '',
              'MobileViTv1, v2 and v3 for classification, detection and segmentation.']
     for title, commands in GROUPS.items():
-        lines += ['', f'{title}:', *(f'  {name:{width}}  {summary(module)}' for name, module in commands.items())]
+        lines += ['', f'{title}:', *(f'  {name:{width}}  {summary(COMMANDS[name])}' for name in commands)]
     lines += ['', 'Help on a command: mvit3 COMMAND --help',
               'Configs are given by path or by name: mvit3 configs lists them.', '',
               'example:', '  mvit3 train deeplabv3_mvit3_1.0_ade20k --mini']
@@ -45,7 +44,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     if name == 'help' and rest:
         name, rest = rest[0], ['--help']
     if name in ('-h', '--help', 'help'):
-        print(usage())
+        try:
+            print(usage(), flush=True)
+        except BrokenPipeError:
+            common.end_unread()
         return
     if name == '--version':
         print(f'mvit3 {__version__}')

@@ -4,8 +4,7 @@ from pathlib import Path
 
 from ..errors import user_errors
 
-EXAMPLE = """ade20k
-makes data/mini/ade/ADEChallengeData2016. A set that is already there is reused."""
+EXAMPLE = 'ade20k'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

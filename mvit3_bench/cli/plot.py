@@ -34,7 +34,7 @@ def main(args: argparse.Namespace) -> None:
             raise UsageError(f'no {key!r} in {args.work_dir}/*/vis_data/scalars.json', args.work_dir)
         axes.plot(*zip(*points, strict=True), '.-', color=colour)
         axes.set_ylabel(key, color=colour)
-    axis.set_xlabel('epoch')
+    axis.set_xlabel('epoch' if read(args.work_dir, 'epoch') else 'iteration')
     axis.grid(alpha=0.3)
     axis.set_title(args.work_dir.name)
     args.out.parent.mkdir(parents=True, exist_ok=True)

@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import UsageError
+from .export import PRECISIONS
 from .targets import finish
 
 TARGETS = ('onnx', 'openvino', 'litert', 'executorch')
-PRECISIONS = ('float32', 'float16', 'bfloat16', 'int8')
 AGREEMENT_IMAGES = 500  # of the test set; a classifier's agreement is that of all
 EXAMPLE = 'work_dirs/three_tasks/cifar10-mvit3_xxs-seed0 --to onnx openvino --precisions float32 int8'
 

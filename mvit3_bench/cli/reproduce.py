@@ -3,10 +3,10 @@ import argparse
 import json
 from pathlib import Path
 
-from ..errors import ResultError, UsageError, user_errors
+from ..errors import user_errors
+from .common import ROOT, check_checkout
 
 EXAMPLE = '--table 1 coco2017'
-ROOT = Path(__file__).resolve().parents[2]
 # those of paper.tables, as a test compares
 TABLES = ('architecture', 'imagenet1k', 'coco2017', 'voc2012', 'ade20k', 'ablation', 'latency', 'runs')
 NUMBERS = ('1', '6')
@@ -25,8 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     """Run the command."""
-    if not (ROOT / 'docs' / 'results').is_dir():
-        raise UsageError(f'{ROOT} is not the repository of mvit3_bench, where the results are: run this in a clone', ROOT)
+    check_checkout('run this in a clone')
     from ..leaderboard import page
     from ..leaderboard.measured import read
     from ..paper import fidelity, report, tables
@@ -36,8 +35,7 @@ def main(args: argparse.Namespace) -> None:
         for path, content in ((fidelity.RESULTS, json.dumps(record, indent=0)), (fidelity.PAGE, fidelity.page(record))):
             (ROOT / path).write_text(content + '\n', encoding='utf-8')
             print(ROOT / path)
-    with user_errors(ResultError):
-        measured = report.load(ROOT)
+    measured = report.load(ROOT)
     for name in args.table:
         print(report.markdown(tables.TABLES[tables.NUMBERS.get(name, name)](measured)))
     if args.table:

@@ -8,11 +8,11 @@ import os
 import sys
 from pathlib import Path
 
-from ..errors import MissingFileError, ResultError, UsageError, user_errors
+from ..errors import MissingFileError
 from . import suite as suites
+from .common import ROOT, check_checkout
 
 EXAMPLE = '--jobs 2'
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,8 +36,7 @@ def main(args: argparse.Namespace) -> None:
     out = args.out or _default(read_suite(file, args.mini, args.work_dir).folder, args.mini)
     suite = read_suite(file, args.mini, args.work_dir, out / report.FOLDER)
     check_states(suite.runs)
-    with user_errors(ResultError):
-        results = find_results(suite.runs)
+    results = find_results(suite.runs)
     waiting = [run for run in suite.runs if run.name not in results]
     if args.dry_run:
         suites.show(suite, results, waiting, args.executor)
@@ -67,9 +66,7 @@ def _default(folder: Path, mini: bool) -> Path:
     """
     if mini:
         return folder / 'docs'
-    if not (ROOT / 'docs' / 'results').is_dir():
-        raise UsageError(f'{ROOT} is not the repository of mvit3_bench, where the results are', '--out',
-                         'name a folder for them: --out DIR')
+    check_checkout('name a folder for them: --out DIR')
     return Path(os.path.relpath(ROOT / 'docs'))
 
 
@@ -82,6 +79,7 @@ def check_data(suite) -> None:
     from ..study.recipe import data_roots
     missing = [root for root in data_roots(suite) if not Path(root).is_dir()]
     if missing:
-        commands = ', '.join(f'mvit3 prepare {Path(root).name}' for root in missing)
+        commands = ', '.join(f'mvit3 prepare {name}' + ' --source CLONE' * (name != 'cifar10')
+                             for name in (Path(root).name for root in missing))
         raise MissingFileError(f'the study needs the data in {", ".join(missing)}, which are not there', missing[0],
                                f'{commands}; see docs/small_data.md')

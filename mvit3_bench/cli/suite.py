@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from ..errors import ResultError, UsageError, user_errors
+from ..errors import UsageError, user_errors
 from .common import INTERRUPTED, lines
 
 EXAMPLE = 'example_mini --jobs 2'
@@ -57,8 +57,7 @@ def main(args: argparse.Namespace) -> None:
     check_jobs(args)
     suite = read_suite(find_suite(args.file), args.mini, args.work_dir, args.results)
     check_states(suite.runs)
-    with user_errors(ResultError):
-        results = find_results(suite.runs)
+    results = find_results(suite.runs)
     waiting = [run for run in suite.runs if run.name not in results]
     if args.dry_run:
         show(suite, results, waiting, args.executor)

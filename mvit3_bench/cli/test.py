@@ -5,7 +5,7 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
-from ..errors import ResultError, UsageError, user_errors
+from ..errors import UsageError, user_errors
 from .common import RESULTS, add_run_flags, check_place, lines
 
 # of a config that names none
@@ -33,7 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def evaluators_of(cfg) -> list:
     """The evaluators of the test, of which a config may name one or several."""
-    return cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
+    found = cfg.get('test_evaluator')
+    return found if isinstance(found, list) else [found]
 
 
 def draw(cfg, args) -> None:
@@ -155,9 +156,12 @@ def main(args: argparse.Namespace) -> None:
     if exported := form_of(args.checkpoint):
         check_file(args)
     cfg = run_config.load_config(args)
+    run_config.check_parts(cfg, ('default_scope', 'test_dataloader'))
     if (unlabelled := without_truth(cfg)) and (args.record or not (args.out or args.show or args.show_dir)):
         raise UsageError('the images of the test have no labels to score predictions by, so there is no result',
                          'test_dataloader', '--out DIR writes the predictions, --show-dir DIR draws them')
+    if not unlabelled:
+        run_config.check_parts(cfg, ('test_evaluator',))
     place_records(cfg)
     on_first(check_data, cfg, ('test_dataloader',))
     if args.show or args.show_dir:
@@ -171,8 +175,7 @@ def main(args: argparse.Namespace) -> None:
     cfg.load_from = None if exported or args.checkpoint == 'none' else run_config.find_checkpoint(args.checkpoint)
     cfg.resume = False  # a resumed run dumps a config with True, by which the schedules would be restored
     if args.record:
-        with user_errors(ResultError):
-            draft = draft_result(cfg, args.config, args.mini, find_provenance(cfg.load_from), args.backbone)
+        draft = draft_result(cfg, args.config, args.mini, find_provenance(cfg.load_from), args.backbone)
     if args.deploy or exported:  # the hook would copy the model; what a checkpoint holds are the averaged weights anyway
         cfg.custom_hooks = [hook for hook in cfg.get('custom_hooks', []) if not is_average(hook)]
     runner = run_config.build_runner(cfg)
@@ -204,10 +207,9 @@ def main(args: argparse.Namespace) -> None:
     print(lines('  '.join(numbers)) or f'{images} images predicted'
           + (', without labels to score them by' if unlabelled else ''))
     if args.record:
-        with user_errors(ResultError):
-            result = replace(draft, images=images, metrics={
-                name: value for name, value in metrics.items() if results.is_number(value)})
-            print(f'recorded: {results.write(args.record, result)}')
+        result = replace(draft, images=images, metrics={
+            name: value for name, value in metrics.items() if results.is_number(value)})
+        print(f'recorded: {results.write(args.record, result)}')
     if args.show_dir:
-        pictures = sorted(Path(args.show_dir).rglob('*.png'))
-        print(lines(f'{len(pictures)} pictures' + (f', for instance {pictures[0]}' if pictures else f' in {args.show_dir}')))
+        drawn = sorted(pictures.files)
+        print(lines(f'{len(drawn)} pictures' + (f', for instance {drawn[0]}' if drawn else f' in {args.show_dir}')))

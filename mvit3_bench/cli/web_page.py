@@ -3,7 +3,7 @@ import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..errors import ExportError, UsageError, user_errors
+from ..errors import UsageError, user_errors
 
 PORT = 8000
 
@@ -31,7 +31,8 @@ def check_arguments(args: argparse.Namespace) -> None:
             raise UsageError(f'--{name} is of web pages', f'--{name}', 'leave it out, or give --to web')
 
 
-def write(args: argparse.Namespace, cfg: Mapping, model, size: tuple[int, int], meta: Mapping, name: str) -> None:
+def write(args: argparse.Namespace, cfg: Mapping, model, size: tuple[int, int], meta: Mapping, name: str,
+          origin: str) -> None:
     """Write the page, say what it holds, and serve it if that is asked for.
 
     Args:
@@ -40,6 +41,7 @@ def write(args: argparse.Namespace, cfg: Mapping, model, size: tuple[int, int], 
         model, size: With its weights, and height and width of its images.
         meta: Of the data set of the test.
         name: Of the config, with the backbone.
+        origin: What the weights are of.
 
     Raises:
         UsageError: The config has no data to test with, or as :func:`mvit3_bench.deploy.web.page.write_page`.
@@ -47,13 +49,11 @@ def write(args: argparse.Namespace, cfg: Mapping, model, size: tuple[int, int], 
     from ..datasets.configs import data_sets
     from ..deploy.web.page import write_page
     from ..deploy.web.server import serve
-    from ..engine.run_config import find_checkpoint
     folder = Path(args.out or f'{name}_web')
     dataset = next(iter(data_sets(cfg.get('test_dataloader')).values()), None)
     if dataset is None:
         raise UsageError('the config has no test_dataloader, whose pipeline the page repeats', 'test_dataloader')
-    origin = 'untrained' if args.checkpoint == 'none' else Path(find_checkpoint(args.checkpoint)).name
-    with user_errors(ValueError, ExportError):
+    with user_errors(ValueError):
         done = write_page(model, size, folder, pipeline=dataset.pipeline, meta=meta, name=name, note=origin,
                           example=args.example, log=lambda message: print(message, flush=True))
     total = sum(file.stat().st_size for file in folder.rglob('*') if file.is_file())

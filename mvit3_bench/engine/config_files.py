@@ -36,7 +36,5 @@ def find_config(config: str) -> str:
     if found:
         raise UsageError(f'config {config} is in {len(found)} folders: {", ".join(found)}', config, 'name one of them')
     neighbours = [str(path) for path in Path(config).parent.glob('*.py')]
-    known = get_close_matches(config, neighbours, n=8, cutoff=0)
-    if not known:
-        known = get_close_matches(name, ours, n=8, cutoff=0)
-    raise UsageError(f'config not found: {config}', config, f'there are: {", ".join(known)}' if known else '', '\n  ')
+    known = get_close_matches(config, neighbours, n=8) or get_close_matches(name, ours, n=8, cutoff=0)
+    raise UsageError(f'config not found: {config}', config, f'there are: {", ".join(known)}', '\n  ')

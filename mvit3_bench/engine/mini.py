@@ -12,7 +12,7 @@ from ..datasets.configs import EVALUATORS, LOADERS, class_path, data_sets, type_
 from ..datasets.mini import FOLDERS, MAKERS
 from ..registry import DATA_SAMPLERS
 from ..utils.paths import MIM
-from .lr_scaling import is_average, iteration_keys, schedulers
+from .lr_scaling import COUNTS, is_average, iteration_keys, schedulers
 
 _SHARE = 0.05  # of the iterations, the most that warm-up and the horizon of EMA may take: 0.9995^500 is still 78 %
 # of transforms, of the data preprocessor, of the multi-scale sampler
@@ -126,19 +126,35 @@ def _limit_detections(test_cfg: ConfigDict) -> None:
             test_cfg[key] = limit
 
 
+def _shrink_schedulers(found: list[ConfigDict], epochs: float, iters: int) -> None:
+    """Shrink, in place, the schedules of the learning rate.
+
+    Args:
+        found: Their configs. Those that go by iterations are warm-ups, unless there are several and no others.
+        epochs: Factor of what counts epochs.
+        iters: Iterations of the miniature training.
+    """
+    counted = [iteration_keys(each) for each in found]
+    longest = max([1, *(each[key] for each, keys in zip(found, counted, strict=True)
+                        for key in ('end', 'T_max', 'warmup_iters') if key in keys)])
+    whole = len(found) > 1 and not any(each.get('by_epoch', True) for each in found)
+    factor = iters / longest if whole else min(1, round(_SHARE * iters) / longest)
+    for each, keys in zip(found, counted, strict=True):
+        for key in {*COUNTS, 'warmup_iters'} & each.keys():
+            each[key] = _scaled(each[key], factor if key in keys else epochs)
+
+
+def _scaled(count, factor: float):
+    return [_scaled(each, factor) for each in count] if isinstance(count, (list, tuple)) else round(count * factor)
+
+
 def _shrink_schedule(cfg: Config, mini: Mini) -> None:
     lengths = _epoch_lengths(cfg.train_dataloader, mini.train_images, mini.epochs)
     iters = sum(lengths)
     epochs_before = cfg.train_cfg.max_epochs
     cfg.train_cfg.max_epochs = mini.epochs
     cfg.train_cfg.val_interval = max(1, mini.epochs // 5)
-    for scheduler in schedulers(cfg):
-        by_iteration = iteration_keys(scheduler)
-        for key in ('begin', 'end', 'T_max', 'warmup_iters'):
-            if key in by_iteration:
-                scheduler[key] = min(scheduler[key], round(_SHARE * iters))
-            elif key in scheduler:
-                scheduler[key] = round(scheduler[key] * mini.epochs / epochs_before)
+    _shrink_schedulers(schedulers(cfg), mini.epochs / epochs_before, iters)
     for hook in cfg.get('custom_hooks') or []:
         if is_average(hook):
             hook.momentum = max(hook.get('momentum', 2e-4), 1 / (_SHARE * iters))

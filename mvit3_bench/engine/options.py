@@ -41,6 +41,10 @@ def parse_options(words: Sequence[str] | None) -> dict:
         DictAction([_FLAG], 'cfg_options')(None, found, words or [])
     except AssertionError as error:
         raise UsageError(f'{_FLAG} {" ".join(words)}: {error}', _FLAG) from error
+    for word in words or []:
+        key, _, value = word.partition('=')
+        if isinstance(found.cfg_options[key], str):  # of which MMEngine drops the blanks, such as those of a path
+            found.cfg_options[key] = value.strip('\'" ')
     return found.cfg_options
 
 

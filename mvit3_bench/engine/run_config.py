@@ -3,6 +3,7 @@ import argparse
 import logging
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -62,7 +63,7 @@ def load_config(args: argparse.Namespace, check_options: bool = True) -> Config:
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = read_config(args.config)
     if DefaultScope.get_current_instance() is None:  # before mmlab is imported, which then imports one framework, not three
-        init_default_scope(cfg.get('default_scope', 'mmengine'))
+        init_default_scope(cfg.get('default_scope') or 'mmengine')
     if args.mini:
         with user_errors(ValueError, FileExistsError):
             to_mini(cfg)
@@ -79,6 +80,18 @@ def load_config(args: argparse.Namespace, check_options: bool = True) -> Config:
     with user_errors(ValueError):
         distribute(cfg, args.launcher)
     return cfg
+
+
+def check_parts(cfg: Config, names: Iterable[str]) -> None:
+    """Check that a config has what a test needs, of which a training can do without.
+
+    Raises:
+        UsageError: It lacks a part; the fix says what to write.
+    """
+    for name in names:
+        if cfg.get(name) is None:
+            value = f'{name.replace("test", "val")}, for instance' if 'test' in name else "'mmdet', 'mmseg' or 'mmpretrain'"
+            raise UsageError(f'the config has no {name}', name, f'write {name} = {value}')
 
 
 def set_backbone(cfg: Config, name: str | None) -> None:
@@ -115,7 +128,7 @@ def model_and_size(args: argparse.Namespace) -> tuple[Config, nn.Module, tuple[i
     if args.shape and (len(args.shape) > 2 or min(args.shape) < 1):
         raise UsageError(f'--shape {args.shape} is not possible', '--shape',
                          'allowed: a height and a width of 1 or more, as one or two numbers')
-    init_default_scope(cfg.get('default_scope', 'mmengine'))
+    init_default_scope(cfg.get('default_scope') or 'mmengine')
     with user_errors(ValueError, KeyError, TypeError):
         size = (*args.shape, *args.shape)[:2] if args.shape else input_size(cfg)
         return cfg, revert_sync_batchnorm(MODELS.build(cfg.model)), size

@@ -4,13 +4,24 @@ from pathlib import Path
 
 
 def read(work_dir: Path, key: str) -> list[tuple[float, float]]:
-    """(epoch, value) of every log entry that has the key; a resumed run overwrites what it repeats."""
+    """(epoch, value) of every log entry that has the key; a resumed run overwrites what it repeats.
+
+    The entries of a training lie within their epoch: 1.5 is half of the second. Those of one without epochs have the
+    iteration in its place.
+    """
     entries = {}
     for file in sorted(work_dir.glob('*/vis_data/scalars.json')):
         text = file.read_text()
         for line in text[:text.rfind('\n') + 1].splitlines():  # a run that was killed may have cut off its last line
             entry = json.loads(line)
             if key in entry:
-                # validation entries have the epoch in `step`
-                entries[entry['step']] = (entry.get('epoch', entry['step']), entry[key])
-    return [entries[step] for step in sorted(entries)]
+                entries[entry['step']] = (entry.get('epoch'), entry[key])
+    ends = {0: 0} | {epoch: step for step, (epoch, _) in sorted(entries.items())}  # the last entry of each epoch
+    return [(_place(step, epoch, ends), value) for step, (epoch, value) in sorted(entries.items())]
+
+
+def _place(step: int, epoch: int | None, ends: dict[int | None, int]) -> float:
+    if epoch is None:  # validation, whose step is the epoch
+        return step
+    start = ends.get(epoch - 1, 0)
+    return epoch - 1 + (step - start) / (ends[epoch] - start)

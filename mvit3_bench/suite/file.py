@@ -159,6 +159,16 @@ def _options(where: str, options: dict) -> tuple[str, ...]:
             raise UsageError(f'{where}.options has the key {key!r}', 'options', 'write them as --cfg-options: a.b: 1')
         if isinstance(value, dict):
             raise UsageError(f'{where}.options.{key} is a mapping', 'options', f'write {key}.KEY: VALUE for each')
-        words.append(f'{key}={re.sub(", ", ",", str(value)) if isinstance(value, list) else value}')
-    parse_options(words)
+        word = f'{key}={re.sub(", ", ",", str(value)) if isinstance(value, list) else value}'
+        if not _same(value, parse_options([word])[key]):
+            raise UsageError(f'{where}.options.{key} is {value!r}, which no word of --cfg-options says', 'options',
+                             'name the parts: a.0.b: 1; or write a config of its own')
+        words.append(word)
     return tuple(words)
+
+
+def _same(value, parsed) -> bool:
+    """Whether an option is what its word is parsed to. Texts of numbers are, such as 1e-3 in YAML, and those of lists."""
+    if isinstance(value, list):
+        return isinstance(parsed, list) and len(value) == len(parsed) and all(map(_same, value, parsed))
+    return value == parsed or isinstance(value, str) and (value[:1] in ('[', '(') or not isinstance(parsed, (str, list)))

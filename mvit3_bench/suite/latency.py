@@ -44,10 +44,10 @@ def measure(suite: Suite, log: Callable[[str], None]) -> None:
 
 def _case(run: Run, log: Callable[[str], None]) -> Case | None:
     """The model of a run, ready and checked; None if it cannot be exported, and the log says why."""
-    cfg = read_config(run.config)
-    set_backbone(cfg, run.backbone)
-    merge_options(cfg, run.options)
     try:
+        cfg = read_config(run.config)
+        set_backbone(cfg, run.backbone)
+        merge_options(cfg, run.options)
         models = build_models(run.result_config, cfg, [], None, SEED)
         case, = prepare(models, [(_BACKEND, 'fp32')], 1, _CPU, SEED, log, timing.BLOCK)
     except (BenchError, ValueError, KeyError, TypeError, Skipped, Deviates) as why:

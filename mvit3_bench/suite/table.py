@@ -31,7 +31,7 @@ def make_table(suite: Suite, results: dict[str, Result]) -> str:
         suite: The suite.
         results: Of its runs that are done, by name.
     """
-    labels = {run: run.backbone or name_of(read_config(run.config).model.backbone) for run in suite.runs}
+    labels = {run: run.backbone or _own_backbone(run) for run in suite.runs}
     configs = list(dict.fromkeys(run.recorded for run in suite.runs))
     measured = latency.read(suite)
     timed = configs if measured['models'] else []
@@ -48,6 +48,14 @@ def make_table(suite: Suite, results: dict[str, Result]) -> str:
     columns = ('backbone', *(_heading(config, suite.runs, results) for config in configs), 'parameters', 'multiply-adds',
                *(f'{config.removesuffix(".py")} ms' for config in timed))
     return table(rows, columns, left=1) + '\n' + _notes(suite, results, configs[0], measured)
+
+
+def _own_backbone(run: Run) -> str:
+    """The backbone of a run's config; of one that cannot be read, or has none, the name of the config."""
+    try:
+        return name_of(read_config(run.config).model.backbone)
+    except (BenchError, AttributeError):
+        return run.recorded
 
 
 def _cell(runs: list[Run], results: dict[str, Result]) -> str:

@@ -15,17 +15,23 @@ from ..errors import UsageError
 
 
 class Pictures(LocalVisBackend):
-    """Writes the pictures of a visualizer into a folder, in the subfolders that ``parents`` names, in this order."""
+    """Writes the pictures of a visualizer into a folder, in the subfolders that ``parents`` names, in this order.
+
+    Attributes:
+        files: What was written.
+    """
 
     def __init__(self, save_dir: str):
         super().__init__(save_dir, img_save_dir='.')
         self.parents: Sequence[str] = ()
+        self.files: list[Path] = []
 
     def add_image(self, name: str, image: np.ndarray, step: int = 0, **kwargs) -> None:
         """Write a picture, (H, W, 3) RGB."""
         parent, *self.parents = self.parents or ['']
         file = Path(self._save_dir, parent, f'{name}_{step}.png')
         file.parent.mkdir(parents=True, exist_ok=True)
+        self.files.append(file)
         file.write_bytes(cv2.imencode('.png', cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes())
 
 

@@ -138,11 +138,27 @@ def test_output_that_nobody_reads():
     command = f'{sys.executable} -m mvit3_bench.cli configs | true; exit ${{PIPESTATUS[0]}}'
     done = subprocess.run(['bash', '-c', command], capture_output=True, text=True, cwd=ROOT)
     assert (done.returncode, done.stderr) == (1, '')
+    done = subprocess.run(['bash', '-c', command.replace('configs', '--help')], capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (1, '')
 
     def work(args):
         raise BrokenPipeError('of another process')
     with pytest.raises(BrokenPipeError, match='of another process'):
         common.run(SimpleNamespace(__doc__='', EXAMPLE='', add_arguments=lambda parser: None, main=work), 'x', argv=[])
+
+
+@pytest.mark.parametrize('package, install', [('mmengine.config', r"mmengine.*: pip install -e '\.\[openmmlab\]'"),
+                                              ('tabulate', 'tabulate.*: pip install tabulate')])
+def test_missing_package(monkeypatch, package, install):
+    """A package that is not installed is named with the line that installs it; one that is there and breaks is an error."""
+    def work(args):
+        raise ModuleNotFoundError(f'No module named {package!r}', name=package)
+    command = SimpleNamespace(__doc__='', EXAMPLE='', add_arguments=lambda parser: None, main=work)
+    with pytest.raises(ModuleNotFoundError):
+        common.run(command, 'x', argv=[])
+    monkeypatch.setattr(common, 'find_spec', lambda name: None)
+    with pytest.raises(SystemExit, match=f'^error: this command needs {install}$'):
+        common.run(command, 'x', argv=[])
 
 
 def test_no_command(capsys):
@@ -225,8 +241,9 @@ def test_name_in_two_folders(tmp_path, monkeypatch):
 
 
 def test_unknown_name(tmp_path, monkeypatch):
-    """A name that does not exist lists the nearest, the very nearest first."""
+    """A name that does not exist lists the nearest, the very nearest first; other files beside it are none of them."""
     monkeypatch.chdir(tmp_path)
+    Path('noxfile.py').touch()
     with pytest.raises(UsageError, match='config not found: deeplabv3_mvit3_1.0_ade2k') as error:
         find_config('deeplabv3_mvit3_1.0_ade2k')
     assert error.value.fix.startswith('there are: seg/deeplabv3_mvit3_1.0_ade20k, ')
@@ -278,8 +295,8 @@ def test_errors_have_fields():
 
 
 def test_user_errors_keep_fields():
-    """An error that becomes the user's keeps what it found and how to fix it."""
-    with pytest.raises(UsageError) as error, user_errors(RuntimeError):
+    """An error of ours stays what it is; another becomes the user's."""
+    with pytest.raises(CheckpointError) as error, user_errors(RuntimeError):
         raise CheckpointError('x.pth is damaged', 'x.pth', 'fetch it again')
     assert (error.value.where, error.value.fix) == ('x.pth', 'fetch it again')
     assert str(error.value) == 'x.pth is damaged; fetch it again'

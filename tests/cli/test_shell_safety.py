@@ -26,7 +26,7 @@ def test_values_are_not_evaluated():
     add_cfg_options(parser)
     found = parse_options(parser.parse_args(options('a{}.b={}')).cfg_options)
     for value, parsed in zip(VALUES, found.values(), strict=True):
-        wanted = value.strip('\'"').replace(' ', '')
+        wanted = value.strip('\'" ')
         assert parsed == (wanted.split(',') if ',' in wanted else wanted)
 
 

@@ -38,7 +38,7 @@ def test_train_and_test(run_dir, trained, tool):
                    '--cfg-options', *SHORT)
     assert outcome.code == 0, outcome.output
     metrics = json.loads((run_dir / 'out' / 'metrics.json').read_text())
-    assert f'mIoU {metrics["mIoU"]:.4g}' in outcome.output and 'pictures' in outcome.output
+    assert f'mIoU {metrics["mIoU"]:.4g}' in outcome.output and '\n2 pictures, for instance pictures/' in outcome.output
     assert len(list((run_dir / 'out').glob('*.png'))) == len(list((run_dir / 'pictures').glob('*.png'))) == 2
     assert not list(run_dir.glob('out/*.pkl'))
 

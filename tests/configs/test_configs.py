@@ -175,6 +175,23 @@ def test_no_miniature_of_iterations(run_dir):
         to_mini(cfg)
 
 
+@pytest.mark.parametrize('before, after', [
+    ([dict(type='MultiStepLR', milestones=[8, 11], end=12, gamma=0.1)],
+     [dict(type='MultiStepLR', milestones=[13, 18], end=20, gamma=0.1)]),
+    ([dict(type='LinearLR', end=1500, by_epoch=False), dict(type='CosineAnnealingLR', begin=3, T_max=9, end=12)],
+     [dict(type='LinearLR', end=6, by_epoch=False), dict(type='CosineAnnealingLR', begin=5, T_max=15, end=20)]),
+    ([dict(type='LinearLR', end=500, by_epoch=False), dict(type='PolyLR', begin=500, end=20000, by_epoch=False)],
+     [dict(type='LinearLR', end=3, by_epoch=False), dict(type='PolyLR', begin=3, end=120, by_epoch=False)]),
+    ([dict(type='LinearLR', end=500, by_epoch=False)], [dict(type='LinearLR', end=6, by_epoch=False)])],
+    ids=['milestones', 'warm-up', 'iterations', 'warm-up alone'])
+def test_mini_schedules(run_dir, before, after):
+    """Schedules of other configs than ours shrink with the training, of 20 epochs of 6 iterations."""
+    from mvit3_bench.engine.mini import to_mini
+    cfg = Config.fromfile(conftest.ROOT / 'configs' / 'seg' / 'deeplabv3_mvit3_1.0_ade20k.py')
+    cfg.train_cfg.max_epochs, cfg.param_scheduler = 12, before
+    assert to_mini(cfg).param_scheduler == after
+
+
 def test_mini_limits_detections(run_dir):
     """The v1 type has no limit an image, and a miniature training so many detections that scoring them takes minutes."""
     from mvit3_bench.engine.mini import to_mini

@@ -202,6 +202,7 @@ def test_documentation(tool, run_dir, form):
     ('cls/mvit3_xxs_in1k.py', ['--shape', 1, 2, 3], 'one or two numbers'),
     ('cls/mvit3_xxs_in1k.py', ['--out', 'model.bin'], 'model.bin: a file of torch ends in .pt2'),
     ('cls/mvit3_xxs_in1k.py', ['--sensitivity', 3], '--sensitivity is of INT8, and --precision is float32'),
+    ('cls/mvit3_xxs_in1k.py', ['--calibration', 3], '--calibration is of INT8, and --precision is float32'),
     ('cls/none.py', [], 'config not found')])
 def test_bad_input(tool, run_dir, config, flags, message):
     """Refused before anything is exported, in a line."""

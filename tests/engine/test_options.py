@@ -6,7 +6,7 @@ import pytest
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from mvit3_bench.engine.options import merge_options
+from mvit3_bench.engine.options import merge_options, parse_options
 from mvit3_bench.errors import UsageError
 
 CONFIG = conftest.ROOT / 'configs' / conftest.TASKS['segmentation']
@@ -41,6 +41,14 @@ def test_new_keys(cfg):
         with pytest.raises(UsageError) as error:
             merge_options(cfg, [word])
         assert word.partition('=')[0] in str(error.value) and near in error.value.fix, word
+
+
+@pytest.mark.parametrize('word, value', [
+    ('data_root=/data/My Images', '/data/My Images'), ('work_dir="my runs/x"', 'my runs/x'), ('a= 3 ', 3),
+    ('a=[1, 2]', [1, 2]), ('a=x=y z', 'x=y z')])
+def test_blanks(word, value):
+    """Those in a path stay, which MMEngine's parser drops."""
+    assert list(parse_options([word]).values()) == [value]
 
 
 @pytest.mark.parametrize('word, part', [

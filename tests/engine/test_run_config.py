@@ -52,6 +52,16 @@ def test_another_run_keeps_its_best(trained, tool):
     assert (run / 'best_mIoU_epoch_1.pth').is_file() and Path(kept).is_file()
 
 
+@pytest.mark.parametrize('part, fix', [('test_dataloader', 'val_dataloader'), ('test_evaluator', 'val_evaluator'),
+                                       ('default_scope', "'mmdet', 'mmseg' or 'mmpretrain'")])
+def test_config_without_a_test(run_dir, tool, weights, part, fix):
+    """MMEngine trains such a config; a test says what it lacks."""
+    config, checkpoint = weights['segmentation']
+    Path('mine.py').write_text(f'_base_ = [{str(config)!r}]\n{part} = None\n')
+    outcome = tool('test', 'mine.py', checkpoint, '--mini')
+    assert outcome.code == 1 and f'error: the config has no {part}; write {part} = {fix}' in outcome.output, outcome.output
+
+
 @pytest.mark.parametrize('first', [True, False])
 def test_resume_without_a_checkpoint(run_dir, tool, weights, monkeypatch, first):
     """In an empty folder --resume begins a new run, with the weights that load_from names."""

@@ -28,11 +28,11 @@ def test_latency(tmp_path, monkeypatch):
     assert 'batch 1, median of 2 rounds' in text
 
 
-def test_model_without_latency(tmp_path, monkeypatch):
-    """A model that cannot be exported leaves its cell empty, and the log says why."""
+@pytest.mark.parametrize('key', ['model.data_preprocessor.type', 'model.backbne.x'])
+def test_model_without_latency(tmp_path, monkeypatch, key):
+    """A model that cannot be built or exported leaves its cell empty, and the log says why."""
     monkeypatch.setattr(latency, 'ROUNDS', 1)
-    file = dict(runs=[dict(configs=['study/cifar10'], backbones=['timm/test_efficientnet'],
-                           options={'model.data_preprocessor.type': 'nonsense'})])
+    file = dict(runs=[dict(configs=['study/cifar10'], backbones=['timm/test_efficientnet'], options={key: 'nonsense'})])
     Path(tmp_path / 'tiny.yaml').write_text(yaml.safe_dump(file))
     said = []
     latency.measure(read_suite(str(tmp_path / 'tiny.yaml'), folder=tmp_path), said.append)
