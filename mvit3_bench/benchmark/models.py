@@ -68,7 +68,7 @@ def build_models(name: str, cfg: Config, baselines: list[str], shape: tuple[int,
         ImportError: The package of a baseline is not installed.
         ValueError: The config has no fixed size, or the model cannot be built.
     """
-    init_default_scope(cfg.get('default_scope', 'mmengine'))
+    init_default_scope(cfg.get('default_scope') or 'mmengine')
     shape = shape or input_size(cfg)
     model = lived_in(revert_sync_batchnorm(MODELS.build(cfg.model)), seed).eval()
     size = (in_channels(model), *shape)

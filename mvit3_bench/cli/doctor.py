@@ -52,7 +52,7 @@ def examine(args: argparse.Namespace) -> list[Finding]:
         return [*findings, *examine_roots()]
     if any(each.level == ERROR and each.name == cfg.get('default_scope') for each in findings):
         return findings  # without its framework, nothing of the config can be built
-    init_default_scope(cfg.get('default_scope', 'mmengine'))
+    init_default_scope(cfg.get('default_scope') or 'mmengine')
     options = cfg_options.parse_options(args.cfg_options)
     plan = Plan(cfg, run_config.read_config(args.config), options, args.processes, args.samples)
     return [*findings, *examine_data(plan, args.mini), *examine_settings(plan), *examine_disk(plan)]

@@ -40,7 +40,7 @@ def swap_backbone(cfg: Config, name: str, size: tuple[int, int]) -> None:
         raise UsageError(f'{FLAG} is not possible with {cfg.filename}', FLAG, 'it has no data_preprocessor')
     named = resolve(name, cfg.get('default_scope'))
     try:
-        with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmengine')):
+        with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmengine'):
             put(cfg, named, size)
     except _Refused as reason:
         raise UsageError(f'{FLAG} {name} cannot be put into {cfg.model.type}: {reason}', FLAG) from reason

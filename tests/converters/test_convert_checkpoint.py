@@ -148,7 +148,7 @@ def test_safetensors_is_not_installed(tmp_path, monkeypatch):
     """The package is named."""
     (tmp_path / 'x.safetensors').touch()
     monkeypatch.setattr('mvit3_bench.checkpoints.reading.find_spec', lambda name: None)
-    with pytest.raises(CheckpointError, match='^\S+x.safetensors needs the package safetensors: pip install safetensors$'):
+    with pytest.raises(CheckpointError, match=r'^\S+x.safetensors needs the package safetensors: pip install safetensors$'):
         read_file(tmp_path / 'x.safetensors')
 
 

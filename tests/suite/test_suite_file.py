@@ -78,7 +78,7 @@ def test_mini_and_folders(tmp_path):
     ('runs: [{configs: [cls/mvit3_s_in1k], options: {a: {b: 1}}}]\n', r'options.a is a mapping; write a.KEY: VALUE'),
     ('runs: [{configs: [cls/mvit3_s_in1k], options: {"a b": 1}}]\n', r"options has the key 'a b'"),
     ('runs: [{configs: [cls/mvit3_s_in1k], options: {"--out": 1}}]\n', r"options has the key '--out'"),
-    ('runs: [{configs: [cls/mvit3_s_in1k], options: {a: [{b: X, c: 1}]}}]\n', r"options.a is \[{'b': 'X', 'c': 1}\], which no"),
+    ('runs: [{configs: [cls/mvit3_s_in1k], options: {a: [{b: X, c: 1}]}}]\n', r"options.a is \[{.b.: .X., .c.: 1}\], which"),
     ('runs: [{configs: [cls/mvit3_s_in1k], options: {a: "b, c"}}]\n', r"options.a is 'b, c', which no word of --cfg-option"),
     ('name: ../x\nruns: [{configs: [cls/mvit3_s_in1k]}]\n', r"name is '../x'; it names a folder"),
     ('mini: 1\nruns: [{configs: [cls/mvit3_s_in1k]}]\n', r'mini is 1; wanted: true or false'),
