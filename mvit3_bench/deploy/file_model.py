@@ -44,7 +44,7 @@ class FileModel(nn.Module):
         if loaded.call is None:
             raise UsageError(f'{file} cannot be tested: the runtime of {form} does not run on this machine', file)
         self.file, self.call, self.warned = file, loaded.call, False
-        self.size = loaded.size or size
+        self.size, self.ends_early = loaded.size or size, 'logits' in loaded.outputs
         if self.size is None:
             raise ValueError(f'neither {file} nor the config tells the size of its images')
         self.wrapper = wrap(model.eval(), self.size, raw=True)
@@ -69,8 +69,10 @@ class FileModel(nn.Module):
                              self.file) from error
 
     def _classes(self, found: list[Tensor], sample, given: tuple[int, int]):
-        scores = found[0][0]
-        return sample.set_pred_score(scores).set_pred_label(scores.argmax(keepdim=True))
+        logits, head = found[0], self.wrapper.model.head
+        if not (self.ends_early or logits.min() < 0):  # scores; some runtimes have no names
+            logits = logits.logit() if self.wrapper.sigmoid else logits.log()
+        return head._get_predictions(logits, [sample])[0]
 
     def _masks(self, found: list[Tensor], sample, given: tuple[int, int]):
         from mmengine.structures import PixelData

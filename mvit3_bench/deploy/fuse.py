@@ -35,10 +35,10 @@ def fuse(model: nn.Module, size: tuple[int, int] = (64, 64)) -> nn.Module:
     """
     fused = copy.deepcopy(model)
     fused.eval()  # not chained: the backbones of mmpretrain return None
-    dtype = next(model.parameters()).dtype
-    half = dtype in (torch.float16, torch.bfloat16)  # whose rounding would hide what the check looks for
-    if half:
-        fused.float()
+    first = next(model.parameters())
+    half = first.dtype in (torch.float16, torch.bfloat16)
+    # rounding would hide what the check looks for: that of half precision, and of a GPU, whose convolutions take TF32
+    fused.to('cpu', torch.float32 if half else None)
     image = _image(fused, size)
     before = _trace(fused, image)
     _fold_norms(fused, image)
@@ -56,8 +56,7 @@ def fuse(model: nn.Module, size: tuple[int, int] = (64, 64)) -> nn.Module:
             if isinstance(child, SeparableSelfAttention):
                 setattr(module, name, SplitAttention(child))
     _check(before, _trace(fused, image), type(model).__name__)
-    if half:
-        fused.to(dtype)
+    fused.to(first.device, first.dtype if half else None)
     for module in list(fused.modules()):
         # a forward() of another ecosystem may take the maps of any layer
         if isinstance(module, MobileViT) and type(module).forward is MobileViT.forward:

@@ -44,32 +44,28 @@ class TimmMobileViTv3(Network):
             if num_classes:
                 init_linear(self.head.fc, self.arch)
         self.num_classes, self.in_chans = num_classes, in_chans
-        self.head_hidden_size = self.num_features
         strides = self.strides_of(range(STAGES))
         self.feature_info = [dict(num_chs=width, reduction=stride, module=f'layer{index}')
                              for index, (width, stride) in enumerate(zip(self.arch.widths, strides, strict=True), 1)]
         self.to(dtype=dtype)
 
-    @torch.jit.ignore
-    def no_weight_decay(self) -> set[str]:
-        """Names of parameters beside biases and norms that are not decayed: none."""
-        return set()
-
-    @torch.jit.ignore
     def group_matcher(self, coarse: bool = False) -> dict:
         """Patterns of the groups of layers."""
         return dict(stem=r'^stem', blocks=r'^layer(\d+)' if coarse else [(r'^layer(\d+)\.(\d+)', None),
                                                                           (r'^expansion', (99999,))])
 
-    @torch.jit.ignore
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Recompute the layers' activations in the backward pass, or not."""
         self.with_cp = enable
 
-    @torch.jit.ignore
     def get_classifier(self) -> nn.Module:
         """The linear layer."""
         return self.head.fc
+
+    @property
+    def head_hidden_size(self) -> int:
+        """Width of what the linear layer is given."""
+        return self.num_features * self.head.global_pool.feat_mult()
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
         """Replace the linear layer, and the pooling if one is named."""
@@ -104,7 +100,8 @@ class TimmMobileViTv3(Network):
         for name in self.layer_names[last + 1:]:
             delattr(self, name)
         del self.layer_names[last + 1:]
-        self.out_indices = (last,)
+        self.out_indices, self.strides = (last,), self.strides_of((last,))
+        self.out_channels = (self.arch.widths[last],)
         if prune_head:
             self.reset_classifier(0, '')
         return wanted

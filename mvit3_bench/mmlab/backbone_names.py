@@ -114,12 +114,17 @@ def _known() -> list[str]:
     return found
 
 
+def is_ours(backbone: ConfigDict) -> bool:
+    """Whether the backbone of a config is a MobileViT of this package."""
+    return bool(re.fullmatch(r'(mvit3_bench\.)?(mmlab\.)?MobileViTv[123]', str(backbone.get('type'))))
+
+
 def name_of(backbone: ConfigDict) -> str:
     """The name of a config's backbone: what :func:`resolve` takes."""
     kind, arguments = str(backbone.get('type')), dict(backbone)
     if kind == 'mvit3_bench.TimmBackbone':
         return f'timm/{arguments["model_name"]}'
-    if re.fullmatch(r'(mvit3_bench\.)?(mmlab\.)?MobileViTv[123]', kind) and 'arch' in arguments:
+    if is_ours(backbone) and 'arch' in arguments:
         arch = arguments['arch'] if isinstance(arguments['arch'], dict) else dict(name=arguments['arch'])
         return _with_arguments(f'mvit{kind[-1]}_{arch["name"]}', {key: arch[key] for key in arch if key != 'name'})
     return _with_arguments(kind, {key: arguments[key] for key in arguments if key != 'type'})

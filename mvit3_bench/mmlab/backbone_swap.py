@@ -12,7 +12,7 @@ from ..errors import UsageError
 from ..models.archs import get_arch
 from ..models.dilation import dilate
 from ..registry import MODELS
-from .backbone_names import FLAG, Named, resolve
+from .backbone_names import FLAG, Named, is_ours, resolve
 
 _IMAGENET = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])
 _MOST_MAPS = 20
@@ -48,7 +48,7 @@ def swap_backbone(cfg: Config, name: str, size: tuple[int, int]) -> None:
         cfg.model.pop('init_cfg', None)  # how the transformers of ours begin
     preprocessor = cfg.model.get('data_preprocessor') or cfg.data_preprocessor  # mmpretrain's stand beside the model
     order = 'to_rgb' if 'to_rgb' in preprocessor else 'bgr_to_rgb'
-    preprocessor.update(_preprocessing(named, order))
+    preprocessor.update(_preprocessing(named, order, len(preprocessor.get('mean') or _IMAGENET['mean'])))
 
 
 def _task(cfg: Config) -> Callable[[Config, Named, tuple[int, int]], None]:
@@ -64,11 +64,12 @@ def _task(cfg: Config) -> Callable[[Config, Named, tuple[int, int]], None]:
                      'it is for classifiers with a linear head, and for our SSDLite, DeepLabv3 and PSPNet')
 
 
-def _preprocessing(named: Named, order: str) -> dict:
+def _preprocessing(named: Named, order: str, channels: int) -> dict:
     """Mean, standard deviation and order of the channels that a backbone's weights expect."""
     if named.source == 'ours':
         arch = get_arch(f'v{named.type[-1]}', named.arguments['arch'])
-        return {'mean': [0.0] * 3, 'std': [255.0] * 3, order: arch.channel_order == 'rgb'}
+        return {'mean': [0.0] * channels, 'std': [255.0] * channels,
+                order: channels == 3 and arch.channel_order == 'rgb'}
     if named.source == 'timm':
         import timm
         found = timm.get_pretrained_cfg(named.arguments['model_name'])
@@ -81,7 +82,7 @@ def _preprocessing(named: Named, order: str) -> dict:
 # -------------------------------------------------------------------------------------------------- the tasks
 def _classifier(cfg: Config, named: Named, size: tuple[int, int]) -> None:
     if named.source == 'ours':
-        backbone = _ours(cfg, named)
+        backbone = _ours(cfg, named, (-1,))
     else:
         backbone = ConfigDict(type=named.type, **named.arguments, **dict(pooled=True) if named.source == 'timm' else {})
     sizes = [size]
@@ -91,6 +92,8 @@ def _classifier(cfg: Config, named: Named, size: tuple[int, int]) -> None:
     width, stride = _tried(backbone, sizes)[-1]
     if not stride:  # pooled already
         cfg.model.neck = None
+    elif not cfg.model.get('neck'):
+        cfg.model.neck = dict(type='GlobalAveragePooling')
     cfg.model.backbone, cfg.model.head.in_channels = backbone, width
 
 
@@ -105,7 +108,7 @@ def _segmentor(cfg: Config, named: Named, size: tuple[int, int]) -> None:
     sizes = [size, (size[0], size[1] + 16)]  # tests have images of many sizes
     if named.source == 'ours':
         model.pop('output_stride', None)
-        backbone = _ours(cfg, named) | dict(output_stride=output_stride)
+        backbone = _ours(cfg, named, (1, 2, 3, 4)) | dict(output_stride=output_stride)
         maps = _tried(backbone, sizes)
     else:
         backbone, maps = _with_maps(cfg, named, (16, 32), sizes)
@@ -121,15 +124,17 @@ def _segmentor(cfg: Config, named: Named, size: tuple[int, int]) -> None:
 
 
 # -------------------------------------------------------------------------------------------------- the backbone
-def _ours(cfg: Config, named: Named) -> ConfigDict:
-    kept = {key: cfg.model.backbone[key] for key in _OF_RECIPE if key in cfg.model.backbone}
+def _ours(cfg: Config, named: Named, out_indices: tuple[int, ...]) -> ConfigDict:
+    """A backbone of ours, with these maps where the config has one of others, whose ``out_indices`` count other maps."""
+    before = cfg.model.backbone
+    kept = {key: before[key] for key in _OF_RECIPE if key in before} if is_ours(before) else dict(out_indices=out_indices)
     return ConfigDict(type=named.type, **kept | named.arguments)
 
 
 def _with_maps(cfg: Config, named: Named, strides: tuple[int, ...], sizes: list[tuple[int, int]]) -> tuple[ConfigDict, Maps]:
     """A backbone that returns its last map of each of some strides; and these maps."""
     if named.source == 'ours':
-        backbone = _ours(cfg, named)
+        backbone = _ours(cfg, named, (3, 4))
         return backbone, _tried(backbone, sizes)
     backbone = _sized(ConfigDict(type=named.type, **named.arguments), sizes)
     backbone.out_indices = _all_indices(backbone)
@@ -178,13 +183,13 @@ def _built(backbone: ConfigDict) -> nn.Module:
 @torch.no_grad()
 def _tried(backbone: ConfigDict, sizes: list[tuple[int, int]], output_stride: int | None = None) -> Maps:
     """The maps that a backbone gives of a blank image of the first size; it has to take the other sizes, too."""
-    network = _built(backbone)
+    network, channels = _built(backbone), backbone.get('in_channels', 3)
     network.eval()
     for number, size in enumerate(sizes):
         try:
             if output_stride and not number:
-                dilate(network, output_stride)
-            outputs = network(torch.zeros(1, 3, *size))
+                dilate(network, output_stride, channels=channels)
+            outputs = network(torch.zeros(1, channels, *size))
         except Exception as error:
             several = ', which the recipe has besides others' if number else ''
             raise _Refused(f'it takes no images of {size[0]}x{size[1]}{several}: {_first_line(error)}') from error

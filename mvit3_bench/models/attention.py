@@ -97,8 +97,8 @@ class SeparableSelfAttention(nn.Module):
 
         Channels are merged with the column's parity, so that the rank is 5 at most.
         """
-        batch, height, width, _ = x.shape
-        return x.reshape(batch, height // 2, 2, width // 2, -1)
+        batch, height, width, channels = x.shape
+        return x.reshape(batch, height // 2, 2, width // 2, 2 * channels)
 
     def context_scores(self, query: Tensor) -> Tensor:
         """Weights of the pixels in the context of their sub-grid, a softmax over it: (B, H, W, 1) -> (B, H, W, 1)."""

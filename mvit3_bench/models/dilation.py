@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 
 @torch.no_grad()
-def dilate(network: nn.Module, output_stride: int, side: int = 128) -> None:
+def dilate(network: nn.Module, output_stride: int, side: int = 128, channels: int = 3) -> None:
     """Let a network, in place, subsample no further than to a stride: later convolutions are dilated instead of strided.
 
     Its weights stay, and a map that had a larger stride holds the same values at every other pixel, but for the border, for
@@ -16,11 +16,12 @@ def dilate(network: nn.Module, output_stride: int, side: int = 128) -> None:
     convolutions and poolings stays, too: whether the stride was reached, the maps tell.
 
     Args:
-        network: Images (B, 3, H, W) -> maps; it is run on blank ones, in evaluation mode.
+        network: Images (B, C, H, W) -> maps; it is run on blank ones, in evaluation mode.
         output_stride: The largest stride that is left.
         side: Of the blank image, in pixels.
+        channels: C.
     """
-    training, image = network.training, next(network.parameters()).new_zeros(1, 3, side, side)
+    training, image = network.training, next(network.parameters()).new_zeros(1, channels, side, side)
     network.eval()
     strides = {layer: stride for layer, stride in _input_strides(network, image).items() if stride >= output_stride}
     strided = [layer for layer in strides if _pair(layer.stride) != (1, 1)]

@@ -2,6 +2,7 @@
 import io
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -607,6 +608,22 @@ def test_settings_that_contradict_each_other(name, options, parts):
     with pytest.raises(UsageError) as error:
         check_settings(config(name, **options))
     assert all(part in str(error.value) for part in parts), error.value
+
+
+def test_sigmoid_as_told():
+    """The settings that the refusal of one score tells make a model."""
+    from mmengine.registry import MODELS, init_default_scope
+
+    from mvit3_bench.datasets.checks.settings import check_settings
+    from mvit3_bench.engine.options import merge_options
+    name = 'seg/deeplabv3_mvit3_xxs_camvid'
+    with pytest.raises(UsageError) as error:
+        check_settings(config(name, **{'model.decode_head.num_classes': 1}))
+    words = re.search(r'set (.*), background .* for one score, (.*), (.*), (.*) and (.*) beside it', error.value.fix)
+    cfg = config(name)
+    merge_options(cfg, [words[1], *(f'model.decode_head.{word}' for word in words.groups()[1:])])
+    init_default_scope(cfg.default_scope)
+    assert MODELS.build(cfg.model).decode_head.loss_decode.use_sigmoid
 
 
 def test_padding_is_told(monkeypatch):

@@ -92,6 +92,17 @@ def test_pruned(name):
     expected, (map_,) = whole(x), whole.forward_intermediates(x, indices=[2], intermediates_only=True)
     assert whole.prune_intermediate_layers(1, prune_head=False) == [4] and torch.equal(whole(x), expected)
     assert whole.prune_intermediate_layers([2]) == [2] and torch.equal(whole(x), map_)
+    assert (whole.strides, whole.out_channels) == ((8,), (map_.shape[1],))
+    cut = timm.create_model(name, features_only=True, out_indices=(0, 1)).train()
+    assert cut(torch.rand(1, 3, 32, 32))[-1].shape[-1] == 8  # of which a batch norm has several values, though an image
+
+
+@few_names
+@pytest.mark.parametrize('pool', ['avg', 'catavgmax', ''])
+def test_hidden_size(name, pool):
+    """The width of what the linear layer is given."""
+    model = timm.create_model(name, num_classes=0, global_pool=pool).eval()
+    assert model.forward_head(torch.rand(1, model.num_features, 2, 2), pre_logits=True).shape[1] == model.head_hidden_size
 
 
 @few_names

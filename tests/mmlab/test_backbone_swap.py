@@ -77,6 +77,30 @@ def test_ours_gives_the_config_of_that_arch():
     assert swapped('psp', 'mvit2_0.5').model.auxiliary_head.in_channels == 192
 
 
+@pytest.mark.parametrize('kind', MODEL_CONFIGS)
+def test_ours_after_another(kind):
+    """Maps and pooling of another package's backbone go with it."""
+    cfg = swapped(kind, 'timm/test_efficientnet')
+    swap_backbone(cfg, 'mvit3_xxs', (128, 128))
+    found, wanted = cfg.model, swapped(kind, 'mvit3_xxs').model
+    assert len(found.backbone.out_indices) == len(MODELS.build(wanted.backbone).out_channels)
+    for part in ('neck', 'decode_head', 'auxiliary_head', 'head'):
+        assert found.get(part) == wanted.get(part)
+
+
+def test_other_channels():
+    """A config of images of four channels keeps them with another arch."""
+    cfg = config('deeplab')
+    cfg.model.backbone.in_channels = 4
+    cfg.model.data_preprocessor.update(mean=[0.0] * 4, std=[255.0] * 4, bgr_to_rgb=False)
+    swap_backbone(cfg, 'mvit3_0.5', (128, 128))
+    assert cfg.model.backbone.in_channels == len(cfg.model.data_preprocessor.mean) == 4
+    assert not cfg.model.data_preprocessor.bgr_to_rgb
+    network = MODELS.build(cfg.model.backbone | dict(output_stride=32)).eval()
+    dilate(network, 16, channels=4)
+    assert network(torch.rand(1, 4, 64, 64))[-1].shape[-1] == 4
+
+
 def test_fields_of_an_arch():
     """What the ablation changes can be named: it changes the arch, and stands in the name of the backbone."""
     name = 'mvit1_xxs(pointwise_fusion=True, fuse_local=True)'

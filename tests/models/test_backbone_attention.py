@@ -39,6 +39,18 @@ def test_separable_attention_equals_unfolding(size, memory_format):
     torch.testing.assert_close(*grads, rtol=0, atol=1e-10)
 
 
+def test_no_images():
+    """A batch may be empty."""
+    assert SeparableSelfAttention(8)(torch.rand(0, 8, 4, 4)).shape == (0, 8, 4, 4)
+
+
+def test_traced_for_another_size():
+    """A graph of torch.jit.trace, which has the sizes in it, refuses a map that it would get wrong."""
+    network = torch.jit.trace(build('v3', '0.5', out_indices=(4,)).eval(), torch.rand(1, 3, 64, 64))
+    with pytest.raises(RuntimeError, match='invalid for input of size'):
+        network(torch.rand(1, 3, 96, 64))
+
+
 def test_separable_attention_of_large_scores():
     """Scores of 1e4 neither overflow nor become NaN: the softmax is a stable one."""
     torch.manual_seed(0)

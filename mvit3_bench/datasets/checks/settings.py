@@ -88,7 +88,8 @@ def _check_foreground(name: str, head: dict) -> None:
         raise UsageError(f'model.{name} has one score, and its loss a softmax, which is 1 whatever the score is',
                          f'model.{name}',
                          f'set model.{name}.num_classes=2, background and foreground; and, for one score, out_channels=1, '
-                         'threshold=0.3 and loss_decode.use_sigmoid=True beside it', '\n  ')
+                         'threshold=0.3, loss_decode.type=CrossEntropyLoss and loss_decode.use_sigmoid=True beside it',
+                         '\n  ')
 
 
 def _check_crop(cfg: Config) -> None:

@@ -53,21 +53,21 @@ def write_kit(model: nn.Module, size: tuple[int, int], targets: Sequence[str], f
     for target in targets:
         done = export(model, size, target, folder / 'models' / f'{name}{SUFFIXES[target]}', raw=True, note=note, log=log)
         models.append(dict(target=target, name=f'{name}, {target}', dtype='fp32', files=[file.name for file in done.files]))
-    inputs = [_write_input(wrapper, key, images, folder) for key, images in _images(size).items()]
+    inputs = [_write_input(wrapper, key, images, folder) for key, images in _images(size, wrapper.channels).items()]
     shutil.copy(run.__file__, folder / 'run.py')
     (folder / 'README.txt').write_text(_README.format(name=name), encoding='utf-8')
-    kit = dict(name=name, origin=note, made_by=f'mvit3_bench {__version__}', task=wrapper.task, shape=[1, 3, *size],
-               outputs=list(wrapper.output_names()), models=models, inputs=inputs)
+    kit = dict(name=name, origin=note, made_by=f'mvit3_bench {__version__}', task=wrapper.task,
+               shape=[1, wrapper.channels, *size], outputs=list(wrapper.output_names()), models=models, inputs=inputs)
     (folder / 'kit.json').write_text(json.dumps(kit, indent=1), encoding='utf-8')
     return kit
 
 
-def _images(size: tuple[int, int]) -> dict[str, Tensor]:
-    """A drawn scene, and noise: (1, 3, H, W) float32, RGB, 0 .. 255."""
+def _images(size: tuple[int, int], channels: int) -> dict[str, Tensor]:
+    """A drawn scene, and noise: (1, C, H, W) float32, 0 .. 255; RGB, or with these over again."""
     random = np.random.default_rng(0)
     scene = cv2.resize(draw_scene(random, 0).image, size[::-1])
     pictures = dict(scene=scene, noise=random.integers(256, size=(*size, 3)))
-    return {key: torch.from_numpy(np.float32(picture)).permute(2, 0, 1)[None].contiguous()
+    return {key: torch.from_numpy(np.float32(picture[..., np.arange(channels) % 3])).permute(2, 0, 1)[None].contiguous()
             for key, picture in pictures.items()}
 
 

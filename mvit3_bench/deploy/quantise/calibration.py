@@ -41,8 +41,8 @@ def pipeline_images(cfg, loader: str, size: tuple[int, int], count: int) -> Tens
 
 
 def as_taken(image: Tensor, size: tuple[int, int]) -> Tensor:
-    """(3, h, w) BGR of a loader -> (3, H, W) RGB."""
-    image = image.flip(0).float()
+    """(3, h, w) BGR of a loader -> (3, H, W) RGB; other channels than three stay in their order."""
+    image = (image.flip(0) if image.shape[0] == 3 else image).float()
     return image if tuple(image.shape[1:]) == size else F.interpolate(image[None], size, mode='bilinear')[0]
 
 

@@ -59,7 +59,8 @@ class EncoderDecoder(segmentors.EncoderDecoder):
     def __init__(self, *args, output_stride: int | None = None, **kwargs):
         super().__init__(*args, **kwargs)
         if output_stride:
-            dilate(self.backbone, output_stride)
+            mean = getattr(self.data_preprocessor, 'mean', None)
+            dilate(self.backbone, output_stride, channels=3 if mean is None else len(mean))
         self.resize = (self.test_cfg or {}).get('resize', 'bilinear')
         if self.resize not in _RESIZES:
             raise ValueError(f'test_cfg.resize={self.resize!r} is not possible; allowed: {", ".join(map(repr, _RESIZES))}')
