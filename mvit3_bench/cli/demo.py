@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--out-dir', type=Path, default=Path('outputs'), metavar='DIR',
                         help='folder of the pictures or the video (default: %(default)s)')
     parser.add_argument('--maps', metavar='LAYER', help='also draw feature and attention maps of the MobileViT block of '
-                        'layer3, layer4 or layer5, in NAME_maps.png')
+                        'layer3, layer4 or layer5, in FILE_maps.png')
     add_predict_flags(parser)
 
 

@@ -45,7 +45,8 @@ _HOW = '''- **Top-1** on ImageNet-1K is published: "timm" are the weights that t
 
 **Another machine.** `mvit3 leaderboard --models {anchor}` measures the anchor there, and
 `mvit3 recommend --anchor-latency` scales all latencies by it, which is an estimate; or `mvit3 leaderboard` measures
-all models, and `mvit3 recommend --measured` reads its file.'''
+all models, and `mvit3 recommend --measured` reads its file:
+[how to measure](benchmark.md#leaderboard-of-light-backbones).'''
 _DOWNSTREAM = '''What authors have published, each with another training: to be read with its protocol, not as a ranking.
 `mvit3 train CONFIG --backbone NAME` trains any backbone with one recipe ([another backbone](backbones.md)).'''
 
