@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterable
 from pathlib import Path
 
-from mvit3_bench.utils.text import table
+from mvit3_bench.utils.text import put, table
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORD, PAGE, FOUND = Path('docs', 'results', 'stacks.json'), Path('docs', 'support.md'), Path('.nox')
@@ -35,23 +35,6 @@ def collect(folder: Path) -> list[dict]:
             result['reason'] = 'pytest did not reach its end'
         results.append(result)
     return results
-
-
-def put(page: str, name: str, text: str) -> str:
-    """A page with another text between its lines ``<!-- name -->`` and ``<!-- end of name -->``.
-
-    Args:
-        page: The page.
-        name: What the lines name.
-        text: What is to stand between them; ends with a new line.
-
-    Raises:
-        ValueError: The page has no such lines.
-    """
-    begin, end = f'<!-- {name} -->\n', f'<!-- end of {name} -->'
-    if not 0 <= page.find(begin) < page.find(end):
-        raise ValueError(f'the page lacks the lines {begin.strip()} and {end}')
-    return page[:page.index(begin) + len(begin)] + text + page[page.index(end):]
 
 
 def merge(old: list[dict], new: list[dict]) -> list[dict]:

@@ -11,6 +11,8 @@ from conftest import ROOT
 sys.path.append(str(ROOT / 'docs'))
 import support_table as support  # noqa: E402
 
+from mvit3_bench.utils.text import put  # noqa: E402
+
 TESTS = '''
 import pytest
 def test_passes(): pass
@@ -91,4 +93,4 @@ def test_environments_are_what_setup_cfg_promises():
 
 def test_page_without_place():
     with pytest.raises(ValueError, match='end of table'):
-        support.put('<!-- table -->\n', 'table', '')
+        put('<!-- table -->\n', 'table', '')

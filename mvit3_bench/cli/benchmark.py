@@ -90,7 +90,7 @@ def build(args: argparse.Namespace) -> tuple[dict[str, list], dict[str, float | 
     for path, backbone in itertools.product(map(find_config, args.configs), args.backbone or [None]):
         cfg, name = read_config(path), run_name(path, backbone)
         if name in models:
-            raise UsageError(f'two models are called {name}', path, 'give one config file another name')
+            raise UsageError(f'two models are called {name}', path, 'leave one out, or give its config file another name')
         set_backbone(cfg, backbone)
         with user_errors(ValueError, KeyError, TypeError):
             models[name] = build_models(name, cfg, args.peers, shape, SEED)

@@ -16,7 +16,10 @@ from ..engine.config_files import find_config
 from ..errors import BenchError, UsageError, message_of, space_needed
 from ..utils.text import printable
 
-_OPENMMLAB = ('mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain', 'pycocotools', 'cv2', 'matplotlib', 'PIL', 'scipy')
+# what the extra brings, and the packages of others, by the names of their modules
+_OPENMMLAB = ('mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain', 'pycocotools', 'pkg_resources', 'yaml', 'cv2',
+              'matplotlib', 'PIL')
+_OTHERS = ('tabulate', 'timm', 'submitit', 'safetensors', 'onnx', 'onnxruntime', 'openvino')
 INTERRUPTED = 130  # the exit code after Ctrl-C, as of other commands
 ROOT = Path(__file__).resolve().parents[2]  # of a checkout
 RESULTS = 'docs/results/runs'  # the store of results, of a checkout
@@ -71,9 +74,9 @@ def end_unread() -> None:
 
 
 def _not_installed(error: ModuleNotFoundError) -> str:
-    """What to say of a package that is not there; one that is there, but breaks off, raises on."""
+    """What to say of a package that is not there; that a module of the user's is not, or breaks off, is raised on."""
     package = str(error.name).partition('.')[0]
-    if not error.name or find_spec(package):
+    if package not in (*_OPENMMLAB, *_OTHERS) or find_spec(package):
         raise error
     extra = "pip install -e '.[openmmlab]'" if package in _OPENMMLAB else f'pip install {package}'
     return f'this command needs {package}, which is not installed: {extra}'
@@ -167,7 +170,7 @@ def key_value(word: str) -> str:
 def add_cfg_options(parser: argparse.ArgumentParser) -> None:
     """Add OpenMMLab's flag to override parts of a config; the words stay as they are until the command runs."""
     parser.add_argument('--cfg-options', nargs='+', action='extend', type=key_value, metavar='KEY=VALUE',
-                        help='override parts of the config: a.b=1, a.b="[1,2]", a.b="[(1,2),(3,4)]" (no white space)')
+                        help='override parts of the config: a.b=1, a.b="[1,2]", a.b="[(1,2),(3,4)]" (lists without blanks)')
 
 
 def add_backbone(parser: argparse.ArgumentParser, **kwargs) -> None:

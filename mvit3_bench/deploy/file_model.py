@@ -70,8 +70,8 @@ class FileModel(nn.Module):
 
     def _classes(self, found: list[Tensor], sample, given: tuple[int, int]):
         logits, head = found[0], self.wrapper.model.head
-        if not (self.ends_early or logits.min() < 0):  # scores; some runtimes have no names
-            logits = logits.logit() if self.wrapper.sigmoid else logits.log()
+        if not (self.ends_early or logits.min() < 0 or logits.max() > 1):  # scores; some runtimes have no names
+            logits = logits.logit() if self.wrapper.sigmoid else logits.clamp(1e-30).log()
         return head._get_predictions(logits, [sample])[0]
 
     def _masks(self, found: list[Tensor], sample, given: tuple[int, int]):

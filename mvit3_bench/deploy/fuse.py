@@ -34,11 +34,11 @@ def fuse(model: nn.Module, size: tuple[int, int] = (64, 64)) -> nn.Module:
             the message names the layer.
     """
     fused = copy.deepcopy(model)
-    fused.eval()  # not chained: the backbones of mmpretrain return None
     first = next(model.parameters())
     half = first.dtype in (torch.float16, torch.bfloat16)
     # rounding would hide what the check looks for: that of half precision, and of a GPU, whose convolutions take TF32
     fused.to('cpu', torch.float32 if half else None)
+    fused.eval()  # not chained: the backbones of mmpretrain return None; some keep a tensor then, which moves with no other
     image = _image(fused, size)
     before = _trace(fused, image)
     _fold_norms(fused, image)
@@ -57,6 +57,7 @@ def fuse(model: nn.Module, size: tuple[int, int] = (64, 64)) -> nn.Module:
                 setattr(module, name, SplitAttention(child))
     _check(before, _trace(fused, image), type(model).__name__)
     fused.to(first.device, first.dtype if half else None)
+    fused.eval()
     for module in list(fused.modules()):
         # a forward() of another ecosystem may take the maps of any layer
         if isinstance(module, MobileViT) and type(module).forward is MobileViT.forward:

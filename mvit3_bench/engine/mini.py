@@ -130,22 +130,25 @@ def _shrink_schedulers(found: list[ConfigDict], epochs: float, iters: int) -> No
     """Shrink, in place, the schedules of the learning rate.
 
     Args:
-        found: Their configs. Those that go by iterations are warm-ups, unless there are several and no others.
+        found: Their configs. Those that go by iterations are warm-ups, unless all do and some are none by their kind.
         epochs: Factor of what counts epochs.
         iters: Iterations of the miniature training.
     """
     counted = [iteration_keys(each) for each in found]
-    longest = max([1, *(each[key] for each, keys in zip(found, counted, strict=True)
-                        for key in ('end', 'T_max', 'warmup_iters') if key in keys)])
-    whole = len(found) > 1 and not any(each.get('by_epoch', True) for each in found)
+    longest = max([1, *({'milestones': max, 'periods': sum}.get(key, int)(each[key])
+                        for each, keys in zip(found, counted, strict=True) for key in keys if key != 'begin')])
+    whole = not any(each.get('by_epoch', True) for each in found) and any(
+        not type_name(each).startswith(('Linear', 'Constant')) for each in found)
     factor = iters / longest if whole else min(1, round(_SHARE * iters) / longest)
     for each, keys in zip(found, counted, strict=True):
         for key in {*COUNTS, 'warmup_iters'} & each.keys():
-            each[key] = _scaled(each[key], factor if key in keys else epochs)
+            each[key] = _scaled(each[key], factor if key in keys else epochs, int(key not in ('begin', 'warmup_iters')))
 
 
-def _scaled(count, factor: float):
-    return [_scaled(each, factor) for each in count] if isinstance(count, (list, tuple)) else round(count * factor)
+def _scaled(count, factor: float, least: int):
+    if isinstance(count, (list, tuple)):
+        return [_scaled(each, factor, least) for each in count]
+    return max(least, round(count * factor))
 
 
 def _shrink_schedule(cfg: Config, mini: Mini) -> None:
@@ -212,7 +215,7 @@ def to_mini(cfg: Config, root: str | Path = 'data/mini') -> Config:
     factor = _shrink_factor(cfg.train_dataloader.dataset, mini.side)
     for name in EVALUATORS:
         for dataset in data_sets(cfg.get(name.replace('evaluator', 'dataloader'))).values():
-            _move_paths(cfg[name], dataset.data_root, str(folder))
+            _move_paths(cfg.get(name), dataset.data_root, str(folder))
     for loader in filter(None, map(cfg.get, LOADERS)):
         for dataset in data_sets(loader).values():
             dataset.data_root = str(folder)

@@ -116,7 +116,12 @@ def _known() -> list[str]:
 
 def is_ours(backbone: ConfigDict) -> bool:
     """Whether the backbone of a config is a MobileViT of this package."""
-    return bool(re.fullmatch(r'(mvit3_bench\.)?(mmlab\.)?MobileViTv[123]', str(backbone.get('type'))))
+    return bool(re.fullmatch('MobileViTv[123]', _class_name(backbone)))
+
+
+def _class_name(backbone: ConfigDict) -> str:
+    kind = backbone.get('type')
+    return getattr(kind, '__name__', str(kind)).rpartition('.')[2]
 
 
 def name_of(backbone: ConfigDict) -> str:
@@ -126,7 +131,8 @@ def name_of(backbone: ConfigDict) -> str:
         return f'timm/{arguments["model_name"]}'
     if is_ours(backbone) and 'arch' in arguments:
         arch = arguments['arch'] if isinstance(arguments['arch'], dict) else dict(name=arguments['arch'])
-        return _with_arguments(f'mvit{kind[-1]}_{arch["name"]}', {key: arch[key] for key in arch if key != 'name'})
+        return _with_arguments(f'mvit{_class_name(backbone)[-1]}_{arch["name"]}',
+                               {key: arch[key] for key in arch if key != 'name'})
     return _with_arguments(kind, {key: arguments[key] for key in arguments if key != 'type'})
 
 

@@ -127,7 +127,9 @@ def _segmentor(cfg: Config, named: Named, size: tuple[int, int]) -> None:
 def _ours(cfg: Config, named: Named, out_indices: tuple[int, ...]) -> ConfigDict:
     """A backbone of ours, with these maps where the config has one of others, whose ``out_indices`` count other maps."""
     before = cfg.model.backbone
-    kept = {key: before[key] for key in _OF_RECIPE if key in before} if is_ours(before) else dict(out_indices=out_indices)
+    kept = {key: before[key] for key in _OF_RECIPE if key in before}
+    if not is_ours(before):
+        kept['out_indices'] = out_indices
     return ConfigDict(type=named.type, **kept | named.arguments)
 
 

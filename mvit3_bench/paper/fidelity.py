@@ -29,7 +29,7 @@ DIFFERENCES = dict(
     D13=('losses over several processes', 'The loss is divided by the positives, or labelled pixels, of all processes, and '
          "not by each process's own. The result does not depend on how many processes there are."),
     D14=('images a process', 'The published settings name the images of a process, not the number of processes; the configs '
-         'keep one global batch for all models of a type. On VOC2012, over four processes, it is 64 for XXS and 48 for S.'),
+         'keep one global batch for all models of a type. On VOC2012 the published ones make 64 for XXS and 48 for S.'),
     D16=('best checkpoint', 'The v1-type detectors were chosen by their validation loss; the configs choose by mAP, the '
          'figure that is reported.'),
     D17=('precision', 'The published runs use float16 with a gradient scaler; the configs use float32, and `--amp` '

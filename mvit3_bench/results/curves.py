@@ -6,8 +6,8 @@ from pathlib import Path
 def read(work_dir: Path, key: str) -> list[tuple[float, float]]:
     """(epoch, value) of every log entry that has the key; a resumed run overwrites what it repeats.
 
-    The entries of a training lie within their epoch: 1.5 is half of the second. Those of one without epochs have the
-    iteration in its place.
+    The entries of a training are spread over their epoch, whose last one stands for its end. Those of one without epochs
+    have the iteration in its place.
     """
     entries = {}
     for file in sorted(work_dir.glob('*/vis_data/scalars.json')):

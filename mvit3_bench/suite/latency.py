@@ -50,7 +50,7 @@ def _case(run: Run, log: Callable[[str], None]) -> Case | None:
         merge_options(cfg, run.options)
         models = build_models(run.result_config, cfg, [], None, SEED)
         case, = prepare(models, [(_BACKEND, 'fp32')], 1, _CPU, SEED, log, timing.BLOCK)
-    except (BenchError, ValueError, KeyError, TypeError, Skipped, Deviates) as why:
+    except (BenchError, ValueError, KeyError, TypeError, AttributeError, Skipped, Deviates) as why:
         log(f'{run.result_config} has no latency: {why}')
         return None
     return case

@@ -53,3 +53,20 @@ def table(rows: Iterable[Sequence], columns: Sequence[str], style: str = 'pipe',
     left = len(columns) if left is None else left
     align = ['left'] * left + ['right'] * (len(columns) - left)
     return tabulate(cells, columns, style, colalign=align if cells else None, disable_numparse=True) + '\n'
+
+
+def put(page: str, name: str, text: str) -> str:
+    """A page with another text between its lines ``<!-- name -->`` and ``<!-- end of name -->``.
+
+    Args:
+        page: The page.
+        name: What the lines name.
+        text: What is to stand between them; ends with a new line.
+
+    Raises:
+        ValueError: The page has no such lines.
+    """
+    begin, end = f'<!-- {name} -->\n', f'<!-- end of {name} -->'
+    if not 0 <= page.find(begin) < page.find(end):
+        raise ValueError(f'the page lacks the lines {begin.strip()} and {end}')
+    return page[:page.index(begin) + len(begin)] + text + page[page.index(end):]

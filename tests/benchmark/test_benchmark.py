@@ -209,7 +209,7 @@ def test_missing_package(benchmark, monkeypatch):
     (['nothing.py'], 'config not found: nothing.py'),
     ([XXS, '--batch-sizes', 1, -1], '--batch-sizes 1 -1 is not possible; allowed: whole numbers from 1'),
     ([XXS, '--threads', 0], '--threads 0 is not possible'),
-    ([XXS, XXS], 'two models are called mvit1_xxs_in1k; give one config file another name'),
+    ([XXS, XXS], 'two models are called mvit1_xxs_in1k; leave one out, or give its config file another name'),
     ([XXS, '--shape', 1, 2, 3], '--shape 1 2 3 is not possible; allowed: one or two whole numbers'),
     ([XXS, '--modes', 'graphs'], '--modes graphs is not possible with --device cpu')], ids=str)
 def test_wrong_arguments(tool, arguments, message):

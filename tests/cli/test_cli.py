@@ -159,6 +159,9 @@ def test_missing_package(monkeypatch, package, install):
     monkeypatch.setattr(common, 'find_spec', lambda name: None)
     with pytest.raises(SystemExit, match=f'^error: this command needs {install}$'):
         common.run(command, 'x', argv=[])
+    package = 'my_helpers'  # of the user's: anybody may hold this name in an index
+    with pytest.raises(ModuleNotFoundError):
+        common.run(command, 'x', argv=[])
 
 
 def test_no_command(capsys):

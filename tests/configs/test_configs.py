@@ -182,8 +182,11 @@ def test_no_miniature_of_iterations(run_dir):
      [dict(type='LinearLR', end=6, by_epoch=False), dict(type='CosineAnnealingLR', begin=5, T_max=15, end=20)]),
     ([dict(type='LinearLR', end=500, by_epoch=False), dict(type='PolyLR', begin=500, end=20000, by_epoch=False)],
      [dict(type='LinearLR', end=3, by_epoch=False), dict(type='PolyLR', begin=3, end=120, by_epoch=False)]),
-    ([dict(type='LinearLR', end=500, by_epoch=False)], [dict(type='LinearLR', end=6, by_epoch=False)])],
-    ids=['milestones', 'warm-up', 'iterations', 'warm-up alone'])
+    ([dict(type='LinearLR', end=500, by_epoch=False)], [dict(type='LinearLR', end=6, by_epoch=False)]),
+    ([dict(type='LinearLR', end=500, by_epoch=False), dict(type='MultiStepLR', milestones=[16000, 20000], by_epoch=False)],
+     [dict(type='LinearLR', end=3, by_epoch=False), dict(type='MultiStepLR', milestones=[96, 120], by_epoch=False)]),
+    ([dict(type='StepLR', step_size=1, end=40)], [dict(type='StepLR', step_size=2, end=67)])],
+    ids=['milestones', 'warm-up', 'iterations', 'warm-up alone', 'milestones of iterations', 'step'])
 def test_mini_schedules(run_dir, before, after):
     """Schedules of other configs than ours shrink with the training, of 20 epochs of 6 iterations."""
     from mvit3_bench.engine.mini import to_mini
