@@ -3,13 +3,4 @@
 # usage: bash tools/dist_test.sh CONFIG CHECKPOINT GPUS [flags of tools/test.py]
 set -euo pipefail
 if [ $# -lt 3 ]; then sed -n '2,3p' "$0"; exit 1; fi
-
-here=$(dirname "$0")
-# the processes of one machine meet at a free port, those of several at one that all know
-meet=(--standalone --local-addr=127.0.0.1)
-if [ "${NNODES:-1}" != 1 ] || [ -n "${PORT:-}" ]; then
-  meet=(--nnodes="${NNODES:-1}" --node_rank="${NODE_RANK:-0}"
-        --master_addr="${MASTER_ADDR:-127.0.0.1}" --master_port="${PORT:-29500}")
-fi
-PYTHONPATH="$here/..:${PYTHONPATH:-}" python -m torch.distributed.run "${meet[@]}" --nproc_per_node="$3" \
-  "$here/test.py" "$1" "$2" --launcher pytorch "${@:4}"
+exec bash "$(dirname "$0")/dist_run.sh" "$3" test.py "$1" "$2" "${@:4}"

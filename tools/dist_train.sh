@@ -3,13 +3,4 @@
 # usage: bash tools/dist_train.sh CONFIG GPUS [flags of tools/train.py]
 set -euo pipefail
 if [ $# -lt 2 ]; then sed -n '2,3p' "$0"; exit 1; fi
-
-here=$(dirname "$0")
-# the processes of one machine meet at a free port, those of several at one that all know
-meet=(--standalone --local-addr=127.0.0.1)
-if [ "${NNODES:-1}" != 1 ] || [ -n "${PORT:-}" ]; then
-  meet=(--nnodes="${NNODES:-1}" --node_rank="${NODE_RANK:-0}"
-        --master_addr="${MASTER_ADDR:-127.0.0.1}" --master_port="${PORT:-29500}")
-fi
-PYTHONPATH="$here/..:${PYTHONPATH:-}" python -m torch.distributed.run "${meet[@]}" --nproc_per_node="$2" \
-  "$here/train.py" "$1" --launcher pytorch "${@:3}"
+exec bash "$(dirname "$0")/dist_run.sh" "$2" train.py "$1" "${@:3}"

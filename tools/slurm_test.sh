@@ -3,4 +3,4 @@
 #   bash tools/slurm_test.sh PARTITION JOB_NAME CONFIG CHECKPOINT [flags of tools/test.py]
 set -euo pipefail
 if [ $# -lt 4 ]; then sed -n '2,3p' "$0"; exit 1; fi
-bash "$(dirname "$0")/slurm_run.sh" "$1" "$2" test.py "${@:3}"
+exec bash "$(dirname "$0")/slurm_run.sh" "$1" "$2" test.py "${@:3}"

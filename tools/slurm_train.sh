@@ -3,4 +3,4 @@
 #   bash tools/slurm_train.sh PARTITION JOB_NAME CONFIG [flags of tools/train.py]
 set -euo pipefail
 if [ $# -lt 3 ]; then sed -n '2,3p' "$0"; exit 1; fi
-bash "$(dirname "$0")/slurm_run.sh" "$1" "$2" train.py "${@:3}"
+exec bash "$(dirname "$0")/slurm_run.sh" "$1" "$2" train.py "${@:3}"
