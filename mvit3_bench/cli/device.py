@@ -38,10 +38,6 @@ def main(args: argparse.Namespace) -> None:
 
 def write(args: argparse.Namespace) -> None:
     """Write the folder, and say what to do with it."""
-    from mmengine.runner import load_checkpoint
-
-    from ..checkpoints.io import check_fits
-    from ..datasets.configs import meta_of_test
     from ..deploy.kit.write import write_kit
     from ..deploy.targets import require
     from ..engine import run_config
@@ -49,12 +45,7 @@ def write(args: argparse.Namespace) -> None:
         for target in args.to:
             require(target)
     cfg, model, size = run_config.model_and_size(args)
-    origin = 'untrained'
-    if args.checkpoint != 'none':
-        checkpoint = run_config.find_checkpoint(args.checkpoint)
-        check_fits(model, checkpoint, classes=meta_of_test(cfg).get('classes'))
-        load_checkpoint(model, checkpoint, map_location='cpu')
-        origin = Path(checkpoint).name
+    _, origin = run_config.load_weights(cfg, model, args.checkpoint)
     name = run_config.run_name(args.config, args.backbone)
     folder = Path(args.out or f'{name}_device')
     with user_errors(ValueError):

@@ -1,6 +1,5 @@
 """Export the model of a config for a runtime, on a computer or a phone, or for a browser; it is run and compared."""
 import argparse
-from pathlib import Path
 
 from ..errors import ExportError, UsageError, user_errors
 from . import web_page
@@ -45,10 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     """Run the command."""
-    from mmengine.runner import load_checkpoint
-
-    from ..checkpoints.io import check_fits
-    from ..datasets.configs import meta_of_classes, meta_of_test
+    from ..datasets.configs import meta_of_classes
     from ..deploy.quantise import writer
     from ..deploy.targets import require
     from ..engine import run_config
@@ -60,11 +56,7 @@ def main(args: argparse.Namespace) -> None:
                 writer(args.to, args.precision, keep=args.sensitivity > 0)
             require('onnx' if args.to == 'web' else args.to)
     cfg, model, size = run_config.model_and_size(args)
-    loaded, origin = {}, 'untrained'
-    if args.checkpoint != 'none':
-        checkpoint = run_config.find_checkpoint(args.checkpoint)
-        check_fits(model, checkpoint, classes=meta_of_test(cfg).get('classes'))
-        loaded, origin = load_checkpoint(model, checkpoint, map_location='cpu'), Path(checkpoint).name
+    loaded, origin = run_config.load_weights(cfg, model, args.checkpoint)
     name = run_config.run_name(args.config, args.backbone)
     if args.check:
         check_model(model, size, args)

@@ -11,11 +11,12 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import DefaultScope, init_default_scope
-from mmengine.runner import Runner
+from mmengine.runner import Runner, load_checkpoint
 from torch import nn
 
 from ..checkpoints import loaders
-from ..checkpoints.io import read_file
+from ..checkpoints.io import check_fits, read_file
+from ..datasets.configs import meta_of_test
 from ..errors import CheckpointError, UsageError, user_errors
 from ..registry import MODELS
 from ..utils.text import not_text, printable, shown
@@ -132,6 +133,27 @@ def model_and_size(args: argparse.Namespace) -> tuple[Config, nn.Module, tuple[i
     with user_errors(ValueError, KeyError, TypeError):
         size = (*args.shape, *args.shape)[:2] if args.shape else input_size(cfg)
         return cfg, revert_sync_batchnorm(MODELS.build(cfg.model)), size
+
+
+def load_weights(cfg: Config, model: nn.Module, word: str) -> tuple[dict, str]:
+    """Load the checkpoint that a word of the command line names into a model.
+
+    Args:
+        cfg: Config of the model, whose test set has the same classes.
+        model: On the CPU.
+        word: As of :func:`find_checkpoint`, or ``'none'``, by which the model stays untrained.
+
+    Returns:
+        What the file holds, and its name; nothing, and ``'untrained'``.
+
+    Raises:
+        FileNotFoundError, CheckpointError: As :func:`mvit3_bench.checkpoints.io.check_fits`.
+    """
+    if word == 'none':
+        return {}, 'untrained'
+    checkpoint = find_checkpoint(word)
+    check_fits(model, checkpoint, classes=meta_of_test(cfg).get('classes'))
+    return load_checkpoint(model, checkpoint, map_location='cpu'), Path(checkpoint).name
 
 
 def local_file(path: str) -> str:

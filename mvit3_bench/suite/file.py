@@ -162,7 +162,7 @@ def _options(where: str, options: dict) -> tuple[str, ...]:
         word = f'{key}={re.sub(", ", ",", str(value)) if isinstance(value, list) else value}'
         if not _same(value, parse_options([word])[key]):
             raise UsageError(f'{where}.options.{key} is {value!r}, which no word of --cfg-options says', 'options',
-                             'write a list as [1, 2], name the parts of mappings, a.0.b: 1, or write a config of its own')
+                             'write a list as [1, 2], name the parts of mappings, a.0.b: 1, or write a separate config')
         words.append(word)
     return tuple(words)
 
