@@ -8,9 +8,9 @@ import os
 import sys
 from pathlib import Path
 
-from ..errors import MissingFileError
+from ..errors import MissingFileError, ResultError
 from . import suite as suites
-from .common import ROOT, check_checkout
+from .common import ROOT, check_checkout, lines
 
 EXAMPLE = '--jobs 2'
 
@@ -41,20 +41,27 @@ def main(args: argparse.Namespace) -> None:
     if args.dry_run:
         suites.show(suite, results, waiting, args.executor)
         return
-    failed = 0
+    failed, lost = 0, []
+
+    def keep(run, result) -> None:
+        try:
+            records.collect(suite, run, result)
+        except ResultError as error:  # other runs go on
+            lost.append(error)
+            print(lines(f'{run.name}: no record: {error}'), flush=True)
+    for run in suite.runs:
+        if run.name in results:
+            keep(run, results[run.name])
     if not args.report:
         if waiting and not args.mini:
             check_data(suite)
-        failed = suites.work(suite, waiting, args, lambda run, result: records.collect(suite, run, result))
+        failed = suites.work(suite, waiting, args, keep)
     results = find_results(suite.runs)
-    for run in suite.runs:
-        if run.name in results:
-            records.collect(suite, run, results[run.name])
     for path, content in report.render(Outcome(suite, results, records.load(suite.runs, results))).items():
         (out / path).parent.mkdir(parents=True, exist_ok=True)
         (out / path).write_text(content, encoding='utf-8')
         print(out / path)
-    if failed:
+    if failed or lost:
         sys.exit(1)
 
 

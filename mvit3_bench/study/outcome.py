@@ -7,9 +7,20 @@ import numpy as np
 from ..results.store import Result
 from ..suite.runs import Run, Suite
 from ..suite.table import score
-from .claims import DATA, Claim, label, published_difference
+from .claims import DATA, FRAMES, Claim, label
 from .records import Record
-from .statistics import Interval, Score, draws, mcnemar, over_images, over_images_and_seeds, verdict, wilson
+from .statistics import (
+    Interval,
+    Score,
+    draws,
+    mcnemar,
+    over_images,
+    over_images_and_seeds,
+    over_pooled_seeds,
+    sign,
+    verdict,
+    wilson,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +35,7 @@ class Outcome:
     suite: Suite
     results: dict[str, Result]
     records: dict[str, Record]
-    _scores: dict[str, Score] = field(default_factory=dict)
+    _scores: dict[tuple[str, int], Score] = field(default_factory=dict)
 
     def runs(self, config: str, backbone: str) -> list[Run]:
         """The runs of a model, by their seeds, done or not."""
@@ -39,13 +50,26 @@ class Outcome:
         """Runs that are done, and have no record, so that no comparison has them."""
         return [run for run in self.suite.runs if run.name in self.results and run.name not in self.records]
 
-    def score(self, run: Run) -> Score:
-        """The score of a run that has a record, on its images and on resampled ones."""
-        if run.name not in self._scores:
+    def score(self, run: Run, frames: int = 1) -> Score:
+        """The score of a run that has a record, on its images and on resampled ones.
+
+        Args:
+            run: The run.
+            frames: Number of neighbouring images that are drawn together.
+        """
+        if (run.name, frames) not in self._scores:
             record = self.records[run.name]
-            self._scores[run.name] = Score(float(record.scores(np.ones((1, record.images)))[0]),
-                                           record.scores(draws(record.images)))
-        return self._scores[run.name]
+            self._scores[run.name, frames] = Score(float(record.scores(np.ones((1, record.images)))[0]),
+                                                   record.scores(draws(record.images, frames)))
+        return self._scores[run.name, frames]
+
+    def trainings(self, data: tuple[str, str]) -> list[list[Score]]:
+        """The scores of each model's runs on a data set."""
+        found = {}
+        for run in self.suite.runs:
+            if DATA[run.recorded] == data and run.name in self.records:
+                found.setdefault((run.recorded, run.backbone), []).append(self.score(run))
+        return list(found.values())
 
     def values(self, runs: Iterable[Run]) -> list[float]:
         """The scores of those runs that are done, in percent, as their results have them."""
@@ -64,28 +88,36 @@ class Comparison:
     Args:
         claim: The claim.
         seeds: Of each seed that both models have, its number, the difference over images, and of classifiers McNemar's p.
-        difference: Over images and these seeds; None if there are none.
+        difference: Over images and these seeds; None of fewer than two.
+        pooled: The same by the spread of all trainings on the data, and over frames where images are such.
         wanted: Number of seeds that the suite has of the model.
     """
     claim: Claim
     seeds: tuple[tuple[int, Interval, float | None], ...]
     difference: Interval | None
+    pooled: Interval | None
     wanted: int
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """What a sentence calls the two."""
+        if self.claim.other_config:
+            return 'the cosine after the warm-up', 'the published one'
+        first, second = (label(model) for _, model in self.claim.cells)
+        return first, second
 
     @property
     def sentence(self) -> str:
         """The verdict."""
-        names = tuple(label(model) for _, model in self.claim.cells)
-        if self.claim.other_config:
-            names = 'the cosine after the warm-up', 'the published one'
-        said = f'{names[0]} against {names[1]}: not yet' if self.difference is None else verdict(*names, self.difference)
-        some = f' ({len(self.seeds)} of {self.wanted} seeds)' if 0 < len(self.seeds) < self.wanted else ''
-        return f'{", ".join(DATA[self.claim.config])}: {said}{some}'
-
-    @property
-    def published(self) -> str:
-        """The authors' difference of this pair; empty if there is none."""
-        return published_difference(self.claim)
+        data = ', '.join(DATA[self.claim.config])
+        if self.difference is None:
+            some = f' ({len(self.seeds)} of {self.wanted} seeds)' if self.seeds else ''
+            return f'{data}: {" against ".join(self.names)}: not yet{some}'
+        said = f'{data}: {verdict(*self.names, self.difference)}'
+        if self.pooled and sign(self.pooled) != sign(self.difference):
+            decides = 'decides' if sign(self.pooled) else 'does not decide'
+            said += f'; the wider interval [{self.pooled.low:+.2f}, {self.pooled.high:+.2f}] {decides}'
+        return said
 
 
 def compare(outcome: Outcome, claim: Claim) -> Comparison:
@@ -95,8 +127,14 @@ def compare(outcome: Outcome, claim: Claim) -> Comparison:
     seeds = tuple((seed, over_images(outcome.score(ours[seed]), outcome.score(theirs[seed])),
                    _mcnemar(outcome.records[ours[seed].name], outcome.records[theirs[seed].name]))
                   for seed in common)
-    both = [[outcome.score(runs[seed]) for seed in common] for runs in (ours, theirs)]
-    return Comparison(claim, seeds, over_images_and_seeds(*both) if common else None, len(outcome.runs(*claim.cells[0])))
+    wanted = len(outcome.runs(*claim.cells[0]))
+    if len(common) < 2:
+        return Comparison(claim, seeds, None, None, wanted)
+
+    def both(frames: int) -> list[list[Score]]:
+        return [[outcome.score(runs[seed], frames) for seed in common] for runs in (ours, theirs)]
+    pooled = over_pooled_seeds(*both(FRAMES.get(claim.config, 1)), outcome.trainings(DATA[claim.config]))
+    return Comparison(claim, seeds, over_images_and_seeds(*both(1)), pooled, wanted)
 
 
 def _mcnemar(ours: Record, theirs: Record) -> float | None:

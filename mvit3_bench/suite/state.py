@@ -6,7 +6,7 @@ import os
 import shlex
 import socket
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
@@ -15,7 +15,7 @@ from ..errors import UsageError
 from .runs import LOCK, LOG, STATE, Run
 
 
-def find_results(runs: Iterable[Run]) -> dict:
+def find_results(runs: Collection[Run]) -> dict:
     """The latest result (:class:`mvit3_bench.results.store.Result`) of each run that is done, by its name.
 
     A result belongs to a run if config, backbone, seed, kind of data and ``--cfg-options`` are the same.
@@ -65,7 +65,7 @@ def check_states(runs: Iterable[Run]) -> None:
         for key in now:
             if before.get(key, now[key]) != now[key]:
                 raise UsageError(f'{run.folder} was begun with other {key}: {before[key]}, and now has {now[key]}', key,
-                                 'give the suite another name, or remove this folder and its result')
+                                 'take another folder (--work-dir), or remove this one and its result')
 
 
 def _plan(run: Run) -> dict:

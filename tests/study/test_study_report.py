@@ -1,5 +1,6 @@
 """mvit3 study: the runs it plans, its page with and without them, and what stops it."""
 import re
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -17,8 +18,9 @@ import study_runs  # noqa: E402
 
 from mvit3_bench.cli import main  # noqa: E402
 from mvit3_bench.results import store  # noqa: E402
-from mvit3_bench.study import claims, records, report  # noqa: E402
+from mvit3_bench.study import claims, criteria, records, report  # noqa: E402
 from mvit3_bench.study.outcome import Outcome, compare  # noqa: E402
+from mvit3_bench.study.statistics import Interval  # noqa: E402
 from mvit3_bench.suite.state import find_results  # noqa: E402
 
 QUALITY = {'mvit3_xxs': 0.86, 'mvit1_xxs': 0.75, 'mvit3_0.5': 0.80, 'mvit2_0.5': 0.80}
@@ -101,13 +103,16 @@ def test_page(filled):
     assert '- CIFAR-10, top-1: the spread does not decide between MobileViTv3-0.5 and MobileViTv2-0.5: ' in page
     assert '39 of 40 runs are done; added up they took 15.8 hours. Missing: cifar10-timm_edgenext_xx_small-seed1.' in page
     assert 'in no comparison: cifar10-timm_mobilenetv4_conv_small-seed1.' in page
-    assert re.search(r'MobileViTv3-XXS is better than timm/edgenext_xx_small: .*\(1 of 2 seeds\)\.', page)
+    assert 'MobileViTv3-XXS against timm/edgenext_xx_small: not yet (1 of 2 seeds).' in page
     assert 'mvit3 test study/bccd work_dirs/study/bccd-mvit3_xxs-seed0' in page and '- two cores' in page
     assert re.search(r'The highest top-1 of a run is \d\d\.\d\d % \(', page)
     again = report.render(outcome(filled))
     assert again == pages
     labels = re.findall(r'<text[^>]*>([^<]*)</text>', pages['results/study/curves.svg'])
     assert labels.count('MobileViTv3-XXS') == 3 and labels.count('step 4') == 1
+    assert 'MobileViTv3-XXS, cifar10_published_cosine' in labels
+    best = 'work_dirs/study/cifar10-mvit3_xxs-seed1/best.pth'
+    assert f'init_cfg.checkpoint={best} ' in page and 'BEST_OF' not in page and 'anew' not in page
     ElementTree.fromstring(pages['results/study/curves.svg'])
 
 
@@ -131,11 +136,72 @@ def test_seeds_in_common(tmp_path):
     found = compare(outcome(out), claim)
     assert found.difference is None and found.sentence.endswith('not yet')
     study_runs.add(runs[theirs, 0], 0.8)
-    found = compare(outcome(out), claim)
-    assert found.difference.value == found.seeds[0][1].value and found.sentence.endswith('(1 of 2 seeds)')
+    found = compare(outcome(out), claim)  # of one training each nothing is decided
+    assert found.difference is None and len(found.seeds) == 1 and found.sentence.endswith('not yet (1 of 2 seeds)')
     page = cells_of(report.page(outcome(out)))
     assert 'added up they took 0.8 hours' in page
     assert re.search(rf'\| {runs[ours, 0].name} \| [\d.]+ \| - ', page)
+
+
+def test_criteria(filled):
+    """What the plan would count against v3, met or not by the comparisons."""
+    found = outcome(filled)
+    compared = {claim: compare(found, claim) for claim in claims.every_claim()}
+
+    def said(claim, value, low, high) -> list[str]:
+        changed = replace(compared[claim], difference=Interval(value, low, high))
+        return [verdict for _, verdict in criteria.rows(compared | {claim: changed})]
+    first = claims.of_pairs(claims.CLASSIFICATION)[0]  # the authors have 1.98
+    assert said(first, 1, 0.5, 1.5)[0] == 'not met: better; the published +1.98 lies above the interval'
+    assert said(first, -1, -1.5, -0.5)[0].startswith('met: worse; ')
+    assert said(first, 0.5, -0.4, 1.4)[0].startswith('met: undecided, by an interval 1.80 wide; ')
+    assert said(first, 1, -1, 3)[0] == ('not met: undecided, by an interval 4.00 wide; the published +1.98 lies within '
+                                         'the interval')
+    step = claims.of_ablation()[0]
+    assert 'step 1 against MobileViTv1-XXS (CIFAR-10, -2.00)' in said(step, -2, -3, -1)[2]
+    assert said(claims.of_all_changes(), -1, -2, 0)[3].endswith(
+        f'give -1.00 points, the widths {compared[claims.of_ablation()[-1]].difference.value:+.2f}')
+    other = claims.of_pairs(claims.SEGMENTATION)[1]
+    assert 'MobileViTv3-0.5 against MobileViTv2-0.5 (CamVid, -2.00)' in said(other, -2, -3, -1)[4]
+    nothing = {claim: replace(each, difference=None) for claim, each in compared.items()}
+    assert all(verdict == criteria.OPEN for _, verdict in criteria.rows(nothing))
+
+
+def test_wider_interval(filled):
+    """Where the wider interval decides otherwise, the sentence says so."""
+    found = compare(outcome(filled), claims.of_pairs(claims.CLASSIFICATION)[0])
+    assert found.pooled.value == pytest.approx(found.difference.value) and 'wider' not in found.sentence
+    narrow, wide = Interval(1, 0.5, 1.5), Interval(1, -1, 3)
+    assert replace(found, difference=narrow, pooled=wide).sentence.endswith(
+        '+1.00 points [+0.50, +1.50]; the wider interval [-1.00, +3.00] does not decide')
+
+
+def test_again(tmp_path):
+    """A run that was done twice stands with both figures."""
+    out = tmp_path / 'docs'
+    run = study_runs.suite(out).runs[0]
+    study_runs.add(run, 0.8)
+    study_runs.add(replace(run, results=run.results / report.RERUN), 0.79)
+    page = cells_of(report.page(outcome(out)))
+    assert re.search(rf'anew by their lines.*rerun`:\n\n.*\n.*\n\| {run.name} \| [\d.]+ \| [\d.]+ \| abc1234 \|', page)
+    assert '1 of 40 runs are done' in page
+
+
+def test_record_is_kept_first(tmp_path, monkeypatch, capsys):
+    """The record of a run that ended without this command is taken before others start; a damaged one stops none."""
+    monkeypatch.chdir(tmp_path)
+    runs = study_runs.suite(Path('docs')).runs
+    for run, damaged in zip(runs, (False, True), strict=False):
+        _, path = study_runs.add(run, 0.8)
+        path.unlink()
+        there = Path('work_dirs', 'study', run.name, records.PER_IMAGE)
+        there.parent.mkdir(parents=True)
+        np.savez_compressed(there, **study_runs.outcomes(run, 0.8))
+        if damaged:
+            there.write_bytes(b'PK')
+    code, output = call(capsys, '--out', 'docs')  # without data, so that nothing starts
+    assert 'the study needs the data' in code and Path('docs', report.FOLDER, f'{runs[0].name}.npz').is_file()
+    assert f'{runs[1].name}: no record: ' in output
 
 
 def test_data_not_prepared(tmp_path, monkeypatch, capsys):

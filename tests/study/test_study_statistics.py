@@ -81,3 +81,37 @@ def test_coverage():
         found = statistics.over_images_and_seeds(*runs)
         hits += found.low <= 2 <= found.high
     assert hits >= 50
+
+
+def test_coverage_of_two_seeds():
+    """With two seeds that interval has it in three of four cases, as the page says; the one of pooled seeds in 19 of 20."""
+    noise, narrow, wide = np.random.default_rng(5), 0, 0
+    for _ in range(100):
+        easy = noise.random(1000)
+
+        def run(share, easy=easy):
+            mine = 0.8 * easy + 0.2 * noise.random(1000)
+            return score(mine < np.quantile(mine, share + 0.02 * noise.standard_normal()))
+        models = [[run(share) for _ in range(2)] for share in (0.82, 0.80, *[0.8] * 6)]
+        found, wider = statistics.over_images_and_seeds(*models[:2]), statistics.over_pooled_seeds(*models[:2], models)
+        narrow += found.low <= 2 <= found.high
+        wide += wider.low <= 2 <= wider.high
+    assert 65 <= narrow <= 85 and wide >= 90
+
+
+def test_pooled_seeds():
+    """Student's interval, by hand; none if no model has two runs."""
+    runs = [[Score(value, np.full(statistics.RESAMPLES, value)) for value in values] for values in ((80, 82), (70, 74))]
+    found = statistics.over_pooled_seeds(*runs, runs)
+    reach = 4.302653 * np.sqrt((2 + 8) / 2)  # of t at 2 degrees of freedom; the variances' mean is that of a difference
+    assert found == Interval(9, pytest.approx(9 - reach, abs=1e-4), pytest.approx(9 + reach, abs=1e-4))
+    assert statistics.over_pooled_seeds(runs[0][:1], runs[1][:1], [each[:1] for each in runs]) is None
+
+
+def test_blocks():
+    """Neighbours are drawn together: what is alike in all of them varies as much as so many fewer images."""
+    alone, blocks = statistics.draws(400), statistics.draws(400, 20)
+    assert (blocks.sum(1) == 400).all() and (alone.sum(1) == 400).all()
+    drive = np.repeat(np.random.default_rng(0).random(20), 20)  # 20 places, 20 frames of each
+    ratio = (blocks @ drive).std() / (alone @ drive).std()
+    assert 3 < ratio < np.sqrt(20)
