@@ -7,7 +7,7 @@ question and not before: building a backbone loads no data set.
 # First of all, because any class looked up here may go on to need mmcv's operators or to read a checkpoint.
 import mvit3_bench.compat  # noqa: F401, I001
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.util import find_spec
 
@@ -43,6 +43,22 @@ class LazyRegistry(Registry):
         if key.rpartition('.')[2] not in self.module_dict:
             self._load()
         return super().get(key)
+
+
+def class_path(part: Mapping) -> str:
+    """The class of a part of a config, such as a data set or a hook: its name, perhaps behind a scope or a module."""
+    kind = part['type']
+    return kind if isinstance(kind, str) else f'{kind.__module__}.{kind.__name__}'
+
+
+def type_name(part: Mapping) -> str:
+    """The name of that class, without the scope or the module that may stand before it."""
+    return class_path(part).rpartition('.')[2]
+
+
+def scope_of(cfg: Mapping) -> str:
+    """The scope in which a config looks up its classes."""
+    return cfg.get('default_scope') or 'mmengine'
 
 
 def _load_heads() -> None:

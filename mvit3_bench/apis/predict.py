@@ -8,17 +8,15 @@ import torch
 from mmcv.transforms import Compose, LoadAnnotations, LoadImageFromFile
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
-from mmengine.model import revert_sync_batchnorm
-from mmengine.registry import TRANSFORMS, VISUALIZERS, init_default_scope
+from mmengine.registry import TRANSFORMS, VISUALIZERS
 from mmengine.runner import load_checkpoint
 from mmengine.structures import BaseDataElement
 
 from ..checkpoints.io import check_fits
 from ..datasets.configs import data_sets, meta_of_classes, short_names
 from ..engine.hooks.check_samples import LoadOrStop, limits_of
-from ..engine.run_config import check_device, check_parts, find_checkpoint, load_config
+from ..engine.run_config import build_model, check_device, check_parts, find_checkpoint, load_config
 from ..errors import user_errors
-from ..registry import MODELS
 from .drawing import KeepBackend, complete_palette, enlarged
 
 _DRAWN_BY = dict(mmpretrain='mmpretrain.UniversalVisualizer', mmdet='mmdet.DetLocalVisualizer',
@@ -45,9 +43,8 @@ class Predictor:
     """
 
     def __init__(self, cfg: Config, checkpoint: str | Path, device: str | torch.device = 'cpu', score_thr: float = 0.3):
-        init_default_scope(cfg.default_scope)
         self.scope, self.score_thr = cfg.default_scope, score_thr
-        self.model = revert_sync_batchnorm(MODELS.build(cfg.model))
+        self.model = build_model(cfg)
         check_fits(self.model, checkpoint)
         loaded = load_checkpoint(self.model, str(checkpoint), map_location='cpu')
         self.model.to(device).eval()

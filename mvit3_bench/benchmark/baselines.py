@@ -8,6 +8,7 @@ from torch import nn
 
 from ..converters.published import StateDict, convert, within
 from ..converters.timm import from_timm, units
+from ..registry import type_name
 
 _INSTALL = dict(timm='timm', mmpretrain='mmpretrain==1.2.0')
 
@@ -67,8 +68,10 @@ def build_baseline(baseline: str, cfg: ConfigDict, model: nn.Module) -> nn.Modul
         ImportError: The package is not installed.
     """
     require(baseline)
-    family = str(cfg.backbone.type).rpartition('.')[2]
+    family = type_name(cfg.backbone)
     if cfg.type != 'ImageClassifier' or family not in ('MobileViTv1', 'MobileViTv2', 'MobileViTv3'):
+        return None
+    if isinstance(cfg.backbone.arch, dict):  # with changed fields, which no package has
         return None
     build, rename = _BASELINES[baseline]
     network = build(family, str(cfg.backbone.arch), cfg.head)

@@ -3,17 +3,16 @@ from dataclasses import dataclass
 
 import torch
 from mmengine.config import Config
-from mmengine.model import BaseModel, revert_sync_batchnorm
-from mmengine.registry import init_default_scope
+from mmengine.model import BaseModel
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils._pytree import tree_leaves
 
 from ..deploy.fuse import fuse
 from ..engine.input_size import input_size
+from ..engine.run_config import build_model
 from ..models.backbone import MobileViT
 from ..models.forward import in_channels
-from ..registry import MODELS
 from .baselines import build_baseline
 
 
@@ -68,9 +67,8 @@ def build_models(name: str, cfg: Config, baselines: list[str], shape: tuple[int,
         ImportError: The package of a baseline is not installed.
         ValueError: The config has no fixed size, or the model cannot be built.
     """
-    init_default_scope(cfg.get('default_scope') or 'mmengine')
     shape = shape or input_size(cfg)
-    model = lived_in(revert_sync_batchnorm(MODELS.build(cfg.model)), seed).eval()
+    model = lived_in(build_model(cfg), seed).eval()
     size = (in_channels(model), *shape)
     classifier = cfg.model.type == 'ImageClassifier'
     common = dict(name=name, size=size, classifier=classifier)

@@ -18,6 +18,7 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import set_random_seed
 
 from ..engine.run_config import read_config
+from ..registry import type_name
 from ..utils.environment import describe, line
 from ..utils.text import table
 
@@ -32,7 +33,7 @@ _RAND_AUGMENT = dict(type='RandAugment', policies='timm_increasing', num_policie
 
 def counterpart(step: ConfigDict) -> list[dict]:
     """The transforms of the frameworks that do what a transform of a recipe does, or nearly; itself if it is one."""
-    kind = step.type.rpartition('.')[2]
+    kind = type_name(step)
     if kind in ('Load', 'MultiScale'):
         return [each for inner in step.transforms for each in counterpart(inner)]
     if kind == 'ResizeShortSide':

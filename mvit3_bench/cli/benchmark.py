@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..engine.config_files import find_config
 from ..errors import UsageError, user_errors
-from .common import add_backbone, add_shape, end_interrupted
+from .common import add_backbone, add_shape, check_least, end_interrupted, log
 
 EXAMPLE = 'configs/cls/mvit1_s_in1k.py --peers timm mmpretrain'
 PAPER = [f'cls/mvit3_{arch}_in1k' for arch in ('xxs', 'xxs_l2', 'xs', 'xs_l2', 's', 's_l2')]
@@ -65,11 +65,12 @@ def complete(args: argparse.Namespace) -> None:
     args.modes = args.modes or (['eager'] if args.paper else [each for each in BACKENDS if each not in foreign])
     if not args.configs:
         raise UsageError('no config given', 'CONFIG', 'allowed: one or more config files, or --paper')
-    for name, values in (('--batch-sizes', args.batch_sizes), ('--rounds', [args.rounds]), ('--threads', [args.threads]),
-                         ('--shape', args.shape or [1])):
-        if min(values) < 1 or (name == '--shape' and len(values) > 2):
-            raise UsageError(f'{name} {" ".join(map(str, values))} is not possible', name, 'allowed: '
-                             + ('one or two ' if name == '--shape' else '') + 'whole numbers from 1')
+    check_least('--batch-sizes', *args.batch_sizes)
+    check_least('--rounds', args.rounds)
+    check_least('--threads', args.threads)
+    if args.shape and (min(args.shape) < 1 or len(args.shape) > 2):
+        raise UsageError(f'--shape {" ".join(map(str, args.shape))} is not possible', '--shape',
+                         'allowed: one or two whole numbers from 1')
     for mode in set(args.modes) & set(foreign):
         raise UsageError(f'--modes {mode} is not possible with --device {args.device}', '--modes')
     check_device(args.device)
@@ -99,11 +100,6 @@ def build(args: argparse.Namespace) -> tuple[dict[str, list], dict[str, float | 
         if missing:
             print(f'{name}: no such model in {", ".join(sorted(missing))}')
     return models, published
-
-
-def log(text: str) -> None:
-    """Print at once."""
-    print(text, flush=True)
 
 
 def measure_all(models: dict[str, list], args: argparse.Namespace, cases: list,

@@ -113,6 +113,17 @@ def check_place(flag: str, folder: str | Path) -> None:
         raise UsageError(f'{flag} {folder} cannot be written to: {error.strerror or error}', flag, 'name another') from error
 
 
+def check_least(flag: str, *values: int, lowest: int = 1) -> None:
+    """Check numbers of a flag.
+
+    Raises:
+        UsageError: One is below the lowest.
+    """
+    if min(values) < lowest:
+        raise UsageError(f'{flag} {" ".join(map(str, values))} is not possible', flag,
+                         f'allowed: whole numbers from {lowest}')
+
+
 def check_checkout(fix: str) -> None:
     """Check that this package is a checkout's, which has the results.
 
@@ -127,6 +138,11 @@ def end_interrupted(what: str) -> None:
     """End after Ctrl-C or SIGTERM, and say what is kept."""
     print(f'\ninterrupted: {what}, and the same command goes on from there', file=sys.stderr)
     sys.exit(INTERRUPTED)
+
+
+def log(text: str) -> None:
+    """Print a line at once, in a file, too."""
+    print(text, flush=True)
 
 
 def lines(text: str) -> str:

@@ -75,11 +75,11 @@ def main(args: argparse.Namespace) -> None:
     from ..apis import media, predict
     files = media.images(args.input)
     video = None if files else media.Video(args.input)
-    if video and args.maps:
+    if video is not None and args.maps:
         raise UsageError('--maps is for images, not for a video', '--maps')
     _, predictor = predict.load(args, args.config, args.checkpoint)
     args.out_dir.mkdir(parents=True, exist_ok=True)
-    if video:
+    if video is not None:  # one whose header tells no number of frames has the length 0
         draw_video(video, predictor, args)
     elif errors := draw_images(files, predictor, args):
         sys.exit(lines('\n'.join(f'error: {error}' for error in errors)))

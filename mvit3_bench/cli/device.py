@@ -3,7 +3,7 @@ import argparse
 from pathlib import Path
 
 from ..errors import UsageError, user_errors
-from .common import add_backbone, add_cfg_options, add_shape
+from .common import add_backbone, add_cfg_options, add_shape, log
 
 EXAMPLE = 'configs/cls/mvit3_xxs_in1k.py mvit3_xxs.pth --to litert executorch --out phone'
 # as mvit3_bench.deploy.kit.run.RUNNERS
@@ -44,12 +44,12 @@ def write(args: argparse.Namespace) -> None:
     with user_errors(ImportError):
         for target in args.to:
             require(target)
-    cfg, model, size = run_config.model_and_size(args)
+    cfg, model, size = run_config.model_and_size(args.config, args.backbone, args.cfg_options, args.shape)
     _, origin = run_config.load_weights(cfg, model, args.checkpoint)
     name = run_config.run_name(args.config, args.backbone)
     folder = Path(args.out or f'{name}_device')
     with user_errors(ValueError):
-        kit = write_kit(model, size, args.to, folder, name=name, note=origin, log=lambda message: print(message, flush=True))
+        kit = write_kit(model, size, args.to, folder, name=name, note=origin, log=log)
     for each in kit['models']:
         print(f'{each["name"]}: {", ".join(each["files"])}')
     print(f'{folder}: connect a phone, and run python {folder / "run.py"} --help')

@@ -7,8 +7,7 @@ from dataclasses import asdict
 
 from ..doctor.finding import ERROR, Finding, table
 from ..doctor.packages import REQUIRED, examine_packages
-from ..errors import UsageError
-from .common import add_run_flags, lines
+from .common import add_run_flags, check_least, lines
 
 EXAMPLE = 'configs/seg/deeplabv3_mvit3_1.0_ade20k.py --mini'
 
@@ -46,13 +45,14 @@ def examine(args: argparse.Namespace) -> list[Finding]:
     from ..doctor.settings import examine_settings
     from ..engine import options as cfg_options
     from ..engine import run_config
+    from ..registry import scope_of
     cfg = run_config.load_config(args, check_options=False) if args.config else None
     findings = list(examine_packages(cfg and cfg.get('default_scope')))
     if cfg is None:
         return [*findings, *examine_roots()]
     if any(each.level == ERROR and each.name == cfg.get('default_scope') for each in findings):
         return findings  # without its framework, nothing of the config can be built
-    init_default_scope(cfg.get('default_scope') or 'mmengine')
+    init_default_scope(scope_of(cfg))
     options = cfg_options.parse_options(args.cfg_options)
     plan = Plan(cfg, run_config.read_config(args.config), options, args.processes, args.samples)
     return [*findings, *examine_data(plan, args.mini), *examine_settings(plan), *examine_disk(plan)]
@@ -60,9 +60,8 @@ def examine(args: argparse.Namespace) -> list[Finding]:
 
 def main(args: argparse.Namespace) -> None:
     """Run the command; with an error among the findings the exit code is 1."""
-    for name, value in (('--processes', args.processes), ('--samples', args.samples)):
-        if value < 1:
-            raise UsageError(f'{name} {value} is not possible', name, 'allowed: whole numbers from 1')
+    check_least('--processes', args.processes)
+    check_least('--samples', args.samples)
     with contextlib.redirect_stdout(sys.stderr):  # what frameworks print is not for who reads the findings
         findings = unimportable() or examine(args)
     print(json.dumps([asdict(each) for each in findings], indent=1) if args.json else lines(table(findings)))

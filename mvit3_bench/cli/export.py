@@ -3,7 +3,7 @@ import argparse
 
 from ..errors import ExportError, UsageError, user_errors
 from . import web_page
-from .common import add_backbone, add_cfg_options, add_shape
+from .common import add_backbone, add_cfg_options, add_shape, check_least, log
 
 # as mvit3_bench.deploy.targets.TARGETS
 TARGETS = ('onnx', 'openvino', 'torch', 'litert', 'executorch', 'ncnn', 'coreml')
@@ -55,7 +55,7 @@ def main(args: argparse.Namespace) -> None:
             if args.to != 'web':
                 writer(args.to, args.precision, keep=args.sensitivity > 0)
             require('onnx' if args.to == 'web' else args.to)
-    cfg, model, size = run_config.model_and_size(args)
+    cfg, model, size = run_config.model_and_size(args.config, args.backbone, args.cfg_options, args.shape)
     loaded, origin = run_config.load_weights(cfg, model, args.checkpoint)
     name = run_config.run_name(args.config, args.backbone)
     if args.check:
@@ -70,8 +70,10 @@ def check_flags(args: argparse.Namespace) -> None:
     """Refuse flags that would do nothing.
 
     Raises:
-        UsageError: One is given.
+        UsageError: One is given, or a number is not possible.
     """
+    check_least('--calibration', args.calibration)
+    check_least('--sensitivity', args.sensitivity, lowest=0)
     if args.sensitivity and args.precision != 'int8':
         raise UsageError(f'--sensitivity is of INT8, and --precision is {args.precision}', '--sensitivity',
                          'give --precision int8, too')
@@ -108,8 +110,8 @@ def write(cfg, model, size: tuple[int, int], name: str, origin: str, args: argpa
     out = args.out or name + ('' if args.precision == 'float32' else f'_{args.precision}') + SUFFIXES[args.to]
     with user_errors(ValueError, ImportError):
         done = export(model, size, args.to, out, raw=args.raw, note=f'{name}, {origin}', precision=args.precision,
-                      calibration=calibrate(cfg, model, size, args) if args.precision == 'int8' else None,
-                      log=lambda message: print(message, flush=True))
+                      calibration=calibrate(cfg, model, size, args.to, args.calibration, args.sensitivity)
+                      if args.precision == 'int8' else None, log=log)
 
     print(*(f'{file}: {size_of(file) / 1e6:.2f} MB' for file in done.files), sep='\n')
     if args.to == 'onnx':
@@ -126,27 +128,31 @@ def write(cfg, model, size: tuple[int, int], name: str, origin: str, args: argpa
               + ', '.join(f'{number} {name}' for name, number in done.operators.items()))
 
 
-def calibrate(cfg, model, size: tuple[int, int], args: argparse.Namespace):
+def calibrate(cfg, model, size: tuple[int, int], form: str, number: int, keep: int):
     """The images of INT8, and the layers that stay in float.
 
+    Args:
+        cfg: The config.
+        model: Of it.
+        size: Height and width.
+        form: What it is exported to.
+        number: Of images.
+        keep: Number of layers.
+
     Raises:
-        UsageError: The config has no images, or they cannot be read; or an argument is not possible.
+        UsageError: The config has no images, or they cannot be read.
     """
     from ..deploy.export import deploy
     from ..deploy.quantise import Calibration
     from ..deploy.quantise.calibration import pipeline_images
     from ..deploy.quantise.sensitivity import sensitivity
     from ..deploy.targets import TARGETS
-    for flag, lowest in (('calibration', 1), ('sensitivity', 0)):
-        if getattr(args, flag) < lowest:
-            raise UsageError(f'--{flag} {getattr(args, flag)} is not possible', f'--{flag}',
-                             f'allowed: whole numbers from {lowest}')
-    images, others = (pipeline_images(cfg, f'{split}_dataloader', size, args.calibration) for split in ('train', 'test'))
+    images, others = (pipeline_images(cfg, f'{split}_dataloader', size, number) for split in ('train', 'test'))
     kept = ()
-    if args.sensitivity:
-        deployed = deploy(model.eval(), size, raw=True, device=TARGETS[args.to].device)
+    if keep:
+        deployed = deploy(model.eval(), size, raw=True, device=TARGETS[form].device)
         effects = sensitivity(deployed, images[:SENSITIVITY_IMAGES])
-        kept = tuple(effect.layer for effect in effects[:args.sensitivity])
+        kept = tuple(effect.layer for effect in effects[:keep])
         for effect in effects:
             print(f'{effect.layer}: agreement {effect.agreement:.2%}, noise {effect.noise:.2g} of the std'
                   + (' (stays in float)' if effect.layer in kept else ''))

@@ -23,23 +23,20 @@ def row(name: str, counts, note: str = '') -> tuple[str, ...]:
 def main(args: argparse.Namespace) -> None:
     """Run the command."""
     from ..engine import run_config
-    from ..models.complexity import Complexity, count
+    from ..models.complexity import at_inference, count
     from ..models.forward import in_channels
     from ..utils.text import table
-    _, model, size = run_config.model_and_size(args)
+    _, model, size = run_config.model_and_size(args.config, args.backbone, args.cfg_options, args.shape)
     counts = count(model, size, in_channels(model))
 
-    total = counts.pop('')
     rows = []
     for name, module in counts.items():
         level = name.count('.')
-        if level < args.depth and module.parameters:
+        if name and level < args.depth and module.parameters:
             rows.append(row(name, module, '' if module.multiply_adds or level else 'in training only'))
-    rows.append(row('total', total))
-    auxiliary = counts.get('auxiliary_head')
-    if auxiliary:
-        rows.append(row('total without auxiliary head', Complexity(
-            total.parameters - auxiliary.parameters, total.multiply_adds, total.published)))
+    rows.append(row('total', counts['']))
+    if 'auxiliary_head' in counts:
+        rows.append(row('total without auxiliary head', at_inference(counts)))
     name = args.config + (f' with {args.backbone}' if args.backbone else '')
     print(f'{name}: one image of {size[0]}x{size[1]}, all figures in M')
     print(table(rows, ('module', 'parameters', 'multiply-adds', 'as published', ''), 'plain', left=1))

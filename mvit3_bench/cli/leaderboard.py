@@ -1,11 +1,10 @@
 """Measure light backbones under one protocol: alone in three runtimes, and with heads for detection and segmentation."""
 import argparse
-import re
 import time
 from pathlib import Path
 
-from ..errors import UsageError, user_errors
-from .common import end_interrupted
+from ..errors import user_errors
+from .common import check_least, end_interrupted
 
 EXAMPLE = '--models mvit3_s timm/repvit_m0_9 --out leaderboard.json'
 
@@ -34,21 +33,16 @@ def complete(args: argparse.Namespace) -> dict[str, int]:
 
     from ..deploy.export import require
     from ..leaderboard import networks
+    from ..mmlab.backbone_names import plain_name
     args.threads = torch.get_num_threads() if args.threads is None else args.threads
-    for name in ('rounds', 'threads'):
-        if getattr(args, name) < 1:
-            raise UsageError(f'--{name} {getattr(args, name)} is not possible', f'--{name}', 'allowed: whole numbers from 1')
+    check_least('--rounds', args.rounds)
+    check_least('--threads', args.threads)
     torch.set_num_threads(args.threads)
     with user_errors(ImportError):
         require('onnx')
         require('openvino')
     networks.side(networks.ANCHOR)
     return {name: networks.side(name) for name in dict.fromkeys(map(plain_name, args.models or networks.listed()))}
-
-
-def plain_name(model: str) -> str:
-    """The name of a model under which tables have it: ``mvit3_s`` of ``mobilevitv3_s``."""
-    return re.sub('^mobilevitv?([123])_', r'mvit\1_', model)
 
 
 def prepare_all(sizes: dict[str, int], cache) -> None:

@@ -2,13 +2,13 @@
 import argparse
 import subprocess
 import sys
-from argparse import Namespace
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 from ..errors import UsageError
-from .export import PRECISIONS
+from .common import check_least
+from .export import CALIBRATION, PRECISIONS
 from .targets import finish
 
 TARGETS = ('onnx', 'openvino', 'litert', 'executorch')
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help=f'formats, of {", ".join(TARGETS)} (default: all)')
     parser.add_argument('--precisions', nargs='+', choices=PRECISIONS, default=PRECISIONS, metavar='PRECISION',
                         help=f'of {", ".join(PRECISIONS)}; each where the format has it (default: all)')
-    parser.add_argument('--calibration', type=int, default=128, metavar='N',
+    parser.add_argument('--calibration', type=int, default=CALIBRATION, metavar='N',
                         help='images of the train set to calibrate INT8 with (default: %(default)s)')
     parser.add_argument('--sensitivity', type=int, default=0, metavar='N',
                         help='make INT8 once more, with the N layers in float that it harms most')
@@ -43,6 +43,8 @@ def main(args: argparse.Namespace) -> None:
     from ..deploy.table import cells as table
     from ..deploy.table.precisions import page
     from ..utils.environment import command_line
+    check_least('--calibration', args.calibration)
+    check_least('--sensitivity', args.sensitivity, lowest=0)
     content = table.read(args.out, command_line())
     finish(lambda: (time if args.latency else make)(content, args), lambda: page(content), args)
 
@@ -98,23 +100,19 @@ def config_of(folder: Path) -> str:
 
 def export_cell(folder: Path, form: str, precision: str, keep: int, args: argparse.Namespace) -> dict:
     """Export the model of a run, before the post-processing -> what came of it, as it is recorded."""
-    from mmengine.runner import load_checkpoint
-
     from ..deploy.export import SUFFIXES, export
     from ..deploy.quantise.calibration import pipeline_images
     from ..deploy.table.cells import written
     from ..engine import run_config
     from .export import calibrate
-    cfg, model, size = run_config.model_and_size(Namespace(config=config_of(folder), backbone=None, cfg_options=None,
-                                                           shape=None))
-    load_checkpoint(model, run_config.find_checkpoint(str(folder)), map_location='cpu')
+    cfg, model, size = run_config.model_and_size(config_of(folder))
+    run_config.load_weights(cfg, model, str(folder))
     out = args.work_dir / folder.name / form / f'{precision}{keep or ""}{SUFFIXES[form]}'
     try:
         calibration = None
         if precision == 'int8':
-            calibration = replace(calibrate(cfg, model, size, Namespace(
-                to=form, precision=precision, calibration=args.calibration, sensitivity=keep)),
-                others=pipeline_images(cfg, 'test_dataloader', size, AGREEMENT_IMAGES))
+            others = pipeline_images(cfg, 'test_dataloader', size, AGREEMENT_IMAGES)
+            calibration = replace(calibrate(cfg, model, size, form, args.calibration, keep), others=others)
         done = export(model, size, form, out, raw=True, precision=precision, calibration=calibration)
     except Exception as error:  # of any exporter or runtime: the reason is the result
         return dict(failed=str(error) or type(error).__name__)
@@ -179,6 +177,8 @@ def time(content: dict, args: argparse.Namespace) -> None:
     from ..deploy.table import cells as table
     from ..deploy.table import profile
     from ..utils.environment import command_line
+    check_least('--calibration', args.calibration)
+    check_least('--sensitivity', args.sensitivity, lowest=0)
     content['timed'] = table.origin(command_line())
     for folder in (Path(each).absolute() for each in args.runs):
         for form in args.to:

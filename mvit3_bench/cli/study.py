@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..errors import MissingFileError, ResultError
 from . import suite as suites
-from .common import ROOT, check_checkout, lines
+from .common import ROOT, check_checkout, check_least, lines
 
 EXAMPLE = '--jobs 2'
 
@@ -31,7 +31,7 @@ def main(args: argparse.Namespace) -> None:
     from ..study.outcome import Outcome
     from ..suite.file import find_suite, read_suite
     from ..suite.state import check_states, find_results
-    suites.check_jobs(args)
+    check_least('--jobs', args.jobs)
     file = find_suite(claims.SUITE)
     out = args.out or _default(read_suite(file, args.mini, args.work_dir).folder, args.mini)
     suite = read_suite(file, args.mini, args.work_dir, out / report.FOLDER)

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from ..errors import UsageError, user_errors
-from .common import INTERRUPTED, lines
+from ..errors import user_errors
+from .common import INTERRUPTED, check_least, lines
 
 EXAMPLE = 'example_mini --jobs 2'
 
@@ -40,21 +40,11 @@ def add_queue_flags(parser: argparse.ArgumentParser) -> None:
                         help='print each run with its commands, and what sbatch would get; start nothing')
 
 
-def check_jobs(args: argparse.Namespace) -> None:
-    """Check how many runs are to work at once.
-
-    Raises:
-        UsageError: It is not possible.
-    """
-    if args.jobs < 1:
-        raise UsageError(f'--jobs {args.jobs} is not possible', '--jobs', 'wanted: 1 or more')
-
-
 def main(args: argparse.Namespace) -> None:
     """Run the command."""
     from ..suite.file import find_suite, read_suite
     from ..suite.state import check_states, find_results
-    check_jobs(args)
+    check_least('--jobs', args.jobs)
     suite = read_suite(find_suite(args.file), args.mini, args.work_dir, args.results)
     check_states(suite.runs)
     results = find_results(suite.runs)

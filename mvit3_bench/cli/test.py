@@ -78,7 +78,8 @@ def without_truth(cfg) -> bool:
     In classification it says ``with_label=False`` or is ImageNet's ``split='test'``; in segmentation it has no
     ``data_prefix.seg_map_path``, or the evaluator says ``format_only=True``.
     """
-    from ..datasets.configs import data_sets, type_name
+    from ..datasets.configs import data_sets
+    from ..registry import type_name
     evaluators = evaluators_of(cfg)
     parts = [*data_sets(cfg.test_dataloader).values()]
     if cfg.default_scope == 'mmpretrain':
@@ -92,7 +93,7 @@ def without_truth(cfg) -> bool:
     cfg.test_evaluator = []
     for part in parts if cfg.default_scope == 'mmseg' else ():
         (part.get('data_prefix') or {}).pop('seg_map_path', None)
-        part.pipeline = [step for step in part.pipeline if str(step.type).rpartition('.')[2] != 'LoadAnnotations']
+        part.pipeline = [step for step in part.pipeline if type_name(step) != 'LoadAnnotations']
     return True
 
 
@@ -177,7 +178,7 @@ def main(args: argparse.Namespace) -> None:
     if args.record:
         draft = draft_result(cfg, args.config, args.mini, find_provenance(cfg.load_from), args.backbone)
     if args.deploy or exported:  # the hook would copy the model; what a checkpoint holds are the averaged weights anyway
-        cfg.custom_hooks = [hook for hook in cfg.get('custom_hooks', []) if not is_average(hook)]
+        cfg.custom_hooks = [hook for hook in cfg.get('custom_hooks') or [] if not is_average(hook)]
     runner = run_config.build_runner(cfg)
     runner._train_loop = None  # mmseg's hook asks for its iteration, for which all training data would be read
     pictures = Pictures(args.show_dir) if args.show_dir else None

@@ -50,7 +50,7 @@ def main(args: argparse.Namespace) -> None:
         set_randomness(cfg, args.seed, args.deterministic)
         if args.accumulate:
             schedule.accumulate(cfg, args.accumulate, processes)
-        if args.auto_scale_lr or (args.accumulate and cfg.get('auto_scale_lr', {}).get('enable')):
+        if args.auto_scale_lr or (args.accumulate and (cfg.get('auto_scale_lr') or {}).get('enable')):
             schedule.scale_lr(cfg)
     if cfg.get('resume') and not args.resume:  # OpenMMLab's way to say it
         args.resume = cfg.get('load_from') or 'auto'

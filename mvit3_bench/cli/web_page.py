@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..errors import UsageError, user_errors
+from .common import log
 
 PORT = 8000
 
@@ -55,7 +56,7 @@ def write(args: argparse.Namespace, cfg: Mapping, model, size: tuple[int, int], 
         raise UsageError('the config has no test_dataloader, whose pipeline the page repeats', 'test_dataloader')
     with user_errors(ValueError):
         done = write_page(model, size, folder, pipeline=dataset.pipeline, meta=meta, name=name, note=origin,
-                          example=args.example, log=lambda message: print(message, flush=True))
+                          example=args.example, log=log)
     total = sum(file.stat().st_size for file in folder.rglob('*') if file.is_file())
     print(f'{folder}: {total / 1e6:.1f} MB, of which the model {done.files[0].stat().st_size / 1e6:.2f} MB')
     print('largest deviation of the model in ONNX Runtime, in standard deviations: '

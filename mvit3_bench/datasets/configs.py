@@ -24,17 +24,6 @@ def data_sets(loader: ConfigDict | None) -> dict[str, ConfigDict]:
             for key, part in inner.items() for below, dataset in (data_sets(part) or {'': part}).items()}
 
 
-def class_path(dataset: ConfigDict) -> str:
-    """The class of a data set: its name, perhaps behind a scope or a module."""
-    kind = dataset.type
-    return kind if isinstance(kind, str) else f'{kind.__module__}.{kind.__name__}'
-
-
-def type_name(dataset: ConfigDict) -> str:
-    """The name of a data set's class, without the scope or the module that may stand before it."""
-    return class_path(dataset).rpartition('.')[2]
-
-
 def class_names(dataset: Dataset | None) -> Sequence[str]:
     """The names of a built data set's classes; empty if it has none, such as one without labels."""
     return (getattr(dataset, 'metainfo', None) or {}).get('classes') or ()

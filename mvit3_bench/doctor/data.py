@@ -14,11 +14,12 @@ from mmengine.runner import Runner
 
 from ..datasets.checks.data import check_data
 from ..datasets.checks.leaks import Images, check_leaks
-from ..datasets.configs import LOADERS, data_sets, type_name
+from ..datasets.configs import LOADERS, data_sets
 from ..datasets.mini import FOLDERS
 from ..engine.hooks.check_labels import check_labels
 from ..engine.hooks.check_samples import check_samples, limits_of
 from ..errors import BenchError, UsageError
+from ..registry import type_name
 from .finding import ERROR, INFO, OK, WARNING, Finding, explained
 from .plan import Plan, listening
 

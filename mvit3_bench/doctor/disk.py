@@ -51,13 +51,13 @@ def checkpoint_sizes(cfg: Config, model: nn.Module) -> tuple[int, int, int]:
 
     A checkpoint holds weights, their average, and what the optimiser keeps of each parameter; the best one no optimiser.
     """
-    hook = (cfg.get('default_hooks') or {}).get('checkpoint', {})
+    hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
     if hook is None:  # it writes none
         return 0, 0, 0
     weights = sum(tensor.nbytes for tensor in model.state_dict().values())
     averaged = sum(is_average(each) for each in cfg.get('custom_hooks') or [])
     trained = sum(parameter.nbytes for parameter in model.parameters() if parameter.requires_grad)
-    kept = _states(cfg.get('optim_wrapper', {}).get('optimizer', {})) * trained * hook.get('save_optimizer', True)
+    kept = _states((cfg.get('optim_wrapper') or {}).get('optimizer', {})) * trained * hook.get('save_optimizer', True)
     train = cfg.get('train_cfg') or {}
     # where iterations are counted, an interval in epochs is one in validations
     unit = train.get('val_interval', 1000) if 'max_iters' in train and hook.get('by_epoch', True) else 1

@@ -5,16 +5,14 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
 
 from ..checkpoints.io import check_fits
 from ..datasets.configs import class_names
 from ..engine import lr_scaling
 from ..engine.options import misspelt
-from ..engine.run_config import earlier_run, latest_checkpoint
+from ..engine.run_config import build_model, earlier_run, latest_checkpoint
 from ..errors import CheckpointError
-from ..registry import MODELS
 from ..utils.text import shown
 from .finding import ERROR, INFO, OK, WARNING, Finding
 from .plan import Plan, listening
@@ -50,8 +48,8 @@ def _options(plan: Plan) -> Iterator[Finding]:
 def _model(plan: Plan) -> Iterator[Finding]:
     with listening():
         try:
-            plan.model = revert_sync_batchnorm(MODELS.build(plan.cfg.model))
-            if 'optim_wrapper' in plan.cfg:
+            plan.model = build_model(plan.cfg)
+            if plan.cfg.get('optim_wrapper'):
                 build_optim_wrapper(plan.model, plan.cfg.optim_wrapper)
         except Exception as error:  # a class refuses its arguments as it likes
             part = 'model' if plan.model is None else 'optim_wrapper'
@@ -97,7 +95,7 @@ def _classes(plan: Plan) -> Iterator[Finding]:
 
 
 def _batch(plan: Plan) -> Iterator[Finding]:
-    if 'batch_size' not in plan.cfg.train_dataloader or 'optim_wrapper' not in plan.cfg:
+    if 'batch_size' not in plan.cfg.train_dataloader or not plan.cfg.get('optim_wrapper'):
         return
     warning = lr_scaling.check_batch(plan.cfg, plan.processes)
     if warning:

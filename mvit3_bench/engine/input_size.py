@@ -2,6 +2,7 @@
 from mmengine.config import Config
 
 from ..datasets.configs import data_sets
+from ..registry import type_name
 
 
 def input_size(cfg: Config) -> tuple[int, int]:
@@ -11,11 +12,11 @@ def input_size(cfg: Config) -> tuple[int, int]:
         ValueError: The config has no fixed size.
     """
     first = next(iter(data_sets(cfg.get('test_dataloader')).values()), {})
-    for step in reversed(first.get('pipeline') or cfg.get('test_pipeline', [])):
-        name, size = str(step.type).rpartition('.')[2], step.get('crop_size') or step.get('scale')
+    for step in reversed(first.get('pipeline') or cfg.get('test_pipeline') or []):
+        name, size = type_name(step), step.get('crop_size') or step.get('scale')
         if size and (name == 'CenterCrop' or (name == 'Resize' and not step.get('keep_ratio'))):
             return (size,) * 2 if isinstance(size, int) else tuple(reversed(size))  # OpenMMLab's are (width, height)
-    size = cfg.model.get('data_preprocessor', {}).get('size')
+    size = (cfg.model.get('data_preprocessor') or {}).get('size')
     if size is None:
         raise ValueError('the config has no fixed size of images: its test pipeline has neither CenterCrop nor Resize '
                          'without keep_ratio, its data_preprocessor no size. Commands that have --shape take one')

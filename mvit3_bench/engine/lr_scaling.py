@@ -3,7 +3,7 @@ from collections.abc import Iterable, Iterator
 
 from mmengine.config import Config, ConfigDict
 
-from ..datasets.configs import type_name
+from ..registry import type_name
 
 # the arguments of all schedulers of OpenMMLab and of ours: those that count what the scheduler goes by, and the others
 COUNTS = ('begin', 'end', 'T_max', 'step_size', 'milestones', 'periods', 'total_steps')
@@ -14,7 +14,7 @@ _INITIAL_LEFT = 0.05  # largest share in the average at the end of a training
 
 
 def _base_batch(cfg: Config) -> int:
-    base = cfg.get('auto_scale_lr', {}).get('base_batch_size')
+    base = (cfg.get('auto_scale_lr') or {}).get('base_batch_size')
     if base is None:
         raise ValueError('the config has no auto_scale_lr.base_batch_size, the batch its learning rate is meant for')
     return base
@@ -111,7 +111,7 @@ def scale_lr(cfg: Config) -> None:
 
 def check_batch(cfg: Config, processes: int) -> str | None:
     """A warning if the effective batch is not the recipe's and nothing makes up for it, None otherwise."""
-    auto = cfg.get('auto_scale_lr', {})
+    auto = cfg.get('auto_scale_lr') or {}
     images, steps = cfg.train_dataloader.batch_size, cfg.optim_wrapper.get('accumulative_counts', 1)
     batch = images * processes * steps
     if auto.get('enable') or auto.get('base_batch_size', batch) == batch:

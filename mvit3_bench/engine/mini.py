@@ -8,9 +8,9 @@ from mmengine.config import Config, ConfigDict
 from mmengine.dataset import DefaultSampler
 from mmengine.logging import print_log
 
-from ..datasets.configs import EVALUATORS, LOADERS, class_path, data_sets, type_name
+from ..datasets.configs import EVALUATORS, LOADERS, data_sets
 from ..datasets.mini import FOLDERS, MAKERS
-from ..registry import DATA_SAMPLERS
+from ..registry import DATA_SAMPLERS, class_path, type_name
 from ..utils.paths import MIM
 from .lr_scaling import COUNTS, is_average, iteration_keys, schedulers
 

@@ -3,7 +3,7 @@ import argparse
 import logging
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
@@ -18,7 +18,7 @@ from ..checkpoints import loaders
 from ..checkpoints.io import check_fits, read_file
 from ..datasets.configs import meta_of_test
 from ..errors import CheckpointError, UsageError, user_errors
-from ..registry import MODELS
+from ..registry import MODELS, scope_of
 from ..utils.text import not_text, printable, shown
 from .config_files import find_config
 from .distributed import distribute, on_first
@@ -64,7 +64,7 @@ def load_config(args: argparse.Namespace, check_options: bool = True) -> Config:
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = read_config(args.config)
     if DefaultScope.get_current_instance() is None:  # before mmlab is imported, which then imports one framework, not three
-        init_default_scope(cfg.get('default_scope') or 'mmengine')
+        init_default_scope(scope_of(cfg))
     if args.mini:
         with user_errors(ValueError, FileExistsError):
             to_mini(cfg)
@@ -116,23 +116,35 @@ def run_name(config: str, backbone: str | None) -> str:
     return f'{Path(config).stem}-{slug(backbone)}'
 
 
-def model_and_size(args: argparse.Namespace) -> tuple[Config, nn.Module, tuple[int, int]]:
+def model_and_size(config: str, backbone: str | None = None, options: Sequence[str] | None = None,
+                   shape: Sequence[int] | None = None) -> tuple[Config, nn.Module, tuple[int, int]]:
     """The config that a command line names, its untrained model for one process, and height and width of its images.
+
+    Args:
+        config: The file.
+        backbone: As ``--backbone`` takes it.
+        options: Words of ``--cfg-options``.
+        shape: As ``--shape`` takes it; None: that of the config.
 
     Raises:
         UsageError: The file does not exist or is no config, ``--shape`` or an argument in the config is impossible, or the
             config has images of any size and there is no ``--shape``.
     """
-    cfg = read_config(args.config)
-    set_backbone(cfg, args.backbone)
-    merge_options(cfg, args.cfg_options)
-    if args.shape and (len(args.shape) > 2 or min(args.shape) < 1):
-        raise UsageError(f'--shape {args.shape} is not possible', '--shape',
+    cfg = read_config(config)
+    set_backbone(cfg, backbone)
+    merge_options(cfg, options)
+    if shape and (len(shape) > 2 or min(shape) < 1):
+        raise UsageError(f'--shape {shape} is not possible', '--shape',
                          'allowed: a height and a width of 1 or more, as one or two numbers')
-    init_default_scope(cfg.get('default_scope') or 'mmengine')
     with user_errors(ValueError, KeyError, TypeError):
-        size = (*args.shape, *args.shape)[:2] if args.shape else input_size(cfg)
-        return cfg, revert_sync_batchnorm(MODELS.build(cfg.model)), size
+        size = (*shape, *shape)[:2] if shape else input_size(cfg)
+        return cfg, build_model(cfg), size
+
+
+def build_model(cfg: Config) -> nn.Module:
+    """The untrained model of a config, for one process."""
+    init_default_scope(scope_of(cfg))
+    return revert_sync_batchnorm(MODELS.build(cfg.model))
 
 
 def load_weights(cfg: Config, model: nn.Module, word: str) -> tuple[dict, str]:

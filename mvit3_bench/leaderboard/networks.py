@@ -5,21 +5,18 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 import torch
-from mmengine.model import revert_sync_batchnorm
-from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..benchmark.models import Network, TimedModel, lived_in
 from ..deploy.fuse import fuse
 from ..engine.input_size import input_size
-from ..engine.run_config import read_config, set_backbone
+from ..engine.run_config import build_model, read_config, set_backbone
 from ..errors import UsageError
 from ..mmlab.backbone_names import Named, resolve
 from ..models.classifier import Classifier
 from ..models.complexity import count
 from ..models.dilation import dilate
-from ..registry import MODELS
 from .models import models
 
 FLAG = '--models'
@@ -150,11 +147,10 @@ def _with_head(name: str, config: str) -> Built:
     cfg = read_config(config)
     set_backbone(cfg, name)
     cfg.model.pop('auxiliary_head', None)
-    init_default_scope(cfg.default_scope)
     size = input_size(cfg)
-    model = _random(revert_sync_batchnorm(MODELS.build(cfg.model)), size)
+    model = _random(build_model(cfg), size)
     output_stride = cfg.model.pop('output_stride', None)
-    merged = revert_sync_batchnorm(MODELS.build(cfg.model)).eval()
+    merged = build_model(cfg).eval()
     merged.load_state_dict(model.state_dict())
     merged.backbone = _merged(merged.backbone)
     if output_stride:  # last: merging makes convolutions of the strides that the branches were built with

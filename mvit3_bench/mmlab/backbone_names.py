@@ -10,7 +10,7 @@ from mmengine.config import ConfigDict
 
 from ..errors import UsageError
 from ..models.archs import ARCHS, Arch, get_arch
-from ..registry import MODELS
+from ..registry import MODELS, type_name
 
 FLAG = '--backbone'
 _FRAMEWORKS = ('mmpretrain', 'mmdet', 'mmseg')
@@ -114,14 +114,14 @@ def _known() -> list[str]:
     return found
 
 
+def plain_name(model: str) -> str:
+    """The name of a model of ours under which tables have it: ``mvit3_s`` of ``mobilevitv3_s``; others as they are."""
+    return _OURS.sub(r'mvit\1_\2', model, count=1) if _OURS.match(model) else model
+
+
 def is_ours(backbone: ConfigDict) -> bool:
     """Whether the backbone of a config is a MobileViT of this package."""
-    return bool(re.fullmatch('MobileViTv[123]', _class_name(backbone)))
-
-
-def _class_name(backbone: ConfigDict) -> str:
-    kind = backbone.get('type')
-    return getattr(kind, '__name__', str(kind)).rpartition('.')[2]
+    return bool(re.fullmatch('MobileViTv[123]', type_name(backbone)))
 
 
 def name_of(backbone: ConfigDict) -> str:
@@ -131,7 +131,7 @@ def name_of(backbone: ConfigDict) -> str:
         return f'timm/{arguments["model_name"]}'
     if is_ours(backbone) and 'arch' in arguments:
         arch = arguments['arch'] if isinstance(arguments['arch'], dict) else dict(name=arguments['arch'])
-        return _with_arguments(f'mvit{_class_name(backbone)[-1]}_{arch["name"]}',
+        return _with_arguments(f'mvit{type_name(backbone)[-1]}_{arch["name"]}',
                                {key: arch[key] for key in arch if key != 'name'})
     return _with_arguments(kind, {key: arguments[key] for key in arguments if key != 'type'})
 

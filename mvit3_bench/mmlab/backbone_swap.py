@@ -11,7 +11,7 @@ from torch import nn
 from ..errors import UsageError
 from ..models.archs import get_arch
 from ..models.dilation import dilate
-from ..registry import MODELS
+from ..registry import MODELS, scope_of, type_name
 from .backbone_names import FLAG, Named, is_ours, resolve
 
 _IMAGENET = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])
@@ -40,7 +40,7 @@ def swap_backbone(cfg: Config, name: str, size: tuple[int, int]) -> None:
         raise UsageError(f'{FLAG} is not possible with {cfg.filename}', FLAG, 'it has no data_preprocessor')
     named = resolve(name, cfg.get('default_scope'))
     try:
-        with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmengine'):
+        with DefaultScope.overwrite_default_scope(scope_of(cfg)):
             put(cfg, named, size)
     except _Refused as reason:
         raise UsageError(f'{FLAG} {name} cannot be put into {cfg.model.type}: {reason}', FLAG) from reason
@@ -53,7 +53,8 @@ def swap_backbone(cfg: Config, name: str, size: tuple[int, int]) -> None:
 
 def _task(cfg: Config) -> Callable[[Config, Named, tuple[int, int]], None]:
     model = cfg.get('model') or {}
-    kinds = {part: str((model.get(part) or {}).get('type')).rpartition('.')[2] for part in ('neck', 'head', 'decode_head')}
+    kinds = {part: type_name(model[part]) if isinstance(model.get(part), dict) else ''  # several make a list
+             for part in ('neck', 'head', 'decode_head')}
     if model.get('type') == 'ImageClassifier' and 'LinearClsHead' in kinds['head']:
         return _classifier
     if kinds['neck'] == 'SSDLiteNeck':

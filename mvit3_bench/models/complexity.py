@@ -4,7 +4,8 @@ PyTorch's FLOP counter counts every convolution, linear layer and matrix product
 convention. Neither count has element-wise operations: norms, activations, and the products of the separable attention,
 which are no matrix products (2d for each pixel and layer).
 """
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -67,6 +68,12 @@ class _Meter:
 
 
 @torch.no_grad()
+def at_inference(counts: Mapping[str, Complexity]) -> Complexity:
+    """The counts of a model without its auxiliary head, which works in training only; from those of :func:`count`."""
+    total, head = counts[''], counts.get('auxiliary_head')
+    return replace(total, parameters=total.parameters - head.parameters) if head else total
+
+
 def count(model: nn.Module, size: tuple[int, int], channels: int = 3) -> dict[str, Complexity]:
     """Count a model and every module in it.
 

@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from ..engine.input_size import input_size
-from ..models.complexity import Complexity, count
+from ..models.complexity import Complexity, at_inference, count
 from ..registry import MODELS
 
 FILE = 'mvit3_bench/paper/counts.csv'
@@ -31,11 +31,9 @@ def measure(cfg: Config) -> dict[str, Complexity]:
     with torch.device('meta'):
         model = MODELS.build(cfg.model)
     counts = count(model, input_size(cfg))
-    auxiliary = counts['auxiliary_head'].parameters if 'auxiliary_head' in counts else 0
-    total = Complexity(counts[''].parameters - auxiliary, counts[''].multiply_adds, counts[''].published)
     layers = {name: value for name, value in counts.items()
               if name == 'head' or name.startswith('backbone.') and name.count('.') == 1}
-    return {'': total} | (layers if 'head' in counts else {})
+    return {'': at_inference(counts)} | (layers if 'head' in counts else {})
 
 
 def to_csv(counts: dict[str, dict[str, Complexity]]) -> str:

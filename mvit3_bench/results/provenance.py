@@ -7,10 +7,11 @@ from mmengine.config import Config
 from mmengine.device import get_device
 
 from ..checkpoints.io import read_checkpoint
-from ..datasets.configs import data_sets, type_name
+from ..datasets.configs import data_sets
 from ..engine.run_config import run_name
 from ..errors import ResultError
 from ..mmlab.backbone_names import name_of
+from ..registry import type_name
 from ..utils import environment as machine
 from ..utils.paths import MIM
 from .store import CONVERTED, TRAINED, Result, check, sha256

@@ -6,6 +6,7 @@ from ..engine.input_size import input_size
 from ..engine.lr_scaling import is_average, schedulers
 from ..engine.options import merge_options
 from ..engine.run_config import read_config
+from ..registry import type_name
 from ..suite.runs import Suite
 
 COLUMNS = ('config', 'epochs', 'batch', 'images of', 'optimiser', 'learning rate', 'average of the weights',
@@ -36,7 +37,7 @@ def _row(config: str, cfg: Config) -> tuple[str, ...]:
     optimizer, clip = cfg.optim_wrapper.optimizer, cfg.optim_wrapper.get('clip_grad')
     height, width = input_size(cfg)
     dataset, = data_sets(cfg.train_dataloader).values()
-    steps = [inner.type for step in dataset.pipeline for inner in step.get('transforms', [step])]
+    steps = [type_name(inner) for step in dataset.pipeline for inner in step.get('transforms', [step])]
     average = next((hook for hook in cfg.get('custom_hooks') or [] if is_average(hook)), None)
     clipped = f', gradients to {clip.max_norm:g}' if clip else ''
     return (config.removesuffix('.py'), str(cfg.train_cfg.max_epochs), str(cfg.train_dataloader.batch_size),
@@ -48,4 +49,4 @@ def _row(config: str, cfg: Config) -> tuple[str, ...]:
 
 def _call(part: dict, keys: tuple[str, ...]) -> str:
     """``AdamW(lr=0.001)``"""
-    return f'{part["type"].rpartition(".")[2]}({", ".join(f"{key}={part[key]:g}" for key in keys if key in part)})'
+    return f'{type_name(part)}({", ".join(f"{key}={part[key]:g}" for key in keys if key in part)})'

@@ -1,5 +1,5 @@
 """The table of a suite: one row a backbone, with the score of each config and the cost of the model."""
-import argparse
+import hashlib
 import json
 import statistics
 from collections.abc import Iterable, Sequence
@@ -8,7 +8,7 @@ from ..checkpoints.atomic import write_text
 from ..engine.run_config import model_and_size, read_config
 from ..errors import BenchError
 from ..mmlab.backbone_names import name_of
-from ..models.complexity import count
+from ..models.complexity import at_inference, count
 from ..models.forward import in_channels
 from ..results.store import METRICS, Result
 from ..utils.text import printable, table
@@ -79,15 +79,15 @@ def _heading(config: str, runs: Iterable[Run], results: dict[str, Result]) -> st
 
 
 def cost(suite: Suite, run: Run) -> tuple[int, int] | None:
-    """Parameters and multiply-adds of a run's model; None for want of a size of the images, for instance."""
+    """Parameters and multiply-adds of a run's model in a test; None for want of a size of the images, for instance."""
     file = suite.folder / COUNTS
-    key = json.dumps([run.result_config, run.options])
+    config = hashlib.sha256(repr(read_config(run.config).to_dict()).encode()).hexdigest()  # the file may change
+    key = json.dumps([run.result_config, run.options, config])
     known = json.loads(file.read_text(encoding='utf-8')) if file.is_file() else {}
     if key not in known:
         try:
-            _, model, size = model_and_size(argparse.Namespace(config=run.config, backbone=run.backbone, shape=None,
-                                                               cfg_options=list(run.options)))
-            total = count(model, size, in_channels(model))['']
+            _, model, size = model_and_size(run.config, run.backbone, list(run.options))
+            total = at_inference(count(model, size, in_channels(model)))
         except BenchError:
             return None
         known[key] = total.parameters, total.multiply_adds

@@ -313,6 +313,17 @@ def test_baselines(baseline, name):
 
 
 @needs_mmpretrain
+@pytest.mark.parametrize('baseline', ['timm', 'mmpretrain'])
+@pytest.mark.parametrize('name, fields', [('mvit1_xxs', dict(fuse_local=True)), ('mvit2_0.5', dict(fuse_local=True))])
+def test_no_baseline_of_changed_fields(baseline, name, fields):
+    """An arch with a field of its own is none that a package has."""
+    pytest.importorskip(baseline)
+    cfg = Config.fromfile(CONFIGS / 'cls' / f'{name}_in1k.py')
+    cfg.model.backbone.arch = dict(name=cfg.model.backbone.arch, **fields)
+    assert [each.owner for each in build_models('any', cfg, [baseline], (64, 64), 0)] == ['ours']
+
+
+@needs_mmpretrain
 @pytest.mark.parametrize('path', ['cls/mvit3_xxs_in1k.py', 'cls/mvit2_0.5_in1k.py'])
 def test_no_baseline(path):
     """A package without the model."""

@@ -1,4 +1,5 @@
 """The table of precisions: its cells, their comparison with the model, its page."""
+import argparse
 import json
 import subprocess
 import sys
@@ -68,6 +69,17 @@ def test_not_a_work_dir(tmp_path):
     """A folder without a config is named."""
     with pytest.raises(UsageError, match=r'has 0 configs \(\*\.py\)'):
         command.config_of(tmp_path)
+
+
+@pytest.mark.parametrize('flag, number', [('--calibration', 0), ('--sensitivity', -1)])
+def test_wrong_numbers(tmp_path, flag, number):
+    """A number that is not possible is refused before anything is made, and is no result."""
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    args = parser.parse_args([str(tmp_path), flag, str(number), '--out', str(tmp_path / 'table.json')])
+    with pytest.raises(UsageError, match=f'{flag} {number} is not possible'):
+        command.main(args)
+    assert not [*tmp_path.iterdir()]
 
 
 @pytest.mark.slow(reason='a training, two exports and three tests')

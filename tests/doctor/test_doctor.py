@@ -287,6 +287,14 @@ def test_hooks_of_mmengine(doctor, option, files):
     assert f'{files} checkpoints' in next(each['found'] for each in findings if each['name'] == 'room')
 
 
+@pytest.mark.parametrize('options', [
+    ['auto_scale_lr=None'], ['train_dataloader=None', 'train_cfg=None', 'optim_wrapper=None', 'param_scheduler=None']])
+def test_set_to_none(doctor, options):
+    """What a config sets to None is no fault, as MMEngine takes it: one that only tests has no training."""
+    code, findings = doctor(*options)
+    assert code == 0 and not complaints(findings, 'error'), findings
+
+
 def test_no_folder(doctor, run_dir):
     """A work dir below a file cannot be written."""
     (run_dir / 'file').touch()

@@ -12,6 +12,7 @@ for package in ('onnx', 'onnxscript', 'onnxruntime', 'openvino'):
 from mvit3_bench.benchmark import timing  # noqa: E402
 from mvit3_bench.cli import common, leaderboard  # noqa: E402
 from mvit3_bench.leaderboard import measure, networks, prepared, record  # noqa: E402
+from mvit3_bench.mmlab.backbone_names import plain_name  # noqa: E402
 
 # the smallest of timm
 ANCHOR, OTHER = 'timm/test_efficientnet', 'timm/test_resnet'
@@ -179,5 +180,5 @@ def test_every_cell(tmp_path, monkeypatch):
 
 def test_names_of_ours():
     """Measured under either spelling, a model has one entry, by which tables find it."""
-    assert [leaderboard.plain_name(name) for name in ('mobilevitv3_s', 'mvit3_s', 'timm/mobilevitv2_050')] == [
+    assert [plain_name(name) for name in ('mobilevitv3_s', 'mvit3_s', 'timm/mobilevitv2_050')] == [
         'mvit3_s', 'mvit3_s', 'timm/mobilevitv2_050']

@@ -159,7 +159,7 @@ def test_begun_with_other_options(tmp_path):
     (run.folder / 'suite.json').write_text(json.dumps(dict(options=list(run.options), source=None)))
     check_states(suite.runs)
     (run.folder / 'suite.json').write_text(json.dumps(dict(options=['a=1'], source=None)))
-    with pytest.raises(UsageError, match=r"seed0 was begun with other options: \['a=1'\], and now has .*another name"):
+    with pytest.raises(UsageError, match=r"seed0 was begun with other options: \['a=1'\], and now has .*another folder"):
         check_states(suite.runs)
     with noted(run):
         pass

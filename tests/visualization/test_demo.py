@@ -99,6 +99,16 @@ def test_video(run_dir, tool, weights, task):
     assert drawn.get(cv2.CAP_PROP_FPS) == 10
 
 
+def test_video_of_unknown_length(run_dir, tool, weights, monkeypatch):
+    """A header that tells no number of frames, as of raw streams, ends nothing early."""
+    from mvit3_bench.apis import media
+    monkeypatch.setattr(media.Video, '__len__', lambda self: 0)
+    write_video('film.mp4', frames=3)
+    outcome = tool('demo', 'film.mp4', *flags(weights, 'segmentation'))
+    assert outcome.code == 0, outcome.output
+    assert cv2.VideoCapture('outputs/film.mp4').get(cv2.CAP_PROP_FRAME_COUNT) == 3
+
+
 def test_video_whose_name_is_no_text(tmp_path):
     """OpenCV would crash."""
     from mvit3_bench.apis import media

@@ -11,8 +11,8 @@ from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
 
 from ...errors import MissingFileError, UsageError
+from ...registry import class_path, type_name
 from ...utils.text import shown
-from ..configs import class_path, type_name
 from .folders import absent, cause_of_absence
 from .settings import evaluators
 from .sources import Source, is_remote

@@ -9,7 +9,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import BatchSampler, DataLoader
 
 from ...errors import UsageError
-from ..configs import LOADERS, data_sets, type_name
+from ...registry import type_name
+from ..configs import LOADERS, data_sets
 from .coco import check_boxes, check_coco, check_evaluators, is_scored
 from .folders import check_class_names, check_classes, check_images, check_pairs, class_folders, list_folder
 from .leaks import Images, check_leaks, check_repeats, warn_of_trained

@@ -7,7 +7,8 @@ from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
 
 from ...errors import UsageError
-from ..configs import EVALUATORS, data_sets, type_name
+from ...registry import type_name
+from ..configs import EVALUATORS, data_sets
 
 
 def model_part(cfg: Config, name: str) -> dict:

@@ -9,7 +9,8 @@ from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 
 from ...errors import MissingFileError, UsageError, user_errors
-from ..configs import data_sets, type_name
+from ...registry import type_name
+from ..configs import data_sets
 from ..lists import read_list
 
 # format -> the class whose methods read it; a derived class that overrides the method may read another

@@ -26,7 +26,8 @@ def pipeline_images(cfg, loader: str, size: tuple[int, int], count: int) -> Tens
     from mmengine.registry import DATASETS, init_default_scope  # the rest of this room needs torch alone
 
     from ...datasets.configs import data_sets
-    init_default_scope(cfg.get('default_scope') or 'mmengine')
+    from ...registry import scope_of
+    init_default_scope(scope_of(cfg))
     sets, tested = (list(data_sets(cfg.get(name)).values()) for name in (loader, 'test_dataloader'))
     if not sets or not tested:
         raise UsageError(f'INT8 needs images to calibrate with, but the config has no {loader}', loader)

@@ -3,7 +3,6 @@ import json
 import multiprocessing
 import os
 import time
-from argparse import Namespace
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -81,8 +80,7 @@ def export_cell(config: str, form: str, out: str) -> dict:
     start = time.perf_counter()
     cell = dict(config=config)
     try:
-        _, model, size = run_config.model_and_size(Namespace(config=find_config(config), backbone=None, cfg_options=None,
-                                                            shape=None))
+        _, model, size = run_config.model_and_size(find_config(config))
         cell['size'] = list(size)
         done = export(model, size, form, out, note=f'{config}, none')
     except Exception as error:  # of any exporter or runtime: the reason is the result

@@ -8,6 +8,7 @@ from mmengine.registry import TRANSFORMS
 from torch import Tensor
 
 from ...errors import UsageError
+from ...registry import type_name
 
 _IGNORED = ('LoadImageFromFile', 'LoadAnnotations', 'PackInputs', 'PackDetInputs', 'PackSegInputs')
 _RESIZES = ('Resize', 'ResizeEdge', 'ResizeShortSide')
@@ -34,7 +35,7 @@ def page_steps(pipeline: Sequence[dict], size: tuple[int, int]) -> dict:
     Raises:
         UsageError: The pipeline has a step, or a way of resizing, that a page cannot repeat, or images of another size.
     """
-    names, steps = [_name(step) for step in pipeline], {_name(step): step for step in pipeline}
+    names, steps = [type_name(step) for step in pipeline], {type_name(step): step for step in pipeline}
     resizes = [name for name in names if name in _RESIZES]
     unknown = [name for name in names if name not in (*_IGNORED, *_RESIZES, 'CenterCrop')]
     if unknown or len(resizes) != 1 or names.count('CenterCrop') > 1:
@@ -60,10 +61,6 @@ def page_steps(pipeline: Sequence[dict], size: tuple[int, int]) -> dict:
     return kind | dict(size=list(size), library=library, interpolation=interpolation)
 
 
-def _name(step: dict) -> str:
-    return str(step['type']).rpartition('.')[2]
-
-
 def _height_and_width(value: int | Sequence[int]) -> tuple[int, int]:
     """Of OpenMMLab's one number or (width, height)."""
     return (value, value) if isinstance(value, int) else (value[1], value[0])
@@ -86,8 +83,8 @@ def network_input(pipeline: Sequence[dict], picture: np.ndarray, size: tuple[int
     """
     height, width = picture.shape[:2]
     fits = page_steps(pipeline, size)['kind'] == 'fit'
-    steps = [_fitted(step, (height, width), size) if fits and _name(step) in _RESIZES else step
-             for step in pipeline if not _name(step).startswith('Load')]
+    steps = [_fitted(step, (height, width), size) if fits and type_name(step) in _RESIZES else step
+             for step in pipeline if not type_name(step).startswith('Load')]
     data = dict(img=np.ascontiguousarray(picture[:, :, ::-1]), img_path='', img_id=0, img_shape=(height, width),
                 ori_shape=(height, width), height=height, width=width)
     image = Compose([TRANSFORMS.build(step) for step in steps])(data)['inputs'].flip(0).float()
