@@ -14,13 +14,15 @@ from mmengine.structures import BaseDataElement
 
 from ..checkpoints.io import check_fits
 from ..datasets.configs import data_sets, meta_of_classes, short_names
+from ..datasets.transforms.loading import as_loaded
 from ..engine.hooks.check_samples import LoadOrStop, limits_of
 from ..engine.run_config import build_model, check_device, check_parts, find_checkpoint, load_config
 from ..errors import user_errors
 from .drawing import KeepBackend, complete_palette, enlarged
 
-_DRAWN_BY = dict(mmpretrain='mmpretrain.UniversalVisualizer', mmdet='mmdet.DetLocalVisualizer',
-                 mmseg='mvit3_bench.SideBySideVisualizer')
+# framework -> what draws predictions
+VISUALIZER_OF = dict(mmpretrain='mmpretrain.UniversalVisualizer', mmdet='mmdet.DetLocalVisualizer',
+                     mmseg='mvit3_bench.SideBySideVisualizer')
 _TOP = 5  # classes in words
 
 
@@ -56,7 +58,8 @@ class Predictor:
         self._load = LoadOrStop([step for step in steps if isinstance(step, LoadImageFromFile)], **limits_of(cfg))
         self._transform = Compose([step for step in steps if not isinstance(step, (LoadImageFromFile, LoadAnnotations))])
         self._kept = KeepBackend()
-        self._visualizer = VISUALIZERS.get(_DRAWN_BY[self.scope])(name=f'predictor_{id(self)}', vis_backends=[self._kept])
+        visualizer = VISUALIZERS.get(VISUALIZER_OF[self.scope])
+        self._visualizer = visualizer(name=f'predictor_{id(self)}', vis_backends=[self._kept])
         self._visualizer.dataset_meta = self.meta
 
     def read(self, path: str | Path) -> np.ndarray:
@@ -69,9 +72,7 @@ class Predictor:
 
     def prepare(self, image: np.ndarray, path: str | Path = '') -> dict:
         """The test pipeline without its loading: (H, W, 3) BGR -> ``inputs`` and ``data_samples``, as a data set gives."""
-        size = image.shape[:2]
-        return self._transform(dict(img=image, img_path=str(path), img_id=0, img_shape=size, ori_shape=size,
-                                    height=size[0], width=size[1]))
+        return self._transform(as_loaded(image, path))
 
     @torch.inference_mode()
     def __call__(self, data: Mapping) -> BaseDataElement:

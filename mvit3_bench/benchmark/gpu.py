@@ -71,9 +71,9 @@ def run(words: list[str], seconds: int, log: Path) -> str:
 
 def losses(folder: Path, since: float) -> list[float]:
     """The losses of a training that began after a time, iteration by iteration."""
+    from ..results.curves import entries_of
     files = sorted(file for file in folder.glob('*/vis_data/scalars.json') if file.stat().st_mtime >= since)
-    rows = [json.loads(line) for line in files[-1].read_text().splitlines()] if files else []
-    return [row['loss'] for row in rows if 'loss' in row]
+    return [entry['loss'] for entry in (entries_of(files[-1]) if files else []) if 'loss' in entry]
 
 
 def judged(task: str, found: list[float]) -> str:

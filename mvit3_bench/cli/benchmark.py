@@ -55,7 +55,7 @@ def complete(args: argparse.Namespace) -> None:
 
     from ..benchmark.backends import RUNTIMES
     from ..benchmark.baselines import require
-    from ..deploy.export import require as require_export
+    from ..deploy.targets import require as require_export
     from ..engine.run_config import check_device
     args.configs = args.configs or (PAPER if args.paper else [])
     args.batch_sizes = args.batch_sizes or ([1, 100] if args.paper else [1])

@@ -105,9 +105,10 @@ def check_model(model, size: tuple[int, int], args: argparse.Namespace) -> None:
 
 def write(cfg, model, size: tuple[int, int], name: str, origin: str, args: argparse.Namespace) -> None:
     """Export a model, and say what was written."""
-    from ..deploy.export import SUFFIXES, export, size_of
+    from ..deploy.export import export, size_of
+    from ..deploy.targets import TARGETS
     from ..deploy.targets.onnx import OPSET
-    out = args.out or name + ('' if args.precision == 'float32' else f'_{args.precision}') + SUFFIXES[args.to]
+    out = args.out or name + ('' if args.precision == 'float32' else f'_{args.precision}') + TARGETS[args.to].suffix
     with user_errors(ValueError, ImportError):
         done = export(model, size, args.to, out, raw=args.raw, note=f'{name}, {origin}', precision=args.precision,
                       calibration=calibrate(cfg, model, size, args.to, args.calibration, args.sensitivity)

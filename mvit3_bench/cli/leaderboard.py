@@ -31,7 +31,7 @@ def complete(args: argparse.Namespace) -> dict[str, int]:
     """
     import torch
 
-    from ..deploy.export import require
+    from ..deploy.targets import require
     from ..leaderboard import networks
     from ..mmlab.backbone_names import plain_name
     args.threads = torch.get_num_threads() if args.threads is None else args.threads

@@ -100,14 +100,15 @@ def config_of(folder: Path) -> str:
 
 def export_cell(folder: Path, form: str, precision: str, keep: int, args: argparse.Namespace) -> dict:
     """Export the model of a run, before the post-processing -> what came of it, as it is recorded."""
-    from ..deploy.export import SUFFIXES, export
+    from ..deploy.export import export
     from ..deploy.quantise.calibration import pipeline_images
     from ..deploy.table.cells import written
+    from ..deploy.targets import TARGETS as FORMATS
     from ..engine import run_config
     from .export import calibrate
     cfg, model, size = run_config.model_and_size(config_of(folder))
     run_config.load_weights(cfg, model, str(folder))
-    out = args.work_dir / folder.name / form / f'{precision}{keep or ""}{SUFFIXES[form]}'
+    out = args.work_dir / folder.name / form / f'{precision}{keep or ""}{FORMATS[form].suffix}'
     try:
         calibration = None
         if precision == 'int8':

@@ -54,7 +54,7 @@ def main(args: argparse.Namespace) -> None:
         return
     failed = 0 if args.table else work(suite, waiting, args)
     if args.latency:
-        from ..deploy.export import require
+        from ..deploy.targets import require
         from ..suite import latency
         with user_errors(ImportError):
             require('onnx')

@@ -8,9 +8,8 @@ from pathlib import Path
 from ..errors import UsageError, user_errors
 from .common import RESULTS, add_run_flags, check_place, lines
 
-# of a config that names none
-DRAWN_BY = dict(mmpretrain='mvit3_bench.ClsVisualizationHook', mmdet='DetVisualizationHook', mmseg='SegVisualizationHook')
-VISUALIZERS = dict(mmpretrain='UniversalVisualizer', mmdet='DetLocalVisualizer', mmseg='mvit3_bench.SideBySideVisualizer')
+# framework -> the hook of a config that names none
+HOOK_OF = dict(mmpretrain='mvit3_bench.ClsVisualizationHook', mmdet='DetVisualizationHook', mmseg='SegVisualizationHook')
 EXAMPLE = ('configs/seg/deeplabv3_mvit3_1.0_ade20k.py work_dirs/deeplabv3_mvit3_1.0_ade20k_mini --mini '
            '--show-dir pictures')
 
@@ -39,8 +38,9 @@ def evaluators_of(cfg) -> list:
 
 def draw(cfg, args) -> None:
     """Let the visualisation hook draw every image."""
+    from ..apis.predict import VISUALIZER_OF
     cfg.default_hooks = cfg.get('default_hooks') or {}
-    hook = cfg.default_hooks.setdefault('visualization', None) or dict(type=DRAWN_BY[cfg.default_scope])
+    hook = cfg.default_hooks.setdefault('visualization', None) or dict(type=HOOK_OF[cfg.default_scope])
     switch = 'enable' if cfg.default_scope == 'mmpretrain' else 'draw'
     hook.update({switch: True, 'interval': 1})
     for key in ('out_dir', 'test_out_dir'):  # --show-dir says where
@@ -49,7 +49,7 @@ def draw(cfg, args) -> None:
         hook.update(show=True, wait_time=args.wait_time)
     cfg.default_hooks.visualization = hook
     if cfg.get('visualizer') is None:
-        cfg.visualizer = dict(type=VISUALIZERS[cfg.default_scope], name='visualizer')
+        cfg.visualizer = dict(type=VISUALIZER_OF[cfg.default_scope], name='visualizer')
 
 
 def keep_predictions(cfg, folder: str) -> None:

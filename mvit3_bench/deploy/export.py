@@ -25,7 +25,6 @@ from .wrappers import ExportWrapper, wrap
 
 TOLERANCE = 1e-4  # of the standard deviation
 _ALLOWED = dict(float32=TOLERANCE, float16=0.02, bfloat16=0.2)  # INT8 is judged by the agreement of its answers
-SUFFIXES = {name: target.suffix for name, target in TARGETS.items()}
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
 """The configs of this package by name. Needs nothing but Python."""
+import ast
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -14,6 +15,11 @@ def config_files() -> list[Path]:
 def name_of(path: Path) -> str:
     """Folder and name of a config of this package, as in ``'seg/deeplabv3_mvit3_1.0_ade20k'``."""
     return path.relative_to(MIM / 'configs').as_posix().removesuffix('.py')
+
+
+def title_of(path: Path) -> str:
+    """The first line of a config's docstring."""
+    return ast.get_docstring(ast.parse(path.read_text(encoding='utf-8'))).splitlines()[0]
 
 
 def find_config(config: str) -> str:

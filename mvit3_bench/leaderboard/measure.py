@@ -15,11 +15,10 @@ from ..benchmark.cases import Case
 from ..deploy.wrappers import deviation
 from ..errors import WriteError
 from .networks import ANCHOR, SEED, side
-from .prepared import PARTS, Cache, Prepared, compile_classifier, reason
+from .prepared import BATCHES, PARTS, Cache, Prepared, compile_classifier, reason
 
 BLOCK = 0.25  # seconds that the calls of a block take together, about
 TOLERANCE = 1e-3  # of the standard deviation
-BATCHES = dict(onnxruntime=(1, 8), openvino=(1, 8), compile=(1,))  # of a classifier; heads have batch 1
 _LOAD = dict(onnxruntime=load_onnxruntime, openvino=load_openvino)
 _CPU = torch.device('cpu')
 

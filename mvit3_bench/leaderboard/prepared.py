@@ -16,7 +16,7 @@ from ..mmlab.backbone_names import slug
 from . import networks
 
 PARTS = ('classifier', *networks.HEADS)
-BATCH = 8  # the largest that a classifier is measured with
+BATCHES = dict(onnxruntime=(1, 8), openvino=(1, 8), compile=(1,))  # of a classifier; heads have batch 1
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,8 @@ def _prepare(name: str, size: int, part: str, onnx: Path) -> dict:
     try:
         built = networks.build(name, size, part)
         model = built.timed()
-        shape = (BATCH if part == 'classifier' else 1, *model.size)
+        largest = max(map(max, BATCHES.values())) if part == 'classifier' else 1
+        shape = (largest, *model.size)
         with torch.inference_mode():
             expected = model.network(networks.random_images(shape))
         if not all(each.isfinite().all() for each in expected):

@@ -9,6 +9,7 @@ from ..checkpoints.atomic import write_text
 from ..errors import UsageError
 from ..utils import environment
 from ..utils.packages import named
+from .measured import RUNTIMES
 from .networks import ANCHOR
 
 _PACKAGES = ('torch', 'timm', 'onnxruntime', 'openvino')
@@ -62,7 +63,7 @@ def anchor_spread(models: dict[str, dict]) -> dict[str, dict]:
     """Runtime and batch -> spread of the anchor's latency over the models that it was measured with."""
     found = {}
     for entry in models.values():
-        for backend in ('onnxruntime', 'openvino', 'compile'):
+        for backend in RUNTIMES:
             for batch, cell in entry['cells'].get(backend, {}).items():
                 found.setdefault(f'{backend}/{batch}', []).append(cell['anchor_ms'])
     keys = ('min_ms', 'quartile_1_ms', 'median_ms', 'quartile_3_ms', 'max_ms')

@@ -8,7 +8,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.registry import DefaultScope
 from torch import nn
 
-from ..errors import UsageError
+from ..errors import UsageError, first_line
 from ..models.archs import get_arch
 from ..models.dilation import dilate
 from ..registry import MODELS, scope_of, type_name
@@ -180,7 +180,7 @@ def _built(backbone: ConfigDict) -> nn.Module:
         with contextlib.redirect_stdout(io.StringIO()):
             return MODELS.build(backbone)
     except Exception as error:  # a class refuses its arguments as it likes
-        raise _Refused(f'it cannot be built: {_first_line(error)}') from error
+        raise _Refused(f'it cannot be built: {type(error).__name__}: {first_line(error)[:200]}') from error
 
 
 @torch.no_grad()
@@ -195,7 +195,8 @@ def _tried(backbone: ConfigDict, sizes: list[tuple[int, int]], output_stride: in
             outputs = network(torch.zeros(1, channels, *size))
         except Exception as error:
             several = ', which the recipe has besides others' if number else ''
-            raise _Refused(f'it takes no images of {size[0]}x{size[1]}{several}: {_first_line(error)}') from error
+            raise _Refused(f'it takes no images of {size[0]}x{size[1]}{several}: {type(error).__name__}: '
+                           f'{first_line(error)[:200]}') from error
         if not number:
             maps = [_described(each, size) for each in (outputs if isinstance(outputs, (tuple, list)) else [outputs])]
     return maps
@@ -206,7 +207,3 @@ def _described(output: torch.Tensor, size: tuple[int, int]) -> tuple[int, int]:
         shape = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
         raise _Refused(f'it returns {shape}, which is neither a map (B, C, H, W) nor a vector (B, C)')
     return output.shape[1], round(size[0] / output.shape[2]) if output.ndim == 4 else 0
-
-
-def _first_line(error: Exception) -> str:
-    return f'{type(error).__name__}: {(str(error).strip() or "?").splitlines()[0][:200]}'

@@ -16,6 +16,7 @@ from ..converters.identify import Identified, identify, original_names, to_ours
 from ..converters.published import StateDict, to_published
 from ..registry import MODELS
 from ..utils.paths import MIM
+from .backbone_names import name_of
 
 # task -> folder of configs/, framework
 _CONFIGS = dict(classification=('cls', 'mmpretrain'), detection=('det', 'mmdet'), segmentation=('seg', 'mmseg'))
@@ -104,7 +105,7 @@ def _configs(folder: str, model: str) -> Iterator[tuple[Path, Config]]:
     for path in sorted((MIM / 'configs' / folder).glob(f'*{model}_*.py'), key=lambda path: (len(path.name), path.name)):
         cfg = Config.fromfile(path)
         backbone = cfg.model.backbone
-        if f'mvit{backbone.type[-1]}_{backbone.arch}' == model:
+        if name_of(backbone) == model:
             yield path, cfg
 
 

@@ -4,7 +4,6 @@ Generated from the configs, the published figures and the results measured here.
 
     python -m mvit3_bench.paper.model_index    # in the repository: writes them anew
 """
-import ast
 import re
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import yaml
 from mmengine.config import Config
 
+from ..engine.config_files import title_of
 from ..results import store
 from ..utils import text
 from . import counts
@@ -64,7 +64,7 @@ def _table(root: Path, sizes: dict[str, tuple[int, int]]) -> str:
         cells = []
         for path, (parameters, multiply_adds) in sizes.items():
             if path.startswith(f'{folder}/'):
-                what = ast.get_docstring(ast.parse((root / 'configs' / path).read_text(encoding='utf-8'))).splitlines()[0]
+                what = title_of(root / 'configs' / path)
                 what = re.sub(': (the|one of|no)\\b.* rows? .*', '', what)  # the column beside it says so
                 figure = f'{_METRICS[rows[path].metric][1]} {rows[path].value}' if path in rows else '-'
                 cells.append((f'[`{path}`](../configs/{path})', what.rstrip('.'), figure, f'{parameters / 1e6:.3f} M',

@@ -1,8 +1,8 @@
 """The paper's tables (arXiv 2209.15159), made from the models, the published figures and the results measured here."""
-import ast
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from ..engine.config_files import title_of
 from ..models.archs import ARCHS, Arch
 from ..models.complexity import Complexity
 from ..results.store import Result
@@ -194,7 +194,7 @@ def ablation(measured: Measured) -> Table:
     for path in sorted((MIM / 'configs' / 'ablation').glob('*.py')):
         config = f'ablation/{path.name}'
         total, result = counts()[config][''], measured.of(config, 'imagenet1k', 'top1')
-        what = ast.get_docstring(ast.parse(path.read_text(encoding='utf-8'))).splitlines()[0].partition(', ')[2].rstrip('.')
+        what = title_of(path).partition(', ')[2].rstrip('.')
         rows.append((what, config, millions(total.parameters), NONE if before is None else
                      f'{(total.parameters - before) / 1e6:+.3f}', millions(total.multiply_adds), millions(total.published),
                      NONE if result is None else f'{result.percent("top1"):.2f}',

@@ -11,13 +11,17 @@ def read(work_dir: Path, key: str) -> list[tuple[float, float]]:
     """
     entries = {}
     for file in sorted(work_dir.glob('*/vis_data/scalars.json')):
-        text = file.read_text()
-        for line in text[:text.rfind('\n') + 1].splitlines():  # a run that was killed may have cut off its last line
-            entry = json.loads(line)
+        for entry in entries_of(file):
             if key in entry:
                 entries[entry['step']] = (entry.get('epoch'), entry[key])
     ends = {0: 0} | {epoch: step for step, (epoch, _) in sorted(entries.items())}  # the last entry of each epoch
     return [(_place(step, epoch, ends), value) for step, (epoch, value) in sorted(entries.items())]
+
+
+def entries_of(file: Path) -> list[dict]:
+    """The entries of a log; a run that was killed may have cut off its last line, which is left out."""
+    text = file.read_text()
+    return [json.loads(line) for line in text[:text.rfind('\n') + 1].splitlines()]
 
 
 def _place(step: int, epoch: int | None, ends: dict[int | None, int]) -> float:

@@ -1,11 +1,11 @@
 """The study as a page of Markdown with its learning curves."""
-import ast
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from ..engine.config_files import title_of
 from ..paper.counts import counts
 from ..suite.runs import Run, line, train_line
 from ..suite.state import find_results
@@ -160,8 +160,7 @@ def _published(claim: claims.Claim) -> str:
 
 def _ablation(outcome: Outcome, comparisons: list[Comparison]) -> str:
     files = sorted((MIM / 'configs' / 'ablation').glob('*.py'))
-    titles = [ast.get_docstring(ast.parse(file.read_text(encoding='utf-8'))).splitlines()[0] for file in files]
-    whats = [title.partition(', ')[2].rstrip('.').partition(';')[0] for title in titles]
+    whats = [title_of(file).partition(', ')[2].rstrip('.').partition(';')[0] for file in files]
     whats = ['step 0: v1', *whats[1:], 'the widths of v3-XXS']
     lines, after = [], [(None, None), *((each.difference, each.pooled) for each in comparisons)]
     for number, model in enumerate((*claims.STEPS, 'mvit3_xxs')):

@@ -15,9 +15,9 @@ from test_deploy import deviation, lived_in
 from torch import nn
 
 from mvit3_bench.datasets.configs import meta_of_test
-from mvit3_bench.deploy.export import SUFFIXES, ExportError, export, require
+from mvit3_bench.deploy.export import ExportError, export
 from mvit3_bench.deploy.layers import AdaptivePool
-from mvit3_bench.deploy.targets import TARGETS
+from mvit3_bench.deploy.targets import TARGETS, require
 from mvit3_bench.deploy.wrappers import wrap
 from mvit3_bench.registry import MODELS
 
@@ -51,7 +51,7 @@ def check_onnx(file) -> None:
 
 def check_backbone(tmp_path, family, arch, form, size=(64, 64)):
     needs(form)
-    done = export(lived_in(build(family, arch, out_indices=(1, -1))), size, form, tmp_path / f'model{SUFFIXES[form]}')
+    done = export(lived_in(build(family, arch, out_indices=(1, -1))), size, form, tmp_path / f'model{TARGETS[form].suffix}')
     assert list(done.deviations) == [1, 3] and max(done.deviations.values()) < 1e-4
     assert sorted(tmp_path.iterdir()) == sorted(done.files)  # nothing else is left behind
     if form == 'onnx':
@@ -169,7 +169,7 @@ def test_whole_models(tmp_path, form, path, raw):
     """With weights whose scores differ; with post-processing and without."""
     needs(form)
     changes = {'model.test_cfg.score_thr': 0.3} if path.startswith('det') else {}
-    done = export(whole(path, **changes), (96, 128), form, tmp_path / f'model{SUFFIXES[form]}', raw=raw, note='a test')
+    done = export(whole(path, **changes), (96, 128), form, tmp_path / f'model{TARGETS[form].suffix}', raw=raw, note='a test')
     assert max(done.deviations.values()) < 1e-4
     if form == 'onnx':
         check_onnx(done.files[0])
@@ -190,7 +190,7 @@ def test_documentation(tool, run_dir, form):
     cv2.imwrite('picture.jpg', np.random.default_rng(0).integers(256, size=(300, 400, 3), dtype=np.uint8))
     page = (conftest.ROOT / 'docs' / 'deploy.md').read_text(encoding='utf-8')
     first, *others = re.findall(r'^```python\n(.*?)^```', page, re.DOTALL | re.MULTILINE)
-    example, = (each for each in others if f'mvit3_xxs_in1k{SUFFIXES[form]}' in each)
+    example, = (each for each in others if f'mvit3_xxs_in1k{TARGETS[form].suffix}' in each)
     names = {}
     exec(first + example, names)
     assert names['scores'].shape == (1, 1000) and float(names['scores'].sum()) == pytest.approx(1, abs=1e-4)

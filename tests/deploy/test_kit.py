@@ -11,11 +11,10 @@ from test_deploy import lived_in
 
 from mvit3_bench.benchmark.report import markdown
 from mvit3_bench.cli import device
-from mvit3_bench.deploy.export import SUFFIXES
 from mvit3_bench.deploy.kit import run
 from mvit3_bench.deploy.kit.read import read_results
 from mvit3_bench.deploy.kit.write import write_kit
-from mvit3_bench.deploy.targets import require
+from mvit3_bench.deploy.targets import TARGETS, require
 from mvit3_bench.errors import ResultError, UsageError
 
 ROOT = str(Path(run.__file__).parents[3])
@@ -199,7 +198,7 @@ def test_of_a_page(tmp_path):
 
 def test_flags_of_the_command():
     """Its targets are those that have a runner; a folder with other files is left alone."""
-    assert tuple(run.RUNNERS) == device.TARGETS and set(device.TARGETS) <= set(SUFFIXES)
+    assert tuple(run.RUNNERS) == device.TARGETS and set(device.TARGETS) <= set(TARGETS)
 
 
 def test_another_folder(tmp_path):

@@ -91,7 +91,7 @@ def test_table(tmp_path):
     assert text.count('no (1)') == 2 and text.count('1. pnnx: no such layer') == 1
     for wrong in ('[]', 'nothing'):
         file.write_text(wrong)
-        with pytest.raises(UsageError, match='is no table of targets'):
+        with pytest.raises(UsageError, match='is no table of exported files'):
             table.read(file, '')
 
 

@@ -1,6 +1,7 @@
 """Loading that never passes a broken file on in silence."""
 from pathlib import Path
 
+import numpy as np
 from mmcv.transforms import BaseTransform, Compose
 from mmengine.logging import MMLogger
 
@@ -10,6 +11,12 @@ from ..checks.samples import LONGEST, Limits, check_sample
 from ..kept_bytes import forget_bytes, keep_bytes
 
 _MOST_IN_A_ROW = 100  # broken samples, after which the data set is taken to be broken as a whole
+
+
+def as_loaded(image: np.ndarray, path: str | Path = '') -> dict:
+    """What loading leaves of an image that is in memory, (H, W, 3) BGR: the keys that the transforms behind it need."""
+    size = image.shape[:2]
+    return dict(img=image, img_path=str(path), img_id=0, img_shape=size, ori_shape=size, height=size[0], width=size[1])
 
 
 @TRANSFORMS.register_module()

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from ... import __version__
 from ...datasets.mini.scenes import draw_scene
-from ..export import SUFFIXES, export
+from ..export import export
 from ..folder import check_folder
+from ..targets import TARGETS
 from ..wrappers import wrap
 from . import run
 
@@ -33,7 +34,7 @@ def write_kit(model: nn.Module, size: tuple[int, int], targets: Sequence[str], f
     Args:
         model: As :func:`mvit3_bench.deploy.export.export` takes it.
         size: Height and width of the images.
-        targets: Of ``SUFFIXES``.
+        targets: Of ``TARGETS``.
         folder: Where to write; new, empty, or a kit of before.
         name: Of the model.
         note: Where it is from.
@@ -51,7 +52,8 @@ def write_kit(model: nn.Module, size: tuple[int, int], targets: Sequence[str], f
     wrapper = wrap(model.eval(), size, raw=True)
     models = []
     for target in targets:
-        done = export(model, size, target, folder / 'models' / f'{name}{SUFFIXES[target]}', raw=True, note=note, log=log)
+        file = folder / 'models' / f'{name}{TARGETS[target].suffix}'
+        done = export(model, size, target, file, raw=True, note=note, log=log)
         models.append(dict(target=target, name=f'{name}, {target}', dtype='fp32', files=[file.name for file in done.files]))
     inputs = [_write_input(wrapper, key, images, folder) for key, images in _images(size, wrapper.channels).items()]
     shutil.copy(run.__file__, folder / 'run.py')

@@ -1,1 +1,1 @@
-"""The table of targets: what came of every model of each task in every format, and its page."""
+"""Tables of exported models, and their pages: every task in every format, and trained models in every precision."""

@@ -49,7 +49,7 @@ def read(path: Path, command: str) -> dict:
         content = json.loads(path.read_text(encoding='utf-8'))
         content['cells'].items()
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UsageError(f'{path} is no table of targets', path, f'--out OTHER, or remove {path}') from error
+        raise UsageError(f'{path} is no table of exported files', path, f'--out OTHER, or remove {path}') from error
     return content
 
 

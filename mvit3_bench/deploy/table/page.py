@@ -21,19 +21,34 @@ before it. Core ML runs on Apple machines only: its models are converted, and no
 def page(content: dict) -> str:
     """The page, in Markdown."""
     machine = environment.line(content['machine'])
-    versions = ', '.join(f'{package} {found}' for package, found in content['versions'].items()
-                         if package not in content['machine'])
-    parts = [_HEAD.format(command=content['command'], date=content['date'], machine=machine, versions=versions)]
+    parts = [_HEAD.format(command=content['command'], date=content['date'], machine=machine, versions=versions(content))]
     parts += timed(content)
     reasons: list[str] = []
     for task in TASKS:
         rows = [[model, *(_cell(content['cells'].get(key_of(form, task, model)), reasons) for form in TARGETS)]
                 for model in MODELS]
         parts.append(f'## {task.capitalize()}\n\n{table(rows, ["model", *TARGETS])}')
-    if reasons:
-        listed = '\n'.join(f'{number}. {reason}' for number, reason in enumerate(reasons, 1))
-        parts.append(f'## What does not work\n\n{listed}\n')
-    return '\n'.join(parts)
+    return '\n'.join([*parts, *what_fails(reasons)])
+
+
+def versions(content: dict) -> str:
+    """The packages that a table was made with, beside those that its machine names."""
+    return ', '.join(f'{package} {found}' for package, found in content['versions'].items()
+                     if package not in content['machine'])
+
+
+def failure(cell: dict, reasons: list[str]) -> str:
+    """The text of a cell that failed; why is noted in ``reasons``, whose number it shows."""
+    reason = ' '.join(cell['failed'].split())
+    if reason not in reasons:
+        reasons.append(reason)
+    return f'no ({reasons.index(reason) + 1})'
+
+
+def what_fails(reasons: list[str]) -> list[str]:
+    """The section of the reasons, where there are any."""
+    listed = '\n'.join(f'{number}. {reason}' for number, reason in enumerate(reasons, 1))
+    return [f'## What does not work\n\n{listed}\n'] if reasons else []
 
 
 def timed(content: dict) -> list[str]:
@@ -44,14 +59,10 @@ def timed(content: dict) -> list[str]:
 
 
 def _cell(cell: dict | None, reasons: list[str]) -> str:
-    """The text of a cell; why one failed is noted in ``reasons``, whose number it shows."""
     if cell is None:
         return 'not tried'
     if 'failed' in cell:
-        reason = ' '.join(cell['failed'].split())
-        if reason not in reasons:
-            reasons.append(reason)
-        return f'no ({reasons.index(reason) + 1})'
+        return failure(cell, reasons)
     words = ['converted' if cell['deviation'] is None else f'{cell["deviation"]:.0e}', f'{cell["bytes"] / 1e6:.1f} MB']
     if 'latency' in cell:
         words.append(f'{cell["latency"]["median_ms"]:.0f} ms')

@@ -1,7 +1,7 @@
 """The page of the table of precisions, out of its file."""
 from ...utils import environment
 from ...utils.text import table
-from .page import timed
+from .page import failure, timed, versions, what_fails
 
 _PROFILES = '''## Where the time goes
 
@@ -26,10 +26,8 @@ in turns; *faster*: than float32 in the same runtime.
 
 def page(content: dict) -> str:
     """The page, in Markdown."""
-    versions = ', '.join(f'{package} {found}' for package, found in content['versions'].items()
-                         if package not in content['machine'])
     on = f', {instructions}' if (instructions := content['machine'].get('instructions')) else ''
-    parts = [_HEAD.format(on=on, command=content['command'], date=content['date'], versions=versions,
+    parts = [_HEAD.format(on=on, command=content['command'], date=content['date'], versions=versions(content),
                           machine=environment.line(content['machine']))]
     parts += timed(content)
     runs: dict[str, dict] = {}
@@ -47,19 +45,12 @@ def page(content: dict) -> str:
         parts.append(_PROFILES + '\n'.join(profiles) + '\n')
     if kept := [f'- {key}: {", ".join(cell["kept"])}' for key, cell in content['cells'].items() if cell.get('kept')]:
         parts.append('## Layers in float\n\n' + '\n'.join(kept) + '\n')
-    if reasons:
-        listed = '\n'.join(f'{number}. {reason}' for number, reason in enumerate(reasons, 1))
-        parts.append(f'## What does not work\n\n{listed}\n')
-    return '\n'.join(parts)
+    return '\n'.join([*parts, *what_fails(reasons)])
 
 
 def _figures(cell: dict, exact: dict, reasons: list[str]) -> list[str]:
-    """The figures of a row; why one failed is noted in ``reasons``, whose number it shows."""
     if 'failed' in cell:
-        reason = ' '.join(cell['failed'].split())
-        if reason not in reasons:
-            reasons.append(reason)
-        return [f'no ({reasons.index(reason) + 1})', *['-'] * 5]
+        return [failure(cell, reasons), *['-'] * 5]
     value, low, high = cell['difference']
     agreement = '-' if cell.get('agreement') is None else f'{cell["agreement"]:.2%}'
     latency, of_exact = (each.get('latency', {}).get('median_ms') for each in (cell, exact))

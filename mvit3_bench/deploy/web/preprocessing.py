@@ -7,6 +7,7 @@ from mmcv.transforms import Compose
 from mmengine.registry import TRANSFORMS
 from torch import Tensor
 
+from ...datasets.transforms.loading import as_loaded
 from ...errors import UsageError
 from ...registry import type_name
 
@@ -85,8 +86,7 @@ def network_input(pipeline: Sequence[dict], picture: np.ndarray, size: tuple[int
     fits = page_steps(pipeline, size)['kind'] == 'fit'
     steps = [_fitted(step, (height, width), size) if fits and type_name(step) in _RESIZES else step
              for step in pipeline if not type_name(step).startswith('Load')]
-    data = dict(img=np.ascontiguousarray(picture[:, :, ::-1]), img_path='', img_id=0, img_shape=(height, width),
-                ori_shape=(height, width), height=height, width=width)
+    data = as_loaded(np.ascontiguousarray(picture[:, :, ::-1]))
     image = Compose([TRANSFORMS.build(step) for step in steps])(data)['inputs'].flip(0).float()
     padding = (0, size[1] - image.shape[2], 0, size[0] - image.shape[1])
     return torch.nn.functional.pad(image, padding)[None]
