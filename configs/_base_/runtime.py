@@ -5,7 +5,7 @@ env_cfg = dict(
     cudnn_benchmark=True,
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
     dist_cfg=dict(backend='nccl', timeout=600))  # seconds until a process gives up on another that hangs
-sync_bn = 'torch'  # batch norms are synchronised in distributed training, as in the published logs
+sync_bn = 'torch'  # batch norms are synchronised in distributed training, as in the published logs of the v2 type
 
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),

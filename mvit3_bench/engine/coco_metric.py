@@ -1,12 +1,16 @@
 """COCO's metric of boxes that are clipped to the image, as the published evaluation scores them."""
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 from mmdet.evaluation import CocoMetric as MMDetCocoMetric
+from mmdet.evaluation.metrics import coco_metric
 from mmengine.logging import print_log
 
 from ..registry import METRICS
+
+_ITEMS = ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')  # as pycocotools counts them
 
 
 def nothing_detected(kinds: Sequence[str] = ('bbox',), items: Sequence[str] | None = None) -> dict[str, float]:
@@ -17,8 +21,22 @@ def nothing_detected(kinds: Sequence[str] = ('bbox',), items: Sequence[str] | No
         items: Which figures; None: mmdet's six.
     """
     print_log('nothing was detected in any image: every mAP is 0', logger='current', level=logging.WARNING)
-    items = items or ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')
-    return {f'{kind}_{item}': 0.0 for kind in kinds if kind in ('bbox', 'segm') for item in items}
+    return {f'{kind}_{item}': 0.0 for kind in kinds if kind in ('bbox', 'segm') for item in items or _ITEMS}
+
+
+@contextmanager
+def _evaluations() -> Iterator[list]:
+    """The evaluations that mmdet makes within it: mmdet rounds their figures, and keeps none."""
+    made, before = [], coco_metric.COCOeval
+
+    def make(*args):
+        made.append(before(*args))
+        return made[-1]
+    coco_metric.COCOeval = make
+    try:
+        yield made
+    finally:
+        coco_metric.COCOeval = before
 
 
 @METRICS.register_module()
@@ -27,7 +45,8 @@ class CocoMetric(MMDetCocoMetric):
 
     SSDLite's own boxes may reach outside. Only the score sees the clipped ones: the predictions stay as they are.
     Annotations are numbered anew, since pycocotools takes an id of 0 for "no match" and cannot score texts. Where nothing
-    is detected, mAP is 0, in place of no figure. Arguments and other figures are those of
+    is detected, mAP is 0, in place of no figure. mAP is not rounded, as mmdet's is to three digits, by which the best
+    checkpoint would be the first of those within a tenth of a point. Arguments and other figures are those of
     :class:`mmdet.evaluation.CocoMetric`.
     """
 
@@ -47,7 +66,12 @@ class CocoMetric(MMDetCocoMetric):
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """The figures of all images."""
-        figures = super().compute_metrics(results)
+        with _evaluations() as made:
+            figures = super().compute_metrics(results)
+        scored = [kind for kind in self.metrics if kind != 'proposal_fast']
+        exact = {f'{kind}_{item}': float(value) for kind, each in zip(scored, made, strict=False)
+                 for item, value in zip(_ITEMS, each.stats[:len(_ITEMS)], strict=True)}
+        figures |= {key: exact[key] for key in figures.keys() & exact.keys()}
         if self.format_only or any(len(found['scores']) for _, found in results):
             return figures
         return nothing_detected(self.metrics, self.metric_items) | figures

@@ -19,7 +19,8 @@ class WarmupCosineLR(LRSchedulerMixin, _ParamScheduler):
 
     The cosine is constant within an epoch and counts from the start of the training: after a warm-up longer than an epoch
     the rate drops to the cosine's value. In the last epoch the minimum is not reached; from epoch E on the rate is the
-    minimum. ``base`` is the rate of each group of parameters, so a multiplier scales its whole curve.
+    minimum. ``base`` is the rate of each group of parameters, so a multiplier scales its whole curve. The rate is rounded
+    to 8 decimals, as there.
 
     The rate is a closed form of the iteration. It replaces what another scheduler did to the learning rate before.
 
@@ -87,13 +88,15 @@ class WarmupCosineLR(LRSchedulerMixin, _ParamScheduler):
         super().load_state_dict(state_dict)
 
     def _get_value(self) -> list[float]:
+        return [round(self._rate(base), 8) for base in self.base_values]
+
+    def _rate(self, base: float) -> float:
         iteration = self._global_step
         if iteration < self.warmup_iters:
-            factor = self.warmup_start_factor + (1 - self.warmup_start_factor) * iteration / self.warmup_iters
-        else:
-            epoch = min(self.epoch + (iteration - self.epoch_start) // self.epoch_length, self.epochs)
-            factor = self.eta_min_ratio + (1 - self.eta_min_ratio) * (1 + math.cos(math.pi * epoch / self.epochs)) / 2
-        return [base * factor for base in self.base_values]
+            first = base * self.warmup_start_factor
+            return first + iteration * ((base - first) / self.warmup_iters)  # in this order, by which ties are rounded
+        epoch = min(self.epoch + (iteration - self.epoch_start) // self.epoch_length, self.epochs)
+        return base * (self.eta_min_ratio + (1 - self.eta_min_ratio) * (1 + math.cos(math.pi * epoch / self.epochs)) / 2)
 
 
 @PARAM_SCHEDULERS.register_module()

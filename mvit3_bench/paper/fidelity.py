@@ -29,18 +29,30 @@ DIFFERENCES = dict(
     D13=('losses over several processes', 'The loss is divided by the positives, or labelled pixels, of all processes, and '
          "not by each process's own. The result does not depend on how many processes there are."),
     D14=('images a process', 'The published settings name the images of a process, not the number of processes; the configs '
-         'keep one global batch for all models of a type. On VOC2012 the published ones make 64 for XXS and 48 for S.'),
+         'keep one global batch for all models of a type. The statistics of batch norms that are not synchronised, as in '
+         'classification, are those of a process.'),
     D16=('best checkpoint', 'The v1-type detectors were chosen by their validation loss; the configs choose by mAP, the '
          'figure that is reported.'),
     D17=('precision', 'The published runs use float16 with a gradient scaler; the configs use float32, and `--amp` '
          'switches.'),
     D29=('last batch on several processes', 'The published sampler fills the last batch of each process with images seen '
          'already, in the validation too, where they count twice. Here the last batch is smaller.'),
+    partner=('mixup and cutmix', 'The published batch is mixed with itself, rolled by one image; mmpretrain draws the '
+             'partners.'),
+    start=('initial weights and data', 'Published detectors and segmentors start from ImageNet weights of the backbone, and '
+           'VOC2012 has images of COCO besides; the configs do so where options name them (docs/detection.md, '
+           'docs/segmentation.md). Which images of COCO is our reading.'),
+    boxes=('small boxes in training', 'The published training leaves out crowds and empty boxes; mmdet also those that are '
+           'narrower or lower than a pixel.'),
     NaN=('nothing to average', 'A batch without positives, or without labelled pixels, has a loss of 0, and a class without '
          'a pixel is left out of the mean IoU. The published figures are NaN.'),
     squares=('validation during the training', 'The published validation of segmentation resizes images and masks to '
              'squares and adds up batches; the configs validate as they test.'))
 NOT_PROVED = (
+    'batch norms of the v1-type detectors and segmentors: that the published ones were synchronised, as ours are, is known '
+    'of the v2 type alone',
+    'pictures with an EXIF orientation, which ours are turned by: all pictures compared have none',
+    'random erasing of a patch that does not fit, which mmpretrain clips: the published way is not known',
     'mixed precision: every comparison runs in float32 or float64 on a CPU',
     'several machines: processes were compared on one machine only',
     'the order of the data: generators of other libraries draw other numbers, so distributions are compared, not draws',
@@ -159,7 +171,7 @@ def page(record: dict) -> str:
         '## Not proved', '', *(f'- {sentence}' for sentence in NOT_PROVED), '',
         '## The recipes in the configs', '',
         table([[name, *(recipes[recipe][name] for recipe in RECIPES)] for name in names], ['', *RECIPES]),
-        '## Figures', '', 'What each comparison measured; deviations are relative unless they have a unit.', '',
+        '## Figures', '', 'What each comparison measured; deviations are relative unless they say of what.', '',
         table(figures, ['item', 'recipe', 'measured', 'tests'])])
 
 

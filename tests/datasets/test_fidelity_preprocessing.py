@@ -132,7 +132,7 @@ def test_tensor_that_enters_the_network(name, picture, fidelity):
         tensor = fed(config, path, mask).double()
         assert [tensor.mean(), tensor.std(correction=0)] == pytest.approx([note['mean'], note['std']], abs=2e-6)
         assert list(tensor.shape) == note['shape']
-    fidelity('test preprocessing', recipe, measured=f'{pixels:.1e}')
+    fidelity('test preprocessing', recipe, measured=f'{pixels:.1e} of pixels in 0 .. 1')
 
 
 @pytest.mark.parametrize('name', AS_LOADED)

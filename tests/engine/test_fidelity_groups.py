@@ -10,9 +10,11 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 
 from mvit3_bench.checkpoints import to_published
+from mvit3_bench.paper.fidelity import RECIPES as CONFIG_OF
 from mvit3_bench.registry import MODELS
 
 TRAINING = golden.DATA / 'training'
+BEST = json.loads((TRAINING / 'checkpoint.json').read_text())
 # published table of parameters -> config, recipe, task
 GROUPS = {
     'cls_v3_s': ('cls/mvit3_s_in1k', 'imagenet_v1type', 'classification'),
@@ -111,14 +113,23 @@ def test_optimiser(name, fidelity):
     ours = cfg.auto_scale_lr.base_batch_size
     fidelity('parameter groups', recipe, measured=f'batch {ours}, published {batch}',
              differs=None if ours == batch else 'D14')
-    # chosen by the validation loss in the published v1 tree, by the metric elsewhere
-    metric = dict(cls='accuracy/top1', det='coco/bbox_mAP', seg='mIoU')[path.partition('/')[0]]
-    assert cfg.default_hooks.checkpoint.save_best == metric
-    fidelity('best checkpoint', recipe,
-             measured=f'by {metric}' + ', published by the validation loss' * (recipe == 'coco_v1type'),
-             differs='D16' if recipe == 'coco_v1type' else None)
+    each, theirs = cfg.train_dataloader.batch_size, published['batch_per_process']
+    fidelity('parameter groups', recipe, measured=f'{each} images a process, published {theirs} ({name})',
+             differs=None if each == theirs else 'D14')
     assert published['mixed_precision'] and cfg.optim_wrapper.type == 'OptimWrapper'
     fidelity('parameter groups', recipe, measured='float32, published float16 autocast', differs='D17')
+
+
+@pytest.mark.parametrize('recipe', BEST['recipes'])
+def test_best_checkpoint(recipe, fidelity):
+    """By which figure of the averaged model, and how often it is looked at."""
+    cfg, published = config(CONFIG_OF[recipe].removesuffix('.py')), BEST['recipes'][recipe]
+    figures = {'accuracy/top1': 'top1', 'coco/bbox_mAP': 'mAP', 'mIoU': 'mIoU'}  # of each, more is better
+    chosen = cfg.default_hooks.checkpoint.save_best
+    equal = (figures[chosen], 'max') == (published['metric'], published['rule'])
+    assert cfg.train_cfg.val_interval == BEST['every_epochs'] and (equal or recipe == 'coco_v1type')
+    words = f'by {chosen} after every epoch' + f', published by the {published["metric"]}' * (not equal)
+    fidelity('best checkpoint', recipe, measured=words, differs=None if equal else 'D16')
 
 
 def settings_of(node, path: str = '') -> dict:
@@ -144,4 +155,5 @@ def test_older_models(name, fidelity):
                     '.param_scheduler.0.eta_min_ratio'}
     assert {key for key in unlike - allowed if not key.startswith('.model.')} == set()
     assert {key.split('.')[-1] for key in unlike if key.startswith('.model.')} <= {'type', 'arch', 'in_channels', '0', '1'}
-    fidelity('parameter groups', GROUPS_OF[name], measured=f'v1, v2: {len(unlike)} settings differ from v3, all published')
+    fidelity('parameter groups', GROUPS_OF[name],
+             measured=f'v1, v2: {len(unlike)} settings differ from v3, all as described')

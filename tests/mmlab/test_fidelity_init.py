@@ -12,7 +12,7 @@ from mmengine.registry import init_default_scope
 from torch import nn
 
 from mvit3_bench.checkpoints import to_published
-from mvit3_bench.models.archs import ARCHS
+from mvit3_bench.paper.fidelity import RECIPES as CONFIG_OF
 from mvit3_bench.registry import MODELS
 
 TRAINING = golden.DATA / 'training'
@@ -99,11 +99,15 @@ def test_dropout(name, fidelity):
     fidelity('dropout', recipe, measured=f'{len(published)} of {len(published)} equal')
 
 
-@pytest.mark.parametrize('family, arch', [(family, arch) for family in ARCHS for arch in ARCHS[family]])
-def test_dropout_of_the_archs(family, arch):
-    """XXS 0.05, XS and S 0.1, the v2 type none."""
-    published = 0.0 if arch[0].isdigit() else 0.05 if arch.startswith('xxs') else 0.1
-    assert ARCHS[family][arch].drop_rate == published
+@pytest.mark.parametrize('recipe', [recipe for recipe in CONFIG_OF if not recipe.startswith('imagenet')])
+def test_initial_weights(recipe, fidelity):
+    """Detectors and segmentors start from random weights unless a backbone's are named; VOC2012 has no images of COCO."""
+    cfg = Config.fromfile(conftest.ROOT / 'configs' / CONFIG_OF[recipe])
+    assert cfg.load_from is None and 'checkpoint' not in (cfg.model.backbone.get('init_cfg') or {})
+    fidelity('initialisation', recipe, differs='start', measured='random, published those of the backbone on ImageNet')
+    if recipe.startswith('voc'):
+        assert 'coco' not in str(cfg.train_dataloader.dataset).lower()
+        fidelity('augmentation', recipe, differs='start', measured='images of VOC2012 alone, published also of COCO')
 
 
 @pytest.mark.parametrize('path, kinds, recipe', [

@@ -1,7 +1,7 @@
 """The published COCO schedule: 200 epochs of AdamW at batch 128, cosine 9e-4 -> 1e-6, warm-up of 500 iterations from 9e-5."""
 max_epochs = 200
 warmup_iters = 500
-train_cfg = dict(type='mvit3_bench.ResumableTrainLoop', max_epochs=max_epochs, val_interval=5)
+train_cfg = dict(type='mvit3_bench.ResumableTrainLoop', max_epochs=max_epochs, val_interval=1)
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=9e-4, weight_decay=0.01, fused=True))
 param_scheduler = [
     dict(type='mvit3_bench.WarmupCosineLR', warmup_iters=warmup_iters, warmup_start_factor=9e-5 / 9e-4,

@@ -6,5 +6,5 @@ optim_wrapper = dict(
     paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0),
     clip_grad=dict(max_norm=10.0))
 param_scheduler = []
-# 4 GPUs of 32 images; `--auto-scale-lr` or `--accumulate auto` for anything else
+# 2 GPUs of 64 images; `--auto-scale-lr` or `--accumulate auto` for anything else
 auto_scale_lr = dict(enable=False, base_batch_size=128)

@@ -1,6 +1,6 @@
 """The published ADE20K schedule: 120 epochs of SGD at batch 16, cosine 0.02 -> 2e-4 without warm-up."""
 max_epochs = 120
-train_cfg = dict(type='mvit3_bench.ResumableTrainLoop', max_epochs=max_epochs, val_interval=4)
+train_cfg = dict(type='mvit3_bench.ResumableTrainLoop', max_epochs=max_epochs, val_interval=1)
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='SGD', lr=0.02, momentum=0.9, weight_decay=1e-4, fused=True),
