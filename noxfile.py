@@ -30,7 +30,7 @@ ENVIRONMENTS = {
 }
 SHOWN = ('torch', 'numpy', 'mmengine', 'mmcv', 'mmdet', 'mmsegmentation', 'mmpretrain')  # packages with a column
 os.environ.setdefault('PYENV_VERSION', '3.11:3.10:3.12')  # by which pyenv's `python3.10` is that one
-nox.options.sessions = [*ENVIRONMENTS, 'plugin']
+nox.options.sessions = [*ENVIRONMENTS, 'plugin', 'torch_alone']
 nox.options.reuse_existing_virtualenvs = True
 nox.options.error_on_missing_interpreters = True
 

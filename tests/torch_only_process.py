@@ -13,9 +13,6 @@ ABSENT = ('mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain', 'cv2', 'matplotlib
           'timm', 'onnx', 'onnxscript', 'safetensors')
 sys.modules.update(dict.fromkeys(ABSENT))  # importing one raises ModuleNotFoundError
 
-
-AT_IMPORT = set(sys.modules)
-
 import golden  # noqa: E402
 import torch  # noqa: E402
 from torch import nn  # noqa: E402
@@ -27,6 +24,9 @@ from mvit3_bench.deploy import export, fuse  # noqa: E402
 from mvit3_bench.deploy.wrappers import wrap  # noqa: E402
 from mvit3_bench.models import ARCHS, Classifier  # noqa: E402
 from mvit3_bench.models.classifier import FAMILIES  # noqa: E402
+
+AT_IMPORT = set(sys.modules)
+
 from mvit3_bench.models.complexity import count  # noqa: E402
 
 TYPES = [('v1', 'xxs'), ('v2', '0.5'), ('v3', 'xxs'), ('v3', '0.5')]

@@ -50,10 +50,15 @@ def test_tools_hand_nothing_to_a_shell(run_dir, tool, line):
 
 
 def test_benchmark_hands_nothing_to_a_shell(run_dir):
-    """It runs git for the commit, and nothing else."""
-    process = start('benchmark', '$(touch canary)', '--device', '; touch canary', cwd=run_dir)
+    """It runs git for the commit, and nothing else; a folder is called as it is named."""
+    words = [str(ROOT / CLS), '--modes', 'eager', '--shape', '32', '--rounds', '1', '--out', '$(touch canary)']
+    process = start('benchmark', *words, cwd=run_dir)
+    output = process.communicate(timeout=300)
+    assert not process.returncode, output
+    assert [path.name for path in run_dir.iterdir() if 'canary' in path.name] == ['$(touch canary)']
+    process = start('benchmark', '$(touch canary)', cwd=run_dir)
     process.communicate(timeout=120)
-    assert process.returncode and not list(run_dir.rglob('canary'))
+    assert process.returncode and not (run_dir / 'canary').exists()
 
 
 @pytest.mark.parametrize('script, program, arguments, kept', [

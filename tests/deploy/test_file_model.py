@@ -40,7 +40,10 @@ def test_predicts_as_the_model(tmp_path, run_dir, task, raw):
             one, other = (each.pred_instances for each in (ours, theirs))
             assert len(one) == len(other) > 0
             assert torch.allclose(one.scores, other.scores, atol=1e-5)
-            assert torch.allclose(one.bboxes.mean(0), other.bboxes.mean(0), rtol=1e-3)
+            # each has its own of the same label among those of the same score, for equal ones may change places
+            distance = (one.bboxes[:, None] - other.bboxes).abs().amax(2) + 1e3 * (one.labels[:, None] != other.labels)
+            distance += 1e3 * ((one.scores[:, None] - other.scores).abs() > 1e-5)
+            assert distance.amin(0).max() < 0.1 and distance.amin(1).max() < 0.1
 
 
 def test_what_cannot_be_tested(tmp_path, run_dir, tool):

@@ -108,8 +108,7 @@ def test_factor_of_an_iteration():
 def test_all_arguments_are_known():
     """Those of every scheduler that goes by iterations."""
     for framework in ('mmdet', 'mmseg', 'mmpretrain'):
-        if pytest.importorskip(framework):
-            __import__(f'{framework}.engine')
+        pytest.importorskip(f'{framework}.engine', reason=f'{framework} is not installed')
     kinds = [*PARAM_SCHEDULERS.module_dict.values(),
              *(kind for child in PARAM_SCHEDULERS.children.values() for kind in child.module_dict.values())]
     assert len(kinds) > 20
