@@ -47,7 +47,7 @@ class Target:
         load: File -> the same in its runtime.
         packages: Module -> requirement, as pip takes it.
         pins: What pip has to be told besides, since they would replace it.
-        extra: Of this package, which installs all of it.
+        extra: Of this package, which installs all of it; empty: torch is all.
         device: The model takes its form for delegates, for one image.
         finishes: Tasks whose post-processing the format can hold.
     """
@@ -56,7 +56,7 @@ class Target:
     load: Callable[[Path], Loaded]
     packages: dict[str, str] = field(default_factory=dict)
     pins: tuple[str, ...] = ()
-    extra: str = 'export'
+    extra: str = ''
     device: bool = False
     finishes: tuple[str, ...] = TASKS
 

@@ -65,4 +65,4 @@ def load(file: Path) -> Loaded:
     return Loaded(lambda images: [torch.from_numpy(x) for x in session.run(None, {name: images.numpy()})], *described)
 
 
-TARGET = Target('.onnx', write, load, dict(onnx='onnx', onnxscript='onnxscript', onnxruntime='onnxruntime'))
+TARGET = Target('.onnx', write, load, dict(onnx='onnx', onnxscript='onnxscript', onnxruntime='onnxruntime'), extra='onnx')

@@ -47,4 +47,4 @@ def load(file: Path) -> Loaded:
     return Loaded(lambda images: [torch.from_numpy(x.copy()) for x in model(images.numpy()).values()], *described)
 
 
-TARGET = Target('.xml', write, load, dict(onnx='onnx', onnxscript='onnxscript', openvino='openvino'))
+TARGET = Target('.xml', write, load, dict(onnx='onnx', onnxscript='onnxscript', openvino='openvino'), extra='openvino')
