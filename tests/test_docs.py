@@ -1,14 +1,24 @@
-"""The documentation is not stale: its tables of configs are the model index, its links lead somewhere."""
+"""The documentation is not stale: tables of configs are the model index, links lead somewhere, commands are understood."""
+import argparse
+import itertools
 import re
+import shlex
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 import yaml
 from conftest import ROOT
 
+from mvit3_bench.cli import common, main
 from mvit3_bench.paper.published import Published, published
 
 FAMILIES = dict(mvit1='MobileViTv1', mvit2='MobileViTv2', mvit3='MobileViTv3')
 PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').rglob('*.md'))]
+# script of tools/ -> the module of its command
+SCRIPTS = {path.name: re.search(r'^ *run\((\w+),', path.read_text(), re.MULTILINE)[1]
+           for path in (ROOT / 'tools').glob('*.py')}
 
 
 def det_row(name: str, model: str, value: float, parameters: int, multiply_adds: int, flops_M: float | None) -> str:
@@ -84,3 +94,48 @@ def test_table_of_weights():
     found = [line for line in lines if line.startswith('| `configs/')]
     expected = [weights_row(row) for row in published()]
     assert found == expected, 'the table of docs/weights.md should be\n' + '\n'.join(expected)
+
+
+def commands(page: Path) -> Iterator[tuple[str, str, list[str]]]:
+    """The commands of this package in the blocks of a page: the line, the module of the command, and its words."""
+    for block in re.findall(r'^ *```bash\n(.*?)^ *```', page.read_text(encoding='utf-8'), re.DOTALL | re.MULTILINE):
+        for line in block.replace('\\\n', ' ').splitlines():
+            if not re.search(r'\bmvit3 |\btools/', line):
+                continue
+            parts = [[]]
+            for word in shlex.split(line, comments=True):
+                parts.append([]) if word in ('&&', '|', ';', '&') else parts[-1].append(word)
+            for part in parts:
+                words = list(itertools.dropwhile(lambda word: re.match(r'\w+=', word), part))
+                name = Path(words[1]).name if len(words) > 1 else ''
+                if words[:1] == ['mvit3'] and name in main.COMMANDS:
+                    yield line, main.COMMANDS[name], words[2:]
+                elif name in SCRIPTS:
+                    yield line, SCRIPTS[name], words[2:]
+                elif match := re.fullmatch(r'dist_(train|test)\.sh', name):  # with the number of processes at the end
+                    count = 3 if match[1] == 'train' else 4
+                    yield line, match[1], [*words[2:count], *words[count + 1:]]
+
+
+def test_commands(monkeypatch):
+    """Every command line of the documents is one that its parser takes; words in capitals stand for others."""
+    def refuse(self, message):
+        raise ValueError(message)
+    monkeypatch.setattr(argparse.ArgumentParser, 'error', refuse)
+    wrong, found = {}, 0
+    for page in PAGES:
+        for line, module, words in commands(page):
+            if '$' in line or '--help' in words or any('...' in word for word in words):  # what a shell fills in
+                continue
+            found += 1
+            words = list(itertools.takewhile(lambda word: word not in ('>', '2>'), words))
+            try:
+                common.build_parser(import_module(f'mvit3_bench.cli.{module}'), module).parse_args(words)
+            except ValueError as error:
+                if not re.search(r"'[A-Z_]+'", str(error)):
+                    wrong[f'{page.name}: {line.strip()}'] = str(error)
+            missing = [word for word in words if word.startswith('configs/') and not [*ROOT.glob(word)]]
+            if missing:
+                wrong[f'{page.name}: {line.strip()}'] = f'there is no {missing[0]}'
+    assert not wrong, '\n'.join(f'{line}: {error}' for line, error in wrong.items())
+    assert found > 200
