@@ -10,7 +10,7 @@ from backbones import build
 from test_deploy import lived_in
 
 from mvit3_bench.benchmark.report import markdown
-from mvit3_bench.cli import device
+from mvit3_bench.cli import device, main
 from mvit3_bench.deploy.kit import run
 from mvit3_bench.deploy.kit.read import read_results
 from mvit3_bench.deploy.kit.write import write_kit
@@ -199,6 +199,18 @@ def test_of_a_page(tmp_path):
 def test_flags_of_the_command():
     """Its targets are those that have a runner; a folder with other files is left alone."""
     assert tuple(run.RUNNERS) == device.TARGETS and set(device.TARGETS) <= set(TARGETS)
+
+
+def test_by_the_command(tmp_path, monkeypatch):
+    """`mvit3 device` writes the folder, and reads what it measured; the format is ONNX, as if it were LiteRT."""
+    pytest.importorskip('mmpretrain')
+    monkeypatch.setitem(TARGETS, 'litert', TARGETS['onnx'])
+    monkeypatch.chdir(tmp_path)
+    config = Path(ROOT) / 'configs' / 'study' / 'cifar10.py'
+    main.main(['device', str(config), 'none', '--to', 'litert', '--out', 'kit'])
+    runner = program(tmp_path / 'runners' / 'benchmark_model', RUNNER.format(python=sys.executable, root=ROOT))
+    row, = results(tmp_path / 'kit', '--here', f'--runner=litert={runner}')['contenders']
+    assert row['deviation'] < 1e-3 and row['mode'] == 'litert'
 
 
 def test_another_folder(tmp_path):

@@ -1,8 +1,10 @@
 """The parts of a web page that run without a browser: its arithmetic in Node.js, its files, its runtime from npm."""
 import functools
+import io
 import json
 import shutil
 import subprocess
+import tarfile
 import threading
 import urllib.request
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -163,6 +165,24 @@ def test_another_file_is_refused(registry, tmp_path):
     with pytest.raises(runtime.RuntimeDownloadError, match='SHA-512'):
         runtime.write_runtime(tmp_path / 'ort', print)
     assert runtime.cached_archive().read_bytes() == b'damaged' and not (tmp_path / 'ort').exists()
+
+
+def test_by_the_command(tool, tmp_path, monkeypatch):
+    """`mvit3 export --to web` writes the page with the model, and the files that are in the package of npm."""
+    pytest.importorskip('mmpretrain')
+    archive = tmp_path / 'package.tgz'
+    with tarfile.open(archive, 'w:gz') as package:
+        for name in runtime.FILES:
+            info = tarfile.TarInfo(f'package/dist/{name}')
+            info.size = len(name)
+            package.addfile(info, io.BytesIO(name.encode()))
+    monkeypatch.setattr(runtime, 'fetch_archive', lambda log: archive)
+    monkeypatch.chdir(tmp_path)
+    outcome = tool('export', conftest.ROOT / 'configs/study/cifar10.py', 'none', '--to', 'web', '--out', 'page')
+    assert outcome.code == 0, outcome.output
+    assert 'largest deviation of the model in ONNX Runtime' in outcome.output and 'python -m http.server' in outcome.output
+    assert {path.name for path in (tmp_path / 'page').rglob('*') if path.is_file()} >= {
+        'index.html', 'model.onnx', 'model.json', *runtime.FILES}
 
 
 def test_without_network(monkeypatch, tmp_path):

@@ -4,12 +4,14 @@ import warnings
 
 import pytest
 import torch
+from conftest import ROOT, short
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import PARAM_SCHEDULERS
 
 import mvit3_bench.compat  # noqa: F401  before mmdet
 from mvit3_bench.engine.hooks.ema import EMAHook
 from mvit3_bench.engine.lr_scaling import COUNTS, OTHERS, accumulate, is_average
+from mvit3_bench.results.curves import entries_of
 
 
 def by_iterations(**options) -> Config:
@@ -125,3 +127,14 @@ def test_unknown_arguments():
     cfg = by_iterations(param_scheduler=dict(type='MineLR', hold_iters=100, by_epoch=False))
     with pytest.raises(ValueError, match='hold_iters of MineLR'):
         accumulate(cfg, '2', processes=1)
+
+
+def test_auto_scale_lr(run_dir, tool):
+    """`--auto-scale-lr` trains with the rate that belongs to the batch: a quarter of the images, a quarter of the rate."""
+    pytest.importorskip('mmpretrain')
+    config = ROOT / 'configs/cls/mvit3_0.5_384_in1k.py'  # of a constant rate
+    outcome = tool('train', config, '--mini', '--auto-scale-lr', '--work-dir', 'work', '--cfg-options',
+                   *short(config), 'default_hooks.logger.interval=1', 'auto_scale_lr.base_batch_size=16')
+    assert outcome.code == 0, outcome.output
+    file, = run_dir.glob('work/*/vis_data/scalars.json')
+    assert {entry['lr'] for entry in entries_of(file) if 'loss' in entry} == {1e-3 / 4}
