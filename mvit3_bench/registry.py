@@ -79,8 +79,8 @@ _HOOKS = ['check_invalid_loss', 'check_labels', 'check_samples', 'checkpoint', '
 HOOKS = LazyRegistry('hook', _load_if('mmpretrain', 'mvit3_bench.engine.hooks.cls_visualization'), parent=ROOT_HOOKS,
                      scope='mvit3_bench', locations=[f'mvit3_bench.engine.hooks.{name}' for name in _HOOKS])
 LOOPS = Registry('loop', parent=ROOT_LOOPS, scope='mvit3_bench', locations=['mvit3_bench.engine.loops'])
-METRICS = LazyRegistry('metric', _load_if('mmdet', 'mvit3_bench.engine.coco_metric'), parent=ROOT_METRICS,
-                       scope='mvit3_bench', locations=['mvit3_bench.engine.per_image'])
+METRICS = LazyRegistry('metric', _load_if('mmdet', 'mvit3_bench.engine.metrics.coco'), parent=ROOT_METRICS,
+                       scope='mvit3_bench', locations=['mvit3_bench.engine.metrics.per_image'])
 MODEL_WRAPPERS = Registry('model_wrapper', parent=ROOT_MODEL_WRAPPERS, scope='mvit3_bench',
                           locations=['mvit3_bench.engine.distributed'])
 MODELS = LazyRegistry('model', _load_heads, parent=ROOT_MODELS, scope='mvit3_bench', locations=['mvit3_bench.mmlab'])

@@ -195,7 +195,7 @@ def main(args: argparse.Namespace) -> None:
         use_file(runner, args.checkpoint)
     metrics = {name: plain(value) for name, value in runner.test().items()}
     if not metrics and cfg.default_scope == 'mmdet' and not any(each.get('format_only') for each in evaluators_of(cfg)):
-        from ..engine.coco_metric import nothing_detected
+        from ..engine.metrics.coco import nothing_detected
         metrics = {f'coco/{name}': value for name, value in nothing_detected().items()}
     if not is_main_process():
         return

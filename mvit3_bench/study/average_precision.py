@@ -12,7 +12,7 @@ def average_precision(arrays: dict[str, np.ndarray], weights: np.ndarray) -> np.
 
     Args:
         arrays: ``image``, ``category``, ``score``, ``matched``, ``ignored``, ``truths`` of
-            :class:`mvit3_bench.engine.per_image.PerImageAP`.
+            :class:`mvit3_bench.engine.metrics.per_image.PerImageAP`.
         weights: How often each image is drawn, (resamples, images).
 
     Returns:

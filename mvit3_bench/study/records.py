@@ -29,7 +29,7 @@ class Record:
 
     Args:
         path: The file.
-        arrays: Those of :mod:`mvit3_bench.engine.per_image`, and ``result``, the id of the result; ``epochs`` and
+        arrays: Those of :mod:`mvit3_bench.engine.metrics.per_image`, and ``result``, the id of the result; ``epochs`` and
             ``validation``, the learning curve in percent; ``seconds``; ``cost``, parameters and multiply-adds, or empty.
     """
     path: Path

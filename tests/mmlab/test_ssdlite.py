@@ -351,7 +351,7 @@ def perfect(cfg, kind: str, share: float = 1, **changes) -> dict[str, float]:
 def test_nothing_detected(cells, kinds, monkeypatch):
     """A validation without a detection has an mAP of 0, which the best checkpoint is chosen by, and says so."""
     told = []
-    monkeypatch.setattr('mvit3_bench.engine.coco_metric.print_log', lambda text, **_: told.append(text))
+    monkeypatch.setattr('mvit3_bench.engine.metrics.coco.print_log', lambda text, **_: told.append(text))
     figures = perfect(cells[0], 'mvit3_bench.CocoMetric', share=0, metric=kinds)
     assert figures['coco/bbox_mAP'] == figures['coco/bbox_mAP_50'] == 0 and 'nothing was detected' in told[0]
     assert ('coco/AR@100' in figures) == ('proposal_fast' in kinds)

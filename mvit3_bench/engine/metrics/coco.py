@@ -8,7 +8,7 @@ from mmdet.evaluation import CocoMetric as MMDetCocoMetric
 from mmdet.evaluation.metrics import coco_metric
 from mmengine.logging import print_log
 
-from ..registry import METRICS
+from ...registry import METRICS
 
 _ITEMS = ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')  # as pycocotools counts them
 

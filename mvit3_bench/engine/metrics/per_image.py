@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from mmengine.evaluator import BaseMetric
 
-from ..checkpoints.atomic import atomic_write
-from ..registry import METRICS
+from ...checkpoints.atomic import atomic_write
+from ...registry import METRICS
 
 
 class _PerImage(BaseMetric):
