@@ -14,13 +14,14 @@ LIVE_RUN = work_dirs/live_example
 LIVE_CONFIG = configs/seg/deeplabv3_mvit3_0.5_ade20k.py
 LIVE_EXAMPLE = data/mini/ade/ADEChallengeData2016/images/validation/ADE_val_00000001.jpg
 
-.PHONY: help quickstart test fidelity test-all test-stacks test-ecosystems chaos docs lint clean
+.PHONY: help quickstart test fidelity test-all test-stacks test-ecosystems test-runtimes chaos docs lint clean
 
 help:
 	@echo 'make quickstart   train, test and draw MobileViTv3 on miniature data (minutes on two CPU cores)'
 	@echo 'make test         the tests, without those that need minutes'
 	@echo 'make test-all     all tests'
 	@echo 'make fidelity     compare training and evaluation with the published ones, and write docs/fidelity.md'
+	@echo 'make test-runtimes  exported models in LiteRT, ExecuTorch, ncnn, Core ML, ONNX Runtime and OpenVINO, an environment each (30 GB)'
 	@echo 'make chaos        kills, hostile checkpoints, damaged inputs, lost ranks: what survives (under 45 minutes; FAULTS=--help)'
 	@echo 'make test-stacks  the tests with other versions of Python, torch and OpenMMLab (STACKS=--list lists them)'
 	@echo 'make test-ecosystems  timm, segmentation_models_pytorch, transformers, Ultralytics, mmpose ... with our backbones (15 GB)'
@@ -63,6 +64,10 @@ test-stacks: $(READY)
 test-ecosystems: $(READY)
 	$(PY) -m pip install -q nox
 	$(PY) -m nox -s ecosystems
+
+test-runtimes: $(READY)
+	$(PY) -m pip install -q nox
+	$(PY) -m nox -s runtimes
 
 docs: $(READY)
 	$(PY) -m pip install -q -e '.[openmmlab,docs]'

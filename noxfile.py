@@ -1,6 +1,7 @@
 """The tests with other versions of Python, torch and OpenMMLab, each in a separate environment: `make test-stacks`.
 
-And with packages of others that take our backbones: `make test-ecosystems`.
+And with packages of others that take our backbones: `make test-ecosystems`; with the runtimes of exported models:
+`make test-runtimes`.
 
     nox --list
     nox -s torch2.6 onedl -- -k parity        # arguments of pytest after the dashes
@@ -108,6 +109,15 @@ def torch_alone(session: nox.Session) -> None:
     session.run('python', str(ROOT / 'tests' / 'torch_only_process.py'), '.',
                 'imports', 'archs', 'cls_v1_xxs', 'cls_v3_0.5', 'fused', 'traced', 'features', 'exported',
                 env=_variables(session))
+
+
+@nox.session(python='3.11')
+@nox.parametrize('extra', ['onnx', 'openvino', 'litert', 'executorch', 'ncnn', 'coreml'])
+def runtimes(session: nox.Session, extra: str) -> None:
+    """Every test of a format, the slow ones, too, with what its extra installs; -rs names what is skipped."""
+    session.install('-e', f'.[openmmlab,test,{extra}{",int8" * (extra == "openvino")}]')
+    session.run('python', '-m', 'pip', 'freeze')
+    session.run('python', '-m', 'pytest', '-rs', 'tests/deploy', '-k', extra, *session.posargs, env=_variables(session))
 
 
 # Packages that take our backbones, apart from each other: name -> arguments of pip, one call after the other
