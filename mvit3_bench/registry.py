@@ -46,8 +46,11 @@ class LazyRegistry(Registry):
 
 
 def class_path(part: Mapping) -> str:
-    """The class of a part of a config, such as a data set or a hook: its name, perhaps behind a scope or a module."""
-    kind = part['type']
+    """The class of a part of a config, such as a data set or a hook: its name, perhaps behind a scope or a module.
+
+    It is empty if the part names none.
+    """
+    kind = part.get('type') or ''
     return kind if isinstance(kind, str) else f'{kind.__module__}.{kind.__name__}'
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT
+from conftest import CONFIGS, ROOT
+from mmengine.config import Config
 
 from mvit3_bench.cli import common, main
 from mvit3_bench.paper.published import Published, published
@@ -115,6 +116,19 @@ def commands(page: Path) -> Iterator[tuple[str, str, list[str]]]:
                 elif match := re.fullmatch(r'dist_(train|test)\.sh', name):  # with the number of processes at the end
                     count = 3 if match[1] == 'train' else 4
                     yield line, match[1], [*words[2:count], *words[count + 1:]]
+
+
+STARTED = [path for path in CONFIGS if 'dist_train.sh' in path.read_text()]  # by several processes
+
+
+@pytest.mark.parametrize('path', STARTED, ids=lambda path: path.stem)
+def test_processes_of_a_recipe(path):
+    """The command in the docstring of a config starts as many processes as its batch is meant for."""
+    cfg = Config.fromfile(path)
+    for line in re.findall(r'dist_train\.sh .*', path.read_text()):
+        words = line.split()
+        if not {'--auto-scale-lr', '--accumulate'} & {*words}:
+            assert int(words[2]) * cfg.train_dataloader.batch_size == cfg.auto_scale_lr.base_batch_size, line
 
 
 def test_commands(monkeypatch):

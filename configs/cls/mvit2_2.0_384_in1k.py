@@ -3,7 +3,7 @@
 No published row is known to this suite; the recipe is the published one of the fine-tuning. FILE is a checkpoint of
 configs/cls/mvit2_2.0_in1k.py, or a converted one.
 
-    bash tools/dist_train.sh configs/cls/mvit2_2.0_384_in1k.py 4 --cfg-options load_from=FILE
+    bash tools/dist_train.sh configs/cls/mvit2_2.0_384_in1k.py 2 --cfg-options load_from=FILE
 """
 _base_ = ['../_base_/finetune_384.py']
 model = dict(

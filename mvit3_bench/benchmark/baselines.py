@@ -69,12 +69,13 @@ def build_baseline(baseline: str, cfg: ConfigDict, model: nn.Module) -> nn.Modul
     """
     require(baseline)
     family = type_name(cfg.backbone)
-    if cfg.type != 'ImageClassifier' or family not in ('MobileViTv1', 'MobileViTv2', 'MobileViTv3'):
+    if type_name(cfg) != 'ImageClassifier' or family not in ('MobileViTv1', 'MobileViTv2', 'MobileViTv3'):
         return None
-    if isinstance(cfg.backbone.arch, dict):  # with changed fields, which no package has
+    arch = cfg.backbone.arch if isinstance(cfg.backbone.arch, dict) else dict(name=cfg.backbone.arch)
+    if arch.keys() > {'name'}:  # with changed fields, which no package has
         return None
     build, rename = _BASELINES[baseline]
-    network = build(family, str(cfg.backbone.arch), cfg.head)
+    network = build(family, str(arch['name']), cfg.head)
     if network is not None:
         names = rename({key: key for key in network.state_dict()})  # ours -> theirs
         weights = model.state_dict()

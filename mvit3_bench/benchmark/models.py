@@ -13,6 +13,7 @@ from ..engine.input_size import input_size
 from ..engine.run_config import build_model
 from ..models.backbone import MobileViT
 from ..models.forward import in_channels
+from ..registry import type_name
 from .baselines import build_baseline
 
 
@@ -70,7 +71,7 @@ def build_models(name: str, cfg: Config, baselines: list[str], shape: tuple[int,
     shape = shape or input_size(cfg)
     model = lived_in(build_model(cfg), seed).eval()
     size = (in_channels(model), *shape)
-    classifier = cfg.model.type == 'ImageClassifier'
+    classifier = type_name(cfg.model) == 'ImageClassifier'
     common = dict(name=name, size=size, classifier=classifier)
     models = [TimedModel(owner='ours', network=Network(model), deployed=Network(fuse(model, shape)),
                          layout_known=classifier and isinstance(model.backbone, MobileViT), **common)]

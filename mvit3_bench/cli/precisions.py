@@ -178,8 +178,6 @@ def time(content: dict, args: argparse.Namespace) -> None:
     from ..deploy.table import cells as table
     from ..deploy.table import profile
     from ..utils.environment import command_line
-    check_least('--calibration', args.calibration)
-    check_least('--sensitivity', args.sensitivity, lowest=0)
     content['timed'] = table.origin(command_line())
     for folder in (Path(each).absolute() for each in args.runs):
         for form in args.to:

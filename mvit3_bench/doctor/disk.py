@@ -51,7 +51,7 @@ def checkpoint_sizes(cfg: Config, model: nn.Module) -> tuple[int, int, int]:
 
     A checkpoint holds weights, their average, and what the optimiser keeps of each parameter; the best one no optimiser.
     """
-    hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
+    hook = (cfg.get('default_hooks') or {}).get('checkpoint', {})
     if hook is None:  # it writes none
         return 0, 0, 0
     weights = sum(tensor.nbytes for tensor in model.state_dict().values())

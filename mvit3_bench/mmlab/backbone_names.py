@@ -10,7 +10,7 @@ from mmengine.config import ConfigDict
 
 from ..errors import UsageError
 from ..models.archs import ARCHS, Arch, get_arch
-from ..registry import MODELS, type_name
+from ..registry import MODELS, class_path, type_name
 
 FLAG = '--backbone'
 _FRAMEWORKS = ('mmpretrain', 'mmdet', 'mmseg')
@@ -126,8 +126,8 @@ def is_ours(backbone: ConfigDict) -> bool:
 
 def name_of(backbone: ConfigDict) -> str:
     """The name of a config's backbone: what :func:`resolve` takes."""
-    kind, arguments = str(backbone.get('type')), dict(backbone)
-    if kind == 'mvit3_bench.TimmBackbone':
+    kind, arguments = class_path(backbone), dict(backbone)
+    if kind.startswith('mvit3_bench.') and type_name(backbone) == 'TimmBackbone':
         return f'timm/{arguments["model_name"]}'
     if is_ours(backbone) and 'arch' in arguments:
         arch = arguments['arch'] if isinstance(arguments['arch'], dict) else dict(name=arguments['arch'])

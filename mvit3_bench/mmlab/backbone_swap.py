@@ -55,11 +55,11 @@ def _task(cfg: Config) -> Callable[[Config, Named, tuple[int, int]], None]:
     model = cfg.get('model') or {}
     kinds = {part: type_name(model[part]) if isinstance(model.get(part), dict) else ''  # several make a list
              for part in ('neck', 'head', 'decode_head')}
-    if model.get('type') == 'ImageClassifier' and 'LinearClsHead' in kinds['head']:
+    if type_name(model) == 'ImageClassifier' and 'LinearClsHead' in kinds['head']:
         return _classifier
     if kinds['neck'] == 'SSDLiteNeck':
         return _detector
-    if kinds['decode_head'] in ('DeepLabV3Head', 'PSPNetHead') and str(model.type).endswith('EncoderDecoder'):
+    if kinds['decode_head'] in ('DeepLabV3Head', 'PSPNetHead') and type_name(model).endswith('EncoderDecoder'):
         return _segmentor
     raise UsageError(f'{FLAG} is not possible with {cfg.filename}', FLAG,
                      'it is for classifiers with a linear head, and for our SSDLite, DeepLabv3 and PSPNet')

@@ -67,13 +67,13 @@ class _Meter:
             handle.remove()
 
 
-@torch.no_grad()
 def at_inference(counts: Mapping[str, Complexity]) -> Complexity:
     """The counts of a model without its auxiliary head, which works in training only; from those of :func:`count`."""
     total, head = counts[''], counts.get('auxiliary_head')
     return replace(total, parameters=total.parameters - head.parameters) if head else total
 
 
+@torch.no_grad()
 def count(model: nn.Module, size: tuple[int, int], channels: int = 3) -> dict[str, Complexity]:
     """Count a model and every module in it.
 

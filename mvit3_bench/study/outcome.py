@@ -114,6 +114,8 @@ class Comparison:
             some = f' ({len(self.seeds)} of {self.wanted} seeds)' if self.seeds else ''
             return f'{data}: {" against ".join(self.names)}: not yet{some}'
         said = f'{data}: {verdict(*self.names, self.difference)}'
+        if len(self.seeds) < self.wanted:
+            said += f' ({len(self.seeds)} of {self.wanted} seeds)'
         if self.pooled and sign(self.pooled) != sign(self.difference):
             decides = 'decides' if sign(self.pooled) else 'does not decide'
             said += f'; the wider interval [{self.pooled.low:+.2f}, {self.pooled.high:+.2f}] {decides}'

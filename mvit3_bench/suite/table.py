@@ -79,9 +79,14 @@ def _heading(config: str, runs: Iterable[Run], results: dict[str, Result]) -> st
 
 
 def cost(suite: Suite, run: Run) -> tuple[int, int] | None:
-    """Parameters and multiply-adds of a run's model in a test; None for want of a size of the images, for instance."""
+    """Parameters and multiply-adds of a run's model in a test; None if its config cannot be read or has no size of
+    the images, for instance.
+    """
     file = suite.folder / COUNTS
-    config = hashlib.sha256(repr(read_config(run.config).to_dict()).encode()).hexdigest()  # the file may change
+    try:
+        config = hashlib.sha256(repr(read_config(run.config).to_dict()).encode()).hexdigest()  # the file may change
+    except BenchError:
+        return None
     key = json.dumps([run.result_config, run.options, config])
     known = json.loads(file.read_text(encoding='utf-8')) if file.is_file() else {}
     if key not in known:

@@ -2,7 +2,7 @@
 import conftest
 import pytest
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.registry import MODELS, init_default_scope
 
 from mvit3_bench.errors import CheckpointError, UsageError
@@ -52,6 +52,23 @@ def test_backbones_in_every_model(name, kind):
     else:
         assert outputs.shape[-1] == maps[-1].shape[-1] == dict(deeplab=8, psp=16)[kind]
     assert slug(name_of(cfg.model.backbone)) == slug(name).replace('mobilevitv3', 'mvit3')
+
+
+def test_names_of_parts():
+    """A class names the same backbone as its name, and a part without one has no name."""
+    from mvit3_bench.mmlab.timm_backbone import TimmBackbone
+    assert name_of(ConfigDict(type=TimmBackbone, model_name='resnet18')) == 'timm/resnet18'
+    assert name_of(ConfigDict(type='mvit3_bench.TimmBackbone', model_name='resnet18')) == 'timm/resnet18'
+    assert name_of(ConfigDict(type='MobileViTv3', arch='s')) == 'mvit3_s' and name_of(ConfigDict()) == ''
+
+
+@pytest.mark.parametrize('kind', ['ImageClassifier', 'mmpretrain.ImageClassifier'])
+def test_scoped_classifier(kind):
+    """A classifier is one by whatever name."""
+    cfg = Config.fromfile(conftest.ROOT / 'configs/cls/mvit3_xxs_in1k.py')
+    cfg.model.type = kind
+    swap_backbone(cfg, 'mvit3_0.5', (256, 256))
+    assert cfg.model.backbone.arch == '0.5'
 
 
 def test_preprocessor_beside_the_model():

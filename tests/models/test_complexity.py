@@ -125,3 +125,12 @@ def test_wrong_arguments(tool, arguments, message):
     outcome = tool('get_flops', *arguments)
     assert outcome.code == 1 and re.search(f'error: .*{message}', outcome.output, re.S)
     assert 'Traceback' not in outcome.output
+
+
+def test_counts_without_gradients():
+    """Counting keeps no activations for a backward pass."""
+    class Watched(nn.Conv2d):
+        def forward(self, x):
+            assert not torch.is_grad_enabled()
+            return super().forward(x)
+    assert count(nn.Sequential(Watched(3, 4, 1)), (8, 8))[''].multiply_adds == 8 * 8 * 12

@@ -159,8 +159,9 @@ def test_criteria(filled):
                                          'the interval')
     step = claims.of_ablation()[0]
     assert 'step 1 against MobileViTv1-XXS (CIFAR-10, -2.00)' in said(step, -2, -3, -1)[2]
+    widths, together = (compared[claim].difference.value for claim in (claims.of_ablation()[-1], first))
     assert said(claims.of_all_changes(), -1, -2, 0)[3].endswith(
-        f'give -1.00 points, the widths {compared[claims.of_ablation()[-1]].difference.value:+.2f}')
+        f'give -1.00 points, the widths {widths:+.2f}, both together {together:+.2f}')
     other = claims.of_pairs(claims.SEGMENTATION)[1]
     assert 'MobileViTv3-0.5 against MobileViTv2-0.5 (CamVid, -2.00)' in said(other, -2, -3, -1)[4]
     nothing = {claim: replace(each, difference=None) for claim, each in compared.items()}

@@ -32,5 +32,8 @@ def test_changed_config(tmp_path):
         (tmp_path / 'one.yaml').write_text(yaml.safe_dump(dict(runs=[dict(configs=[str(own)])])))
         suite = read_suite(str(tmp_path / 'one.yaml'), folder=tmp_path)
         found.append(cost(suite, suite.runs[0])[0])
+    own.write_text('_base_ = [')
+    assert cost(suite, suite.runs[0]) is None  # its cell stays empty
+    own.write_text(f"_base_ = {str(CIFAR10)!r}\n")
     head = Config.fromfile(own).model.head
     assert found[1] - found[0] == 10 * (head.in_channels + 1)

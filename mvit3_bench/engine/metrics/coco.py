@@ -1,6 +1,6 @@
 """COCO's metric of boxes that are clipped to the image, as the published evaluation scores them."""
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -27,16 +27,20 @@ def nothing_detected(kinds: Sequence[str] = ('bbox',), items: Sequence[str] | No
 @contextmanager
 def _evaluations() -> Iterator[list]:
     """The evaluations that mmdet makes within it: mmdet rounds their figures, and keeps none."""
-    made, before = [], coco_metric.COCOeval
+    made, before = [], {name: getattr(coco_metric, name) for name in ('COCOeval', 'COCOevalMP')}
 
-    def make(*args):
-        made.append(before(*args))
-        return made[-1]
-    coco_metric.COCOeval = make
+    def kept(kind: type) -> Callable:
+        def make(*args):
+            made.append(kind(*args))
+            return made[-1]
+        return make
     try:
+        for name, kind in before.items():
+            setattr(coco_metric, name, kept(kind))
         yield made
     finally:
-        coco_metric.COCOeval = before
+        for name, kind in before.items():
+            setattr(coco_metric, name, kind)
 
 
 @METRICS.register_module()
