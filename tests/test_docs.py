@@ -1,6 +1,7 @@
 """The documentation is not stale: tables of configs are the model index, links lead somewhere, commands are understood."""
 import argparse
 import itertools
+import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from conftest import CONFIGS, ROOT
 from mmengine.config import Config
 
 from mvit3_bench.cli import common, main
+from mvit3_bench.paper import fidelity
 from mvit3_bench.paper.published import Published, published
 
 FAMILIES = dict(mvit1='MobileViTv1', mvit2='MobileViTv2', mvit3='MobileViTv3')
@@ -50,6 +52,12 @@ def test_table_of_configs(page, folder, row):
     lines = (ROOT / 'docs' / page).read_text(encoding='utf-8').splitlines()
     found = [line for line in lines if re.match(r'\| `\S+\.py` \| MobileViT', line)]
     assert found == expected, f'the table of docs/{page} should be\n' + '\n'.join(expected)
+
+
+def test_comparisons_are_not_stale():
+    """The page of what equals the published training is made of its record, and the record of the comparisons."""
+    record = json.loads((ROOT / fidelity.RESULTS).read_text(encoding='utf-8'))
+    assert (ROOT / fidelity.PAGE).read_text(encoding='utf-8') == fidelity.page(record), 'make fidelity'
 
 
 def anchors(text: str) -> set[str]:
