@@ -42,8 +42,8 @@ DIFFERENCES = dict(
     start=('initial weights and data', 'Published detectors and segmentors start from ImageNet weights of the backbone, and '
            'VOC2012 has images of COCO besides; the configs do so where options name them (docs/detection.md, '
            'docs/segmentation.md). Which images of COCO is our reading.'),
-    boxes=('small boxes in training', 'The published training leaves out crowds and empty boxes; mmdet also those that are '
-           'narrower or lower than a pixel.'),
+    boxes=('boxes in training', 'The published training leaves out crowds and empty boxes; mmdet also those that are '
+           'narrower or lower than a pixel. In an image that is not cropped, the published v1 type does not clip boxes.'),
     NaN=('nothing to average', 'A batch without positives, or without labelled pixels, has a loss of 0, and a class without '
          'a pixel is left out of the mean IoU. The published figures are NaN.'),
     squares=('validation during the training', 'The published validation of segmentation resizes images and masks to '

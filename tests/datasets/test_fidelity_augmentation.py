@@ -63,7 +63,7 @@ STEPS = {
     'coco_v1type': (('det/ssdlite_mvit3_xxs_coco', 'det/ssdlite_mvit1_s_coco'), [
         ('LoadImageFromFile', CV2), ('LoadAnnotations', dict(with_bbox=True)), ('mvit3_bench.SSDCrop', {}),
         ('mvit3_bench.PhotometricDistortionV1', {}), ('RandomFlip', dict(prob=0.5)),
-        ('Resize', dict(scale=(320, 320), keep_ratio=False, clip_object_border=False)), ('PackDetInputs', {})]),
+        ('Resize', dict(scale=(320, 320), keep_ratio=False)), ('PackDetInputs', {})]),
     'coco_v2type': (('det/ssdlite_mvit3_0.5_coco', 'det/ssdlite_mvit2_1.0_coco'), [
         ('LoadImageFromFile', PIL), ('LoadAnnotations', dict(with_bbox=True)), ('mvit3_bench.SSDCrop', dict(min_side=100)),
         ('mvit3_bench.PhotometricDistortionV2', {}), ('RandomFlip', dict(prob=0.5)),

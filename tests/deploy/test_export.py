@@ -1,6 +1,7 @@
 """What is exported computes what the model computes, at every batch, in standard operators of ONNX."""
 import re
 import sys
+import zipfile
 from dataclasses import replace
 
 import conftest
@@ -54,6 +55,11 @@ def check_backbone(tmp_path, family, arch, form, size=(64, 64)):
     done = export(lived_in(build(family, arch, out_indices=(1, -1))), size, form, tmp_path / f'model{TARGETS[form].suffix}')
     assert list(done.deviations) == [1, 3] and max(done.deviations.values()) < 1e-4
     assert sorted(tmp_path.iterdir()) == sorted(done.files)  # nothing else is left behind
+    told = [file.read_bytes() for file in done.files]
+    if form == 'torch':
+        with zipfile.ZipFile(done.files[0]) as program:
+            told = [program.read(name) for name in program.namelist()]
+    assert not any(str(conftest.ROOT).encode() in each for each in told)  # no source, whose path is this machine's
     if form == 'onnx':
         check_onnx(done.files[0])
 

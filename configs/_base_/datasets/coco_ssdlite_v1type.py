@@ -11,7 +11,7 @@ train_pipeline = [
     dict(type='mvit3_bench.SSDCrop'),
     dict(type='mvit3_bench.PhotometricDistortionV1'),
     dict(type='RandomFlip', prob=0.5),
-    dict(type='Resize', scale=image_size, keep_ratio=False, clip_object_border=False),  # the crop clips
+    dict(type='Resize', scale=image_size, keep_ratio=False),
     dict(type='PackDetInputs')]
 test_pipeline = [
     dict(type='LoadImageFromFile', imdecode_backend='cv2'),

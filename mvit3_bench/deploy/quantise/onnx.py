@@ -58,13 +58,18 @@ def write_int8(deployed: ExportWrapper, file: Path, notes: dict, images: Tensor,
         images: To calibrate with.
         keep: Modules that stay in float.
     """
+    import onnx as library
     from onnxruntime.quantization import QuantType, quantize_static
     with tempfile.TemporaryDirectory() as folder:
         exact = Path(folder) / 'float.onnx'
-        onnx.write(deployed, exact, notes)
+        onnx.write(deployed, exact, notes, scopes=True)
         quantize_static(exact, file, _Reader(images), per_channel=True, reduce_range=True, activation_type=QuantType.QUInt8,
                         weight_type=QuantType.QInt8, op_types_to_quantize=QUANTISED,
                         nodes_to_exclude=nodes_of(exact, keep) + _of_activations(exact))
+    model = library.load(file)
+    for node in model.graph.node:
+        del node.metadata_props[:]
+    library.save(model, file)
 
 
 def nodes_of(file: Path, modules: tuple[str, ...]) -> list[str]:
@@ -72,7 +77,7 @@ def nodes_of(file: Path, modules: tuple[str, ...]) -> list[str]:
     import onnx as library
     found = []
     for node in library.load(file, load_external_data=False).graph.node:
-        noted = next((each.value for each in node.metadata_props if each.key == 'pkg.torch.onnx.name_scopes'), '[]')
+        noted = next((each.value for each in node.metadata_props if each.key == onnx.SCOPES), '[]')
         if set(ast.literal_eval(noted)) & set(modules):
             found.append(node.name)
     return found

@@ -9,14 +9,29 @@ from .base import Loaded, Target, capture, describe
 OPSET = 18  # the first in which every reduction takes its axes as an input, as today's exporter writes them
 
 
-def write(deployed: ExportWrapper, file: Path, notes: dict) -> None:
-    """Write a model, with what is known of it as metadata."""
+SCOPES = 'pkg.torch.onnx.name_scopes'  # key of what the exporter notes of a node: the modules that it is of
+
+
+def write(deployed: ExportWrapper, file: Path, notes: dict, scopes: bool = False) -> None:
+    """Write a model, with what is known of it as metadata.
+
+    What the exporter notes of each node is left out: lines of sources with their paths on this machine, a megabyte in all.
+
+    Args:
+        deployed, file, notes: As of every target.
+        scopes: Whether the nodes keep the names of their modules.
+    """
+    import onnx_ir
+
     from ..nms import onnx_nms
     program = torch.onnx.export(
         _name_sizes(capture(deployed, free_batch=True)), opset_version=OPSET, verbose=False, input_names=['images'],
         output_names=list(deployed.output_names()) or None,
         custom_translation_table={torch.ops.mvit3_bench.nms.default: onnx_nms})
     _name_batch(program.model.graph)
+    for node in onnx_ir.traversal.RecursiveGraphIterator(program.model.graph):
+        for key in node.metadata_props.keys() - ({SCOPES} if scopes else set()):
+            del node.metadata_props[key]
     program.model.metadata_props.clear()
     program.model.metadata_props.update(notes)
     program.save(file, external_data=False)

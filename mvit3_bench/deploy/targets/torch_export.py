@@ -9,8 +9,14 @@ from .base import Loaded, Target, capture, described_program
 
 
 def write(deployed: ExportWrapper, file: Path, notes: dict) -> None:
-    """Write a model, with what is known of it as an extra file."""
-    torch.export.save(capture(deployed, free_batch=True), file, extra_files={'mvit3_bench.json': json.dumps(notes)})
+    """Write a model, with what is known of it as an extra file; without the lines of sources that torch notes, which have
+    paths of this machine.
+    """
+    program = capture(deployed, free_batch=True)
+    for module in program.graph_module.modules():
+        for node in module.graph.nodes if isinstance(module, torch.fx.GraphModule) else ():
+            node.meta.pop('stack_trace', None)
+    torch.export.save(program, file, extra_files={'mvit3_bench.json': json.dumps(notes)})
 
 
 def load(file: Path) -> Loaded:
