@@ -32,8 +32,9 @@ def main(args: argparse.Namespace) -> None:
     if args.fidelity:
         with user_errors(ValueError, FileNotFoundError):
             record = fidelity.make_record(args.fidelity)
-        for path, content in ((fidelity.RESULTS, json.dumps(record, indent=0)), (fidelity.PAGE, fidelity.page(record))):
-            (ROOT / path).write_text(content + '\n', encoding='utf-8')
+        notes = json.dumps(record, indent=0) + '\n'
+        for path, content in ((fidelity.RESULTS, notes), (fidelity.PAGE, fidelity.page(record))):
+            (ROOT / path).write_text(content, encoding='utf-8')
             print(ROOT / path)
     measured = report.load(ROOT)
     for name in args.table:
