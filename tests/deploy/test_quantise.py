@@ -2,6 +2,7 @@
 import conftest
 import pytest
 import torch
+from backbones import build
 from mmengine.config import Config
 from test_export import needs, whole
 from torch import nn
@@ -10,8 +11,10 @@ from mvit3_bench.cli import export as command
 from mvit3_bench.deploy.export import deploy, export, size_of
 from mvit3_bench.deploy.quantise import KEEPING, PRECISIONS, WRITERS, Calibration
 from mvit3_bench.deploy.quantise.calibration import agreement, pipeline_images
+from mvit3_bench.deploy.quantise.onnx import nodes_of
 from mvit3_bench.deploy.quantise.sensitivity import sensitivity
 from mvit3_bench.deploy.targets import TARGETS
+from mvit3_bench.deploy.targets import onnx as onnx_target
 from mvit3_bench.engine.mini import to_mini
 from mvit3_bench.engine.run_config import read_config
 from mvit3_bench.errors import UsageError
@@ -92,6 +95,22 @@ def test_sensitivity():
     assert len(effects) == len(layers) and max(effects, key=lambda effect: effect.noise).layer.endswith(
         'layer5.1.transformer.0.fc2')
     assert all(torch.equal(value, before[name]) for name, value in deployed.state_dict().items())
+
+
+def test_nodes_of_modules(tmp_path):
+    """A module's nodes are found by what the exporter notes, where it is kept; where nothing is found, that is an error."""
+    needs('onnx')
+    model = build('v3', 'xxs', out_indices=(-1,)).eval()
+    deployed = deploy(model, (32, 32), raw=True, device=False)
+    name, = (name for name, module in deployed.named_modules() if name.endswith('layer5.1.transformer.0.fc2'))
+    for scopes in (True, False):
+        onnx_target.write(deployed, tmp_path / 'model.onnx', {}, scopes=scopes)
+        if scopes:
+            assert len(nodes_of(tmp_path / 'model.onnx', (name,))) in range(1, 10)
+        else:
+            with pytest.raises(ValueError, match='no node of'):
+                nodes_of(tmp_path / 'model.onnx', (name,))
+        assert nodes_of(tmp_path / 'model.onnx', ()) == []
 
 
 @slow

@@ -73,13 +73,19 @@ def write_int8(deployed: ExportWrapper, file: Path, notes: dict, images: Tensor,
 
 
 def nodes_of(file: Path, modules: tuple[str, ...]) -> list[str]:
-    """The names of the nodes that an exported file has of some modules, by what the exporter noted."""
+    """The names of the nodes that an exported file has of some modules, by what the exporter noted.
+
+    Raises:
+        ValueError: It has none of any of them.
+    """
     import onnx as library
     found = []
     for node in library.load(file, load_external_data=False).graph.node:
         noted = next((each.value for each in node.metadata_props if each.key == onnx.SCOPES), '[]')
         if set(ast.literal_eval(noted)) & set(modules):
             found.append(node.name)
+    if modules and not found:
+        raise ValueError(f'the exported file has no node of {", ".join(modules)}')
     return found
 
 

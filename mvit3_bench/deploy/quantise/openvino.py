@@ -22,7 +22,7 @@ def write_int8(deployed: ExportWrapper, file: Path, notes: dict, images: Tensor,
     from openvino import convert_model
     with tempfile.TemporaryDirectory() as folder:
         exact = Path(folder) / 'model.onnx'
-        onnx.write(deployed, exact, notes)
+        onnx.write(deployed, exact, notes, scopes=True)
         nodes = nodes_of(exact, keep)
         model = convert_model(exact)
     kept = [name for operation in model.get_ordered_ops()
