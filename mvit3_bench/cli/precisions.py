@@ -158,13 +158,11 @@ def compare(exact: Path, found: Path) -> dict:
     """What a file's test gave, beside the model's: the metric in percent, the difference with its interval over images, and
     of classifiers the share of equal answers.
     """
-    import numpy as np
 
     from ..study.records import Record, read
     from ..study.statistics import Score, draws, over_images
     ours, model = (Record(path, read(path)) for path in (found, exact))
-    scores = [Score(float(each.scores(np.ones((1, each.images)))[0]), each.scores(draws(each.images)))
-              for each in (ours, model)]
+    scores = [Score(each.value, each.scores(draws(each.images))) for each in (ours, model)]
     difference = over_images(*scores)
     result = dict(images=ours.images, score=scores[0].value, score_of_model=scores[1].value,
                   difference=[difference.value, difference.low, difference.high])

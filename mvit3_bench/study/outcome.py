@@ -2,8 +2,6 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from ..results.store import Result
 from ..suite.runs import Run, Suite
 from ..suite.table import score
@@ -59,8 +57,7 @@ class Outcome:
         """
         if (run.name, frames) not in self._scores:
             record = self.records[run.name]
-            self._scores[run.name, frames] = Score(float(record.scores(np.ones((1, record.images)))[0]),
-                                                   record.scores(draws(record.images, frames)))
+            self._scores[run.name, frames] = Score(record.value, record.scores(draws(record.images, frames)))
         return self._scores[run.name, frames]
 
     def trainings(self, data: tuple[str, str]) -> list[list[Score]]:

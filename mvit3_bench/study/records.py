@@ -55,6 +55,11 @@ class Record:
         """Of a classifier, the mean negative logarithm of the true class's probability, of 6e-8 at least."""
         return float(-np.log(np.maximum(self.arrays['probability'].astype(float), 6e-8)).mean())
 
+    @cached_property
+    def value(self) -> float:
+        """The metric in percent, on the images of the test."""
+        return float(self.scores(np.ones((1, self.images)))[0])
+
     def scores(self, weights: np.ndarray) -> np.ndarray:
         """The metric in percent on resampled images.
 
@@ -128,9 +133,9 @@ def _check(record: Record, result: Result) -> None:
         raise ResultError(f'{record.path} belongs to the result {record.arrays["result"]}, and the newest of this run is '
                           f'{result.id}', record.path, fix)
     metric, value = score(result)
-    own = float(record.scores(np.ones((1, record.images)))[0])
-    if abs(own - value) > _TOLERANCE[metric]:
-        raise ResultError(f'{record.path} gives {metric} {own:.2f}, and its result says {value:.2f}', record.path, fix)
+    if abs(record.value - value) > _TOLERANCE[metric]:
+        raise ResultError(f'{record.path} gives {metric} {record.value:.2f}, and its result says {value:.2f}', record.path,
+                          fix)
 
 
 def read(path: Path, *needed: str) -> dict[str, np.ndarray]:

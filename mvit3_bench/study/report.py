@@ -110,9 +110,8 @@ def _best(outcome: Outcome, runs: list[Run]) -> list[str]:
         return []
     value, run = max(found, key=lambda each: each[0])
     best = f'The highest top-1 of a run is {value:.2f} % ({claims.label(run.backbone)}, seed {run.seed}).'
-    curves = [outcome.records[run.name].arrays for run in runs
-              if run.backbone == 'mvit3_0.5' and run.name in outcome.records]
-    curves = [curve for curve in curves if len(curve['epochs'])]
+    curves = [record.arrays for run in runs if run.backbone == 'mvit3_0.5'
+              and (record := outcome.records.get(run.name)) and len(record.arrays['epochs'])]
     if not curves or runs[0].mini:
         return [best, '']
     last = np.mean([curve['validation'][-1] for curve in curves])

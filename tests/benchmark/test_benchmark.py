@@ -316,7 +316,7 @@ def test_baselines(baseline, name):
 @pytest.mark.parametrize('baseline', ['timm', 'mmpretrain'])
 @pytest.mark.parametrize('name, fields', [('mvit1_xxs', dict(fuse_local=True)), ('mvit2_0.5', dict(fuse_local=True))])
 def test_no_baseline_of_changed_fields(baseline, name, fields):
-    """An arch with a field of its own is none that a package has."""
+    """An arch with a changed field is none that a package has."""
     pytest.importorskip(baseline)
     cfg = Config.fromfile(CONFIGS / 'cls' / f'{name}_in1k.py')
     cfg.model.backbone.arch = dict(name=cfg.model.backbone.arch, **fields)

@@ -69,7 +69,7 @@ def test_extras():
     for name, target in TARGETS.items():
         extra = setup['options.extras_require'][target.extra].split('\n') if target.extra else []
         assert set(target.packages.values()) <= set(extra), name
-        assert name in ('torch', target.extra)  # an extra of its own
+        assert name in ('torch', target.extra)  # a separate extra
     assert setup['options.extras_require']['int8'].split() == [*PACKAGES['openvino', 'int8'].values()]
     assert tuple(TARGETS) == command.TARGETS
     assert tuple(table.MODELS) == table_command.MODELS and base.TASKS == table_command.TASKS

@@ -109,7 +109,7 @@ def test_pooled_seeds():
 
 
 def test_blocks():
-    """Neighbours are drawn together: what is alike in all of them varies as much as so many fewer images."""
+    """Neighbours are drawn together: what is alike in all of them varies as much as a twentieth of the images."""
     alone, blocks = statistics.draws(400), statistics.draws(400, 20)
     assert (blocks.sum(1) == 400).all() and (alone.sum(1) == 400).all()
     drive = np.repeat(np.random.default_rng(0).random(20), 20)  # 20 places, 20 frames of each

@@ -7,8 +7,6 @@ from ..wrappers import ExportWrapper
 from .base import Loaded, Target, capture, describe
 
 OPSET = 18  # the first in which every reduction takes its axes as an input, as today's exporter writes them
-
-
 SCOPES = 'pkg.torch.onnx.name_scopes'  # key of what the exporter notes of a node: the modules that it is of
 
 
